@@ -1,0 +1,2 @@
+//! Answers the task token of a decided gate.
+fn main() {}

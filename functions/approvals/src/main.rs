@@ -1,0 +1,2 @@
+//! Review page and JSON API for decisions.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Writes the evidence manifest.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Freezes evidence and writes the comparison report.
+fn main() {}

@@ -1,0 +1,2 @@
+//! The operator API behind the CLI.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Makes the challenger champion.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Smoke test and held-out benchmark.
+fn main() {}

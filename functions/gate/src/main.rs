@@ -1,0 +1,2 @@
+//! Opens, re-opens and closes gates.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Judges the canary.
+fn main() {}

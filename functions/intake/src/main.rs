@@ -1,0 +1,2 @@
+//! Turns an event into a started promotion, once.
+fn main() {}

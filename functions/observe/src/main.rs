@@ -1,0 +1,2 @@
+//! Takes observations from the queue into the evidence.
+fn main() {}

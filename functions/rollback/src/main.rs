@@ -1,0 +1,2 @@
+//! Takes the route back.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Moves the route.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Brings dead promotions to a lawful end.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Submissions, the OCI image layout and content-addressed storage on S3.

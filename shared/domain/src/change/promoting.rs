@@ -1,0 +1,226 @@
+//! From a package to frozen evidence.
+
+use serde_json::json;
+
+use super::{Change, Context, Draft, PolicyRecord};
+use crate::ids::{Actor, Digest, PromotionId, VersionName};
+use crate::package::PackageSummary;
+use crate::promotion::{EvidenceKind, EvidenceRef, PromotionRecord, PromotionStatus, ShadowTimes};
+use crate::refusal::Refusal;
+use crate::route::{Route, Weight};
+use crate::verdict::Verdict;
+use crate::version::{VersionEvent, VersionRecord, VersionStatus};
+
+/// Registers a package as the model's next version, `packaged`.
+///
+/// The digest is claimed in the same transaction, so the same bytes never become two versions.
+///
+/// # Errors
+/// When the history entry cannot be made.
+pub fn register_version(
+    context: &Context<'_>,
+    digest: Digest,
+    package: PackageSummary,
+    submitted_by: &str,
+) -> Result<Change, Refusal> {
+    let version = VersionName::new(context.head.next_version);
+    let details = json!({ "digest": digest, "size": package.size, "submitted_by": submitted_by });
+    let mut draft = Draft::new(context, "version_packaged", details).about(None, Some(version));
+    draft.head.next_version = version.number() + 1;
+    draft.change.claim = Some((digest.clone(), version));
+    draft.change.versions.push(VersionRecord {
+        model: context.head.model.clone(),
+        version,
+        digest,
+        status: VersionStatus::Packaged,
+        package,
+        submitted_by: submitted_by.to_owned(),
+        created_at: context.now,
+        promotion: None,
+    });
+    draft.finish()
+}
+
+/// Lets a promotion take the model: it holds the model from here on, at a new epoch.
+///
+/// # Errors
+/// [`Refusal::Busy`] when another promotion holds it; [`Refusal::Invalid`] without a policy, or for the champion itself.
+pub fn start_promotion(
+    context: &Context<'_>,
+    id: &PromotionId,
+    version: &VersionRecord,
+    policy: &PolicyRecord,
+    requested_by: &Actor,
+    execution: Option<&str>,
+) -> Result<Change, Refusal> {
+    let head = context.head;
+    if let Some(running) = &head.running {
+        return Err(Refusal::Busy { by: running.promotion.clone(), version: running.challenger.version });
+    }
+    if head.champion().is_some_and(|c| c.version == version.version) {
+        return Err(Refusal::Invalid { why: format!("{} is the champion already; there is nothing to promote", version.version) });
+    }
+    let details = json!({
+        "from": head.champion(), "to": version.reference(), "policy": policy.reference, "benchmark": head.benchmark,
+        "requested_by": requested_by, "execution": execution,
+    });
+    let mut draft = Draft::new(context, "promotion_started", details).about(Some(id), Some(version.version));
+    draft.head.epoch += 1;
+    let epoch = draft.head.epoch;
+    // A standby that is promoted again is no rollback target while it is the challenger.
+    let mut taken = version.clone();
+    if draft.head.standby.as_ref().is_some_and(|s| s.version == version.version) {
+        return Err(Refusal::Invalid {
+            why: format!("{} is the standby; `seatrial rollback {} --champion` makes it champion again", version.version, head.model),
+        });
+    }
+    taken.promotion = Some(id.clone());
+    draft.head.running =
+        Some(crate::head::Running { promotion: id.clone(), challenger: version.reference(), epoch });
+    draft.change.versions.push(taken.apply(VersionEvent::StartPromotion)?);
+    draft.change.promotion = Some(PromotionRecord {
+        id: id.clone(),
+        model: head.model.clone(),
+        challenger: version.reference(),
+        champion: head.champion().cloned(),
+        status: PromotionStatus::Running,
+        epoch,
+        policy: policy.reference.clone(),
+        benchmark: head.benchmark.clone(),
+        requested_by: requested_by.clone(),
+        execution: execution.map(str::to_owned),
+        started_at: context.now,
+        ended_at: None,
+        reason: None,
+        evidence: std::collections::BTreeMap::new(),
+        verdict: None,
+        gate: None,
+        shadow: None,
+        steps: Vec::new(),
+        attested: false,
+    });
+    draft.finish()
+}
+
+/// Records an evidence object of the running promotion. Recording the same object again changes nothing but the history.
+///
+/// # Errors
+/// [`Refusal::Superseded`] when the promotion no longer holds the model.
+pub fn record_evidence(
+    context: &Context<'_>,
+    promotion: &PromotionRecord,
+    version: &VersionRecord,
+    kind: EvidenceKind,
+    object: EvidenceRef,
+    verdict: Option<Verdict>,
+) -> Result<Change, Refusal> {
+    context.head.held_by(&promotion.id, promotion.epoch)?;
+    let details = json!({ "kind": kind, "key": object.key, "digest": object.digest, "verdict": verdict });
+    let mut draft = Draft::new(context, "evidence_recorded", details).about(Some(&promotion.id), Some(version.version));
+    let mut after = promotion.clone();
+    after.evidence.insert(kind, object);
+    if kind == EvidenceKind::Report {
+        after.verdict = verdict;
+        draft.head.route.shadow = Weight::ZERO;
+        // Without a shadow the review follows the evaluation at once.
+        let mut reviewed = version.clone();
+        if reviewed.status == VersionStatus::Evaluating {
+            reviewed = reviewed.apply(VersionEvent::OpenShadow)?;
+        }
+        if reviewed.status == VersionStatus::Shadowing {
+            reviewed = reviewed.apply(VersionEvent::StartReview)?;
+        }
+        draft.change.versions.push(reviewed);
+    }
+    draft.change.promotion = Some(after);
+    draft.finish()
+}
+
+/// Puts the challenger on the route at weight 0, so that servers load it, and begins sampling.
+///
+/// # Errors
+/// [`Refusal::Superseded`], or an illegal transition.
+pub fn open_shadow(
+    context: &Context<'_>,
+    promotion: &PromotionRecord,
+    version: &VersionRecord,
+    rows: Weight,
+    shadow: Weight,
+) -> Result<Change, Refusal> {
+    context.head.held_by(&promotion.id, promotion.epoch)?;
+    let details = json!({ "sample": shadow, "rows": rows });
+    let mut draft = Draft::new(context, "shadow_opened", details).about(Some(&promotion.id), Some(version.version));
+    draft.head.route = challenger_route(context, promotion, rows, shadow);
+    draft.change.versions.push(version.apply(VersionEvent::OpenShadow)?);
+    let mut after = promotion.clone();
+    after.shadow = Some(ShadowTimes { opened_at: context.now, closed_at: None, stopped_early: false });
+    draft.change.promotion = Some(after);
+    draft.finish()
+}
+
+/// Ends the sampling. The challenger stays on the route at weight 0.
+///
+/// # Errors
+/// [`Refusal::Superseded`], or [`Refusal::Invalid`] when no shadow was opened.
+pub fn close_shadow(
+    context: &Context<'_>,
+    promotion: &PromotionRecord,
+    version: &VersionRecord,
+    stopped_early: bool,
+) -> Result<Change, Refusal> {
+    context.head.held_by(&promotion.id, promotion.epoch)?;
+    let mut after = promotion.clone();
+    let Some(times) = &mut after.shadow else {
+        return Err(Refusal::Invalid { why: format!("promotion {} has no shadow to close", promotion.id) });
+    };
+    times.closed_at = Some(context.now);
+    times.stopped_early = stopped_early;
+    let details = json!({ "opened_at": times.opened_at, "stopped_early": stopped_early });
+    let mut draft = Draft::new(context, "shadow_closed", details).about(Some(&promotion.id), Some(version.version));
+    draft.head.route.shadow = Weight::ZERO;
+    draft.head.route.since = context.now;
+    draft.change.promotion = Some(after);
+    draft.finish()
+}
+
+/// Records that the manifest of an ended promotion is written.
+///
+/// # Errors
+/// [`Refusal::Invalid`] while the promotion runs.
+pub fn attested(context: &Context<'_>, promotion: &PromotionRecord, manifest: EvidenceRef) -> Result<Change, Refusal> {
+    if promotion.status == PromotionStatus::Running {
+        return Err(Refusal::Invalid { why: format!("promotion {} is still running; it is attested when it ended", promotion.id) });
+    }
+    let details = json!({ "key": manifest.key, "digest": manifest.digest, "status": promotion.status });
+    let mut draft =
+        Draft::new(context, "attested", details).about(Some(&promotion.id), Some(promotion.challenger.version));
+    let mut after = promotion.clone();
+    after.evidence.insert(EvidenceKind::Manifest, manifest);
+    after.attested = true;
+    draft.change.promotion = Some(after);
+    draft.finish()
+}
+
+/// The route with the promotion's challenger on it at weight 0.
+pub(super) fn challenger_route(
+    context: &Context<'_>,
+    promotion: &PromotionRecord,
+    rows: Weight,
+    shadow: Weight,
+) -> Route {
+    let head = context.head;
+    Route {
+        champion: head.route.champion.clone(),
+        challenger: Some(promotion.challenger.clone()),
+        weight: Weight::ZERO,
+        standby: None,
+        holdback: Weight::ZERO,
+        promotion: Some(promotion.id.clone()),
+        epoch: promotion.epoch,
+        salt: Route::salt_of(&head.model, &promotion.id, promotion.epoch),
+        rows,
+        shadow,
+        since: context.now,
+    }
+}
+

@@ -1,0 +1,220 @@
+//! Gates: waits for a decision, and the rules of deciding.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{Actor, Auth, Digest, GateId, ModelName, PromotionId, VersionRef};
+use crate::policy::Approval;
+use crate::refusal::Refusal;
+use crate::verdict::Verdict;
+
+/// What a gate waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GateKind {
+    /// The end of the shadow window: time, or a person's `shadow stop`.
+    ShadowWindow,
+    /// A person's approval.
+    Approval,
+}
+
+impl GateKind {
+    /// The word used in ids and keys.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ShadowWindow => "shadow_window",
+            Self::Approval => "approval",
+        }
+    }
+}
+
+/// How a gate stands. Everything but `Pending` is final.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GateStatus {
+    /// It waits.
+    Pending,
+    /// Decided in favour (for a shadow window: ended early).
+    Approved,
+    /// Decided against.
+    Rejected,
+    /// Its time ran out.
+    Expired,
+    /// The promotion ended without it.
+    Cancelled,
+}
+
+/// What an approval binds: if any of these differs later, the approval covers nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bound {
+    /// The package.
+    pub package: Digest,
+    /// The comparison report that was shown, which names its frozen inputs; for a shadow window the package again.
+    pub report: Digest,
+    /// The benchmark, if the model has one.
+    pub benchmark: Option<Digest>,
+    /// The policy pinned for the promotion.
+    pub policy: Digest,
+}
+
+/// A decision at a gate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// Who.
+    pub by: Actor,
+    /// When.
+    pub at: Timestamp,
+    /// Why, in their words. Never empty.
+    pub comment: String,
+    /// Whether it is in favour.
+    pub approve: bool,
+    /// Whether approver and submitter are the same person.
+    #[serde(default)]
+    pub self_approval: bool,
+}
+
+/// What the registry keeps about a gate. The task token is not here: it is kept apart, readable to `gate` and `answer`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GateRecord {
+    /// Its name.
+    pub id: GateId,
+    /// What it waits for.
+    pub kind: GateKind,
+    /// The model.
+    pub model: ModelName,
+    /// The promotion.
+    pub promotion: PromotionId,
+    /// The epoch the promotion holds.
+    pub epoch: u64,
+    /// The challenger.
+    pub challenger: VersionRef,
+    /// The champion at the time.
+    pub champion: Option<VersionRef>,
+    /// How it stands.
+    pub status: GateStatus,
+    /// What a decision binds.
+    pub bound: Bound,
+    /// The verdict of the report that is shown.
+    pub verdict: Option<Verdict>,
+    /// Who asked for the promotion.
+    pub requested_by: String,
+    /// Who submitted the version.
+    pub submitted_by: String,
+    /// When it opened.
+    pub opened_at: Timestamp,
+    /// When it expires: the authority, not the state machine's timeout.
+    pub expires_at: Timestamp,
+    /// The decisions so far; more than one where the policy asks for a quorum.
+    #[serde(default)]
+    pub decisions: Vec<Decision>,
+}
+
+impl GateRecord {
+    /// A phrase that says how a closed gate ended, for example `approved by ann@example.com at …`.
+    #[must_use]
+    pub fn state_phrase(&self) -> String {
+        let last = self.decisions.last();
+        match (self.status, last) {
+            (GateStatus::Pending, _) => "pending".into(),
+            (GateStatus::Approved, Some(d)) => format!("approved by {} at {}", d.by.principal, d.at),
+            (GateStatus::Rejected, Some(d)) => format!("rejected by {} at {}", d.by.principal, d.at),
+            (GateStatus::Approved, None) => "approved".into(),
+            (GateStatus::Rejected, None) => "rejected".into(),
+            (GateStatus::Expired, _) => format!("expired at {}", self.expires_at),
+            (GateStatus::Cancelled, _) => "cancelled, because its promotion ended".into(),
+        }
+    }
+}
+
+/// The gate after `decision`, by the rules of `approval` as they are now (who may decide is evaluated live).
+///
+/// # Errors
+/// [`Refusal::GateClosed`] when the gate is closed or past its expiry, [`Refusal::Forbidden`] when this person may not
+/// decide, [`Refusal::Invalid`] when the comment is missing.
+pub fn decide(gate: &GateRecord, decision: Decision, approval: &Approval) -> Result<GateRecord, Refusal> {
+    if gate.status != GateStatus::Pending {
+        return Err(Refusal::GateClosed { gate: gate.id.clone(), state: gate.state_phrase() });
+    }
+    if decision.at >= gate.expires_at {
+        return Err(Refusal::GateClosed { gate: gate.id.clone(), state: format!("expired at {}", gate.expires_at) });
+    }
+    let comment = decision.comment.trim();
+    if comment.is_empty() {
+        return Err(Refusal::Invalid { why: "a comment is required: say in a sentence why you decide so".into() });
+    }
+    if comment.chars().count() > 4_000 {
+        return Err(Refusal::Invalid { why: "the comment is longer than 4000 characters: shorten it".into() });
+    }
+    let own = decision.by.principal == gate.submitted_by || decision.by.principal == gate.requested_by;
+    if gate.kind == GateKind::Approval {
+        may_decide(&decision, own, approval)?;
+    }
+    if gate.decisions.iter().any(|d| d.by.principal == decision.by.principal) {
+        return Err(Refusal::GateClosed {
+            gate: gate.id.clone(),
+            state: format!("decided by {} already; it waits for another approver", decision.by.principal),
+        });
+    }
+    let mut after = gate.clone();
+    let approve = decision.approve;
+    after.decisions.push(Decision { comment: comment.to_owned(), self_approval: own && approve, ..decision });
+    let in_favour = after.decisions.iter().filter(|d| d.approve).count();
+    let needed = if gate.kind == GateKind::Approval { approval.quorum.max(1) as usize } else { 1 };
+    if !approve {
+        after.status = GateStatus::Rejected;
+    } else if in_favour >= needed {
+        after.status = GateStatus::Approved;
+    }
+    Ok(after)
+}
+
+fn may_decide(decision: &Decision, own: bool, approval: &Approval) -> Result<(), Refusal> {
+    let by = &decision.by;
+    let refuse = |why: &str| {
+        Err(Refusal::Forbidden {
+            principal: by.principal.clone(),
+            action: if decision.approve { "approve" } else { "reject" }.into(),
+            why: why.into(),
+        })
+    };
+    if !approval.approvers.iter().any(|a| a.is(&by.principal)) {
+        return refuse("the policy does not name this principal among the approvers");
+    }
+    if own && approval.separation_of_duties && decision.approve {
+        return refuse("separation of duties: the submitter or whoever started the promotion cannot approve it");
+    }
+    if by.auth == Auth::Link && (approval.separation_of_duties || approval.quorum > 1) {
+        return refuse("separation of duties or a quorum needs a login; the link alone cannot decide");
+    }
+    Ok(())
+}
+
+/// The gate after its time ran out; unchanged when it was already closed.
+#[must_use]
+pub fn expire(gate: &GateRecord, now: Timestamp) -> GateRecord {
+    let mut after = gate.clone();
+    if gate.status == GateStatus::Pending && now >= gate.expires_at {
+        after.status = GateStatus::Expired;
+    }
+    after
+}
+
+/// A link's right to decide at one gate as one approver. Stored under the SHA-256 of its 256 random bits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Capability {
+    /// The gate it opens.
+    pub gate: GateId,
+    /// The model.
+    pub model: ModelName,
+    /// Whose it is.
+    pub approver: String,
+    /// When it ends.
+    pub expires_at: Timestamp,
+    /// When it was used to decide. A used one shows, and decides no more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used_at: Option<Timestamp>,
+    /// Whether it was taken back.
+    #[serde(default)]
+    pub revoked: bool,
+}

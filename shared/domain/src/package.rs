@@ -1,0 +1,36 @@
+//! What a package says of itself, as the registry keeps it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::Digest;
+
+/// The facts of a package that people and functions need without opening it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PackageSummary {
+    /// How the version is run, for example `onnx`.
+    pub runtime: String,
+    /// The task it solves, for example `binary`.
+    pub task: String,
+    /// The name people gave it in `config.yaml`, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// Total size of all blobs in bytes.
+    pub size: u64,
+    /// The blobs by their path in the submission.
+    pub files: BTreeMap<String, Blob>,
+    /// Labels: dependencies, training data hash, model card digest, source.
+    pub labels: BTreeMap<String, String>,
+    /// The first section of `CHANGELOG.md`, cut to 2,000 characters. Submitter's text: data, never markup.
+    pub changelog: String,
+}
+
+/// One content-addressed file of a package.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blob {
+    /// Its SHA-256, which is also its name under `blobs/sha256/`.
+    pub digest: Digest,
+    /// Its size in bytes.
+    pub size: u64,
+}

@@ -1,0 +1,588 @@
+//! The rules of one model: what is compared, by which margins, who decides, how traffic shifts.
+//!
+//! A policy is JSON (or YAML at the command line), versioned and hashed. Every field has a default, unknown fields are
+//! refused, and [`Policy::check`] reports every defect at once.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::route::Weight;
+use crate::verdict::{Direction, MetricClass};
+
+/// The rules of one model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Policy {
+    /// The version of this format: 1.
+    pub schema: u32,
+    /// What the model answers. Only `binary` and `multiclass` are supported; others are refused.
+    pub task: Task,
+    /// For `binary`: the class whose probability scores are about. Default: the last class of `config.yaml`.
+    pub positive_class: Option<String>,
+    /// Input columns whose values name segments.
+    pub segments: Vec<String>,
+    /// Input or benchmark columns that are protected attributes. Each is a segment too.
+    pub protected: Vec<String>,
+    /// Segments that must be judged, as `column=value`. One that is too small is inconclusive.
+    pub named_segments: Vec<String>,
+    /// The fewest rows a segment needs to be judged.
+    pub segment_min_n: u64,
+    /// Rules of the held-out benchmark.
+    pub offline: Offline,
+    /// Rules of the shadow.
+    pub shadow: Shadow,
+    /// Who decides, and how.
+    pub approval: Approval,
+    /// How traffic shifts.
+    pub canary: Canary,
+    /// What servers report.
+    pub observations: Observations,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            schema: 1,
+            task: Task::Binary,
+            positive_class: None,
+            segments: Vec::new(),
+            protected: Vec::new(),
+            named_segments: Vec::new(),
+            segment_min_n: 200,
+            offline: Offline::default(),
+            shadow: Shadow::default(),
+            approval: Approval::default(),
+            canary: Canary::default(),
+            observations: Observations::default(),
+        }
+    }
+}
+
+/// What a model answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Task {
+    /// One of two classes.
+    Binary,
+    /// One of several classes.
+    Multiclass,
+    /// Any set of classes.
+    Multilabel,
+    /// A number.
+    Regression,
+    /// An order of items.
+    Ranking,
+    /// Text.
+    Text,
+}
+
+/// A margin in absolute points (`0.01`) or relative to the champion (`"50%rel"`).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "MarginText", into = "MarginText")]
+pub enum Margin {
+    /// In the metric's own unit.
+    Absolute(f64),
+    /// As a fraction of the champion's value.
+    Relative(f64),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum MarginText {
+    Number(f64),
+    Text(String),
+}
+
+impl TryFrom<MarginText> for Margin {
+    type Error = String;
+    fn try_from(text: MarginText) -> Result<Self, String> {
+        let wrong = |found: &str| format!("margin {found:?} is not a number like 0.01 or a share like \"50%rel\"");
+        let margin = match &text {
+            MarginText::Number(n) => Self::Absolute(*n),
+            MarginText::Text(t) => match t.strip_suffix("%rel") {
+                Some(n) => Self::Relative(n.trim().parse::<f64>().map_err(|_| wrong(t))? / 100.0),
+                None => Self::Absolute(t.trim().parse().map_err(|_| wrong(t))?),
+            },
+        };
+        match margin {
+            Self::Absolute(m) | Self::Relative(m) if m.is_finite() && m >= 0.0 => Ok(margin),
+            _ => Err("a margin is a finite number, zero or more".into()),
+        }
+    }
+}
+
+impl From<Margin> for MarginText {
+    fn from(margin: Margin) -> Self {
+        match margin {
+            Margin::Absolute(m) => Self::Number(m),
+            Margin::Relative(m) => Self::Text(format!("{}%rel", m * 100.0)),
+        }
+    }
+}
+
+impl std::fmt::Display for Margin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Absolute(m) => write!(f, "{m}"),
+            Self::Relative(m) => write!(f, "{} %rel", m * 100.0),
+        }
+    }
+}
+
+/// How one metric is judged.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MetricRule {
+    /// What it may cause.
+    pub class: MetricClass,
+    /// How much worse the challenger may be.
+    pub margin: Margin,
+    /// Which way is better.
+    pub direction: Direction,
+    /// An absolute limit that the bound of the interval must meet; the only rule for a first version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<f64>,
+}
+
+/// Rules of the held-out benchmark.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Offline {
+    /// Metrics by name: `accuracy`, `macro_f1`, `auc`, `log_loss`, `ece`, `latency_p50|p95|p99`,
+    /// `demographic_parity`, `equalised_odds`, `segment_accuracy`.
+    pub metrics: BTreeMap<String, MetricRule>,
+    /// Metrics in which the challenger must be better for an approval without people.
+    pub tracked: Vec<String>,
+    /// The fewest benchmark rows for any verdict but inconclusive.
+    pub min_n: u64,
+}
+
+impl Default for Offline {
+    fn default() -> Self {
+        use Direction::{HigherIsBetter as Higher, LowerIsBetter as Lower};
+        use MetricClass::{Guardrail, Info, Signal};
+        let rule = |class, margin, direction| MetricRule { class, margin, direction, limit: None };
+        let point = Margin::Absolute(0.01);
+        let metrics = [
+            ("accuracy", rule(Guardrail, point, Higher)),
+            ("macro_f1", rule(Guardrail, Margin::Absolute(0.02), Higher)),
+            ("auc", rule(Guardrail, point, Higher)),
+            ("log_loss", rule(Signal, Margin::Absolute(0.02), Lower)),
+            ("ece", rule(Info, Margin::Absolute(0.02), Lower)),
+            ("segment_accuracy", rule(Guardrail, Margin::Absolute(0.05), Higher)),
+            ("demographic_parity", rule(Guardrail, Margin::Absolute(0.05), Lower)),
+            ("equalised_odds", rule(Guardrail, Margin::Absolute(0.05), Lower)),
+            ("latency_p50", rule(Info, Margin::Relative(0.5), Lower)),
+            ("latency_p95", rule(Info, Margin::Relative(0.5), Lower)),
+            ("latency_p99", rule(Signal, Margin::Relative(0.5), Lower)),
+        ];
+        Self {
+            metrics: metrics.into_iter().map(|(name, rule)| (name.to_owned(), rule)).collect(),
+            tracked: Vec::new(),
+            min_n: 200,
+        }
+    }
+}
+
+/// Rules of the shadow.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Shadow {
+    /// Whether there is a shadow at all.
+    pub enabled: bool,
+    /// The share of live requests that are replayed, in percent.
+    pub sample_percent: f64,
+    /// The shortest duration in seconds.
+    pub window_seconds: u32,
+    /// The longest duration in seconds; then the comparison goes on with what there is.
+    pub max_seconds: u32,
+    /// The fewest pairs.
+    pub min_pairs: u64,
+    /// The fewest answers of each class by the champion.
+    pub min_per_class: u64,
+    /// Metrics by name: `agreement` (absolute limit), `error_rate`, `accuracy` (where labels arrived), `latency_p50|p95|p99`.
+    pub metrics: BTreeMap<String, MetricRule>,
+    /// The least share of replays in which the replayed champion answers what the champion really answered.
+    pub min_fidelity: f64,
+    /// The share of challenger errors above which the shadow is ended at once, once `abort_min_pairs` are seen.
+    pub abort_error_rate: f64,
+    /// The fewest pairs for that.
+    pub abort_min_pairs: u64,
+}
+
+impl Default for Shadow {
+    fn default() -> Self {
+        use Direction::{HigherIsBetter as Higher, LowerIsBetter as Lower};
+        use MetricClass::{Guardrail, Info, Signal};
+        let metrics = [
+            ("agreement", MetricRule { class: Signal, margin: Margin::Absolute(0.0), direction: Higher, limit: Some(0.8) }),
+            ("error_rate", MetricRule { class: Guardrail, margin: Margin::Absolute(0.01), direction: Lower, limit: None }),
+            ("accuracy", MetricRule { class: Info, margin: Margin::Absolute(0.01), direction: Higher, limit: None }),
+            ("latency_p50", MetricRule { class: Info, margin: Margin::Relative(1.0), direction: Lower, limit: None }),
+            ("latency_p95", MetricRule { class: Info, margin: Margin::Relative(1.0), direction: Lower, limit: None }),
+            ("latency_p99", MetricRule { class: Signal, margin: Margin::Relative(1.0), direction: Lower, limit: None }),
+        ];
+        Self {
+            enabled: true,
+            sample_percent: 10.0,
+            window_seconds: 86_400,
+            max_seconds: 7 * 86_400,
+            min_pairs: 1_000,
+            min_per_class: 50,
+            metrics: metrics.into_iter().map(|(name, rule)| (name.to_owned(), rule)).collect(),
+            min_fidelity: 0.99,
+            abort_error_rate: 0.2,
+            abort_min_pairs: 50,
+        }
+    }
+}
+
+/// Who decides, and how.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Approval {
+    /// Whether people must decide.
+    pub mode: ApprovalMode,
+    /// Who may decide.
+    pub approvers: Vec<Approver>,
+    /// How many of them must approve.
+    pub quorum: u32,
+    /// Whether submitter and approver must differ. Then a link alone cannot decide: a login is needed.
+    pub separation_of_duties: bool,
+    /// Seconds until an undecided gate expires.
+    pub expires_seconds: u32,
+}
+
+impl Default for Approval {
+    fn default() -> Self {
+        Self {
+            mode: ApprovalMode::Required,
+            approvers: Vec::new(),
+            quorum: 1,
+            separation_of_duties: true,
+            expires_seconds: 3 * 86_400,
+        }
+    }
+}
+
+/// Whether people must decide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ApprovalMode {
+    /// Always.
+    Required,
+    /// Unless every tracked metric is better; refused by this release.
+    AutoUnlessBlocked,
+}
+
+/// A person who may decide.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Approver {
+    /// Their own mail address, to which links go; also their name in records.
+    pub email: String,
+    /// Other principals that are the same person: IAM user ARNs, role ids, OIDC subjects.
+    #[serde(default)]
+    pub principals: Vec<String>,
+}
+
+impl Approver {
+    /// Whether `principal` is this person.
+    #[must_use]
+    pub fn is(&self, principal: &str) -> bool {
+        self.email.eq_ignore_ascii_case(principal) || self.principals.iter().any(|p| p == principal)
+    }
+}
+
+/// How traffic shifts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Canary {
+    /// The challenger's shares in percent, rising, each below 100. The crown is the step to 100.
+    pub steps: Vec<f64>,
+    /// The shortest time at a step in seconds.
+    pub hold_seconds: u32,
+    /// The longest time at a step in seconds, for evidence that is not yet enough.
+    pub max_hold_seconds: u32,
+    /// Seconds between looks, at most 60.
+    pub check_seconds: u32,
+    /// The fewest requests of the challenger at a step.
+    pub min_requests: u64,
+    /// The probability of rolling back a harmless challenger, over the whole canary.
+    pub alpha: f64,
+    /// How much the challenger's error rate may exceed the champion's (absolute) and still be healthy.
+    pub error_margin: f64,
+    /// The share of alpha spent on errors; the rest goes to latency.
+    pub alpha_errors: f64,
+    /// The growth of p99 latency that counts as degraded, as a fraction (0.5 is half as long again).
+    pub latency_margin: f64,
+    /// What happens when the longest hold ends without enough evidence.
+    pub not_yet_known: NotYetKnown,
+    /// The share that stays on the old champion after the crown, in percent.
+    pub holdback_percent: f64,
+    /// Seconds after the crown during which the holdback stays and rollback is watched for.
+    pub stability_seconds: u32,
+    /// What is randomised for error counting.
+    pub unit: Unit,
+}
+
+impl Default for Canary {
+    fn default() -> Self {
+        Self {
+            steps: vec![1.0, 5.0, 25.0, 50.0],
+            hold_seconds: 600,
+            max_hold_seconds: 6 * 3_600,
+            check_seconds: 30,
+            min_requests: 500,
+            alpha: 0.05,
+            error_margin: 0.01,
+            alpha_errors: 0.5,
+            latency_margin: 0.5,
+            not_yet_known: NotYetKnown::Rollback,
+            holdback_percent: 1.0,
+            stability_seconds: 86_400,
+            unit: Unit::FirstErrorPerUnit,
+        }
+    }
+}
+
+/// What happens to a canary that is not yet known at its longest hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NotYetKnown {
+    /// It is rolled back.
+    Rollback,
+}
+
+/// What is counted as one error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unit {
+    /// The first error of each unit: robust when few units send most requests.
+    FirstErrorPerUnit,
+    /// Every error.
+    Request,
+}
+
+/// What servers report.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Observations {
+    /// The share of requests reported as rows, in percent. The shadow's sample lies within it.
+    pub row_percent: f64,
+    /// Seconds that tallies may be late before the watermark passes them.
+    pub lateness_seconds: u32,
+    /// Input columns that are never stored.
+    pub drop_columns: Vec<String>,
+}
+
+impl Default for Observations {
+    fn default() -> Self {
+        Self { row_percent: 100.0, lateness_seconds: 10, drop_columns: Vec::new() }
+    }
+}
+
+/// A defect of a policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Defect {
+    /// The field, for example `canary.steps`.
+    pub field: String,
+    /// What was found and what was expected.
+    pub problem: String,
+}
+
+impl std::fmt::Display for Defect {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.field, self.problem)
+    }
+}
+
+/// Metrics that `offline.metrics` may name.
+pub const OFFLINE_METRICS: [&str; 11] = [
+    "accuracy", "macro_f1", "auc", "log_loss", "ece", "segment_accuracy", "demographic_parity", "equalised_odds",
+    "latency_p50", "latency_p95", "latency_p99",
+];
+/// Metrics that `shadow.metrics` may name.
+pub const SHADOW_METRICS: [&str; 6] =
+    ["agreement", "error_rate", "accuracy", "latency_p50", "latency_p95", "latency_p99"];
+
+impl Policy {
+    /// Every defect of the policy; none when it can be used.
+    #[must_use]
+    pub fn check(&self) -> Vec<Defect> {
+        let mut found = Vec::new();
+        let mut add = |field: &str, problem: String| found.push(Defect { field: field.into(), problem });
+        if self.schema != 1 {
+            add("schema", format!("{} is not known; expected 1", self.schema));
+        }
+        if !matches!(self.task, Task::Binary | Task::Multiclass) {
+            add("task", format!("{:?} is not supported; expected binary or multiclass", self.task));
+        }
+        for (name, field, percent) in [
+            ("0 to 100", "shadow.sample_percent", self.shadow.sample_percent),
+            ("0 to 100", "observations.row_percent", self.observations.row_percent),
+        ] {
+            if Weight::from_percent(percent).is_err() {
+                add(field, format!("{percent} is not a percentage; expected {name}"));
+            }
+        }
+        if self.shadow.enabled && self.shadow.sample_percent > self.observations.row_percent {
+            add("shadow.sample_percent", format!(
+                "{} is more than observations.row_percent ({}); the shadow can only replay what is reported",
+                self.shadow.sample_percent, self.observations.row_percent
+            ));
+        }
+        if self.shadow.max_seconds < self.shadow.window_seconds {
+            add("shadow.max_seconds", "is shorter than shadow.window_seconds".into());
+        }
+        for (field, share) in [
+            ("shadow.min_fidelity", self.shadow.min_fidelity),
+            ("shadow.abort_error_rate", self.shadow.abort_error_rate),
+            ("canary.alpha_errors", self.canary.alpha_errors),
+        ] {
+            if !(0.0..=1.0).contains(&share) {
+                add(field, format!("{share} is not a fraction from 0 to 1"));
+            }
+        }
+        self.check_canary(&mut add);
+        self.check_approval(&mut add);
+        for (set, names, known) in [
+            ("offline.metrics", &self.offline.metrics, &OFFLINE_METRICS[..]),
+            ("shadow.metrics", &self.shadow.metrics, &SHADOW_METRICS[..]),
+        ] {
+            for name in names.keys().filter(|n| !known.contains(&n.as_str())) {
+                add(&format!("{set}.{name}"), format!("is not a known metric; expected one of {}", known.join(", ")));
+            }
+        }
+        for name in self.offline.tracked.iter().filter(|n| !self.offline.metrics.contains_key(*n)) {
+            add("offline.tracked", format!("{name:?} is not among offline.metrics"));
+        }
+        for segment in &self.named_segments {
+            let column = segment.split_once('=').map(|(column, _)| column);
+            if !column.is_some_and(|c| self.segments.iter().chain(&self.protected).any(|s| s == c)) {
+                add("named_segments", format!("{segment:?} is not 'column=value' of a column in segments or protected"));
+            }
+        }
+        found
+    }
+
+    fn check_canary(&self, add: &mut impl FnMut(&str, String)) {
+        let canary = &self.canary;
+        let rising = canary.steps.windows(2).all(|w| w[0] < w[1]);
+        if canary.steps.is_empty() || !rising || canary.steps.iter().any(|s| !(*s >= 0.01 && *s < 100.0)) {
+            add("canary.steps", format!("{:?} must be rising percentages from 0.01 to below 100", canary.steps));
+        }
+        if canary.max_hold_seconds < canary.hold_seconds {
+            add("canary.max_hold_seconds", "is shorter than canary.hold_seconds".into());
+        }
+        if !(1..=60).contains(&canary.check_seconds) {
+            add("canary.check_seconds", format!("{} is not between 1 and 60", canary.check_seconds));
+        }
+        if !(canary.alpha > 0.0 && canary.alpha <= 0.5) {
+            add("canary.alpha", format!("{} is not between 0 and 0.5", canary.alpha));
+        }
+        if !(canary.error_margin > 0.0 && canary.error_margin < 1.0) {
+            add("canary.error_margin", format!("{} is not between 0 and 1", canary.error_margin));
+        }
+        if !(canary.latency_margin > 0.0 && canary.latency_margin.is_finite()) {
+            add("canary.latency_margin", format!("{} is not above 0", canary.latency_margin));
+        }
+        if !(0.0..=20.0).contains(&canary.holdback_percent) {
+            add("canary.holdback_percent", format!("{} is not between 0 and 20", canary.holdback_percent));
+        }
+    }
+
+    fn check_approval(&self, add: &mut impl FnMut(&str, String)) {
+        let approval = &self.approval;
+        if approval.mode == ApprovalMode::AutoUnlessBlocked {
+            add("approval.mode", "auto_unless_blocked is not supported by this release; expected required".into());
+        }
+        if approval.quorum == 0 || approval.quorum as usize > approval.approvers.len().max(1) {
+            add("approval.quorum", format!(
+                "{} of {} approvers can never be reached; expected 1 to the number of approvers",
+                approval.quorum, approval.approvers.len()
+            ));
+        }
+        if approval.approvers.is_empty() {
+            add("approval.approvers", "is empty: nobody could approve; name at least one {email}".into());
+        }
+        for approver in &approval.approvers {
+            let parts: Vec<_> = approver.email.split('@').collect();
+            if parts.len() != 2 || parts.iter().any(|p| p.is_empty()) || approver.email.chars().any(char::is_whitespace) {
+                add("approval.approvers", format!("{:?} is not a mail address", approver.email));
+            }
+        }
+        if approval.expires_seconds < 5 || approval.expires_seconds > 300 * 86_400 {
+            add("approval.expires_seconds", format!("{} is not between 5 and 25920000", approval.expires_seconds));
+        }
+    }
+
+    /// The share of observations that servers report as rows.
+    #[must_use]
+    pub fn row_share(&self) -> Weight {
+        Weight::from_percent(self.observations.row_percent).unwrap_or(Weight::FULL)
+    }
+
+    /// The share of observations that the shadow replays.
+    #[must_use]
+    pub fn shadow_share(&self) -> Weight {
+        if self.shadow.enabled { Weight::from_percent(self.shadow.sample_percent).unwrap_or(Weight::ZERO) } else { Weight::ZERO }
+    }
+
+    /// All columns that name segments: `segments` and `protected`, each once.
+    #[must_use]
+    pub fn segment_columns(&self) -> Vec<String> {
+        let mut columns: Vec<String> = Vec::new();
+        for column in self.segments.iter().chain(&self.protected) {
+            if !columns.contains(column) {
+                columns.push(column.clone());
+            }
+        }
+        columns
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn usable() -> Policy {
+        let mut policy = Policy::default();
+        policy.approval.approvers.push(Approver { email: "ann@example.com".into(), principals: vec![] });
+        policy
+    }
+
+    #[test]
+    fn the_default_lacks_only_approvers() {
+        assert_eq!(usable().check(), vec![]);
+        let fields: Vec<_> = Policy::default().check().into_iter().map(|d| d.field).collect();
+        assert_eq!(fields, ["approval.approvers"]);
+    }
+
+    #[test]
+    fn every_defect_is_reported_at_once() {
+        let mut policy = usable();
+        policy.task = Task::Ranking;
+        policy.canary.steps = vec![5.0, 5.0, 100.0];
+        policy.shadow.sample_percent = f64::NAN;
+        policy.approval.quorum = 3;
+        policy.named_segments = vec!["age=3".into()];
+        let fields: Vec<_> = policy.check().into_iter().map(|d| d.field).collect();
+        for field in ["task", "canary.steps", "shadow.sample_percent", "approval.quorum", "named_segments"] {
+            assert!(fields.iter().any(|f| f == field), "{field} in {fields:?}");
+        }
+    }
+
+    #[test]
+    fn margins_read_both_ways_and_unknown_fields_are_refused() {
+        let rule: MetricRule =
+            serde_json::from_str(r#"{"class":"guardrail","margin":"50%rel","direction":"lower_is_better"}"#).unwrap();
+        assert_eq!(rule.margin, Margin::Relative(0.5));
+        let text = serde_json::to_string(&rule).unwrap();
+        assert_eq!(serde_json::from_str::<MetricRule>(&text).unwrap(), rule);
+        assert!(serde_json::from_str::<Policy>(r#"{"canarry":{}}"#).is_err());
+        assert!(serde_json::from_str::<MetricRule>(r#"{"class":"info","margin":-1,"direction":"lower_is_better"}"#).is_err());
+    }
+}

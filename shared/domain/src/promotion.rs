@@ -1,0 +1,124 @@
+//! One run of the pipeline for one challenger.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::head::{BenchmarkRef, PolicyRef};
+use crate::ids::{Actor, Digest, GateId, ModelName, PromotionId, VersionRef};
+use crate::verdict::Verdict;
+
+/// How a promotion stands. Whether the model is locked is this and nothing else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PromotionStatus {
+    /// It holds the model.
+    Running,
+    /// The challenger became champion.
+    Crowned,
+    /// It ended before any caller saw the challenger.
+    Rejected,
+    /// It ended after callers saw the challenger, or an operator ended it.
+    Aborted,
+}
+
+/// What the registry keeps about a promotion.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PromotionRecord {
+    /// Its name.
+    pub id: PromotionId,
+    /// The model.
+    pub model: ModelName,
+    /// What is promoted.
+    pub challenger: VersionRef,
+    /// The champion it is compared with; none for the first version.
+    pub champion: Option<VersionRef>,
+    /// How it stands.
+    pub status: PromotionStatus,
+    /// The epoch it holds; every write it makes is conditional on it.
+    pub epoch: u64,
+    /// The policy whose thresholds are pinned for it.
+    pub policy: PolicyRef,
+    /// The benchmark that is pinned for it.
+    pub benchmark: Option<BenchmarkRef>,
+    /// Who asked for it.
+    pub requested_by: Actor,
+    /// The Step Functions execution that runs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub execution: Option<String>,
+    /// When it started.
+    pub started_at: Timestamp,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
+    /// Why it ended, in one sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The evidence so far, by kind.
+    pub evidence: BTreeMap<EvidenceKind, EvidenceRef>,
+    /// The verdict of the comparison report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
+    /// The approval gate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<GateId>,
+    /// When the shadow opened and closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<ShadowTimes>,
+    /// The canary steps taken so far.
+    #[serde(default)]
+    pub steps: Vec<CanaryStep>,
+    /// Whether the evidence manifest of the ended promotion is written.
+    #[serde(default)]
+    pub attested: bool,
+}
+
+/// The times of a promotion's shadow.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShadowTimes {
+    /// When sampling began.
+    pub opened_at: Timestamp,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed_at: Option<Timestamp>,
+    /// Whether a person ended it early.
+    #[serde(default)]
+    pub stopped_early: bool,
+}
+
+/// One step of the canary.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CanaryStep {
+    /// The challenger's share in this step.
+    pub weight: crate::route::Weight,
+    /// When the step began.
+    pub at: Timestamp,
+}
+
+/// The kinds of evidence a promotion collects. Each names one object that decisions rest on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EvidenceKind {
+    /// Smoke test and benchmark of champion and challenger.
+    Evaluation,
+    /// The frozen list of inputs of the comparison.
+    Inputs,
+    /// The comparison report.
+    Report,
+    /// The decision at the gate.
+    Decision,
+    /// The last health judgement of the canary.
+    Canary,
+    /// The manifest over all evidence.
+    Manifest,
+}
+
+/// An immutable object in the evidence bucket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EvidenceRef {
+    /// Its key.
+    pub key: String,
+    /// The SHA-256 of its bytes.
+    pub digest: Digest,
+}

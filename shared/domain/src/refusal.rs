@@ -1,0 +1,95 @@
+//! Why a change was refused. A variant exists where a caller acts differently.
+
+use crate::ids::{GateId, ModelName, PromotionId, VersionName};
+use crate::version::{VersionEvent, VersionStatus};
+
+/// A change that the rules do not allow. Nothing was written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Another promotion of this model runs.
+    #[error("promotion {by} of {version} is running for this model; wait for it, or end it with a rollback")]
+    Busy {
+        /// The promotion that holds the model.
+        by: PromotionId,
+        /// What it promotes.
+        version: VersionName,
+    },
+    /// The promotion no longer holds the model: a rollback or another end came first. Nothing must be written.
+    #[error("promotion {promotion} at epoch {epoch} was superseded; the model is at epoch {found}")]
+    Superseded {
+        /// The promotion that wanted to write.
+        promotion: PromotionId,
+        /// The epoch it holds.
+        epoch: u64,
+        /// The epoch the model is at.
+        found: u64,
+    },
+    /// The version's status does not allow the event.
+    #[error("a version that is {status:?} cannot take the event {event:?}")]
+    IllegalTransition {
+        /// Its status.
+        status: VersionStatus,
+        /// The event.
+        event: VersionEvent,
+    },
+    /// There is no approval for what is about to happen.
+    #[error("no approval covers this: {why}")]
+    NotApproved {
+        /// What is missing or differs.
+        why: String,
+    },
+    /// A gate was already decided, expired or closed.
+    #[error("gate {gate} is already {state}")]
+    GateClosed {
+        /// The gate.
+        gate: GateId,
+        /// A phrase such as `approved by ann@example.com at 2026-11-21T10:00:00Z`.
+        state: String,
+    },
+    /// The person or role may not do this.
+    #[error("{principal} may not {action}: {why}")]
+    Forbidden {
+        /// Who asked.
+        principal: String,
+        /// What for.
+        action: String,
+        /// The rule that forbids it.
+        why: String,
+    },
+    /// There is no standby to roll back to.
+    #[error("model {model} has no standby version to roll back to; promote an earlier version with `seatrial promote {model} v<n>`, or take the model out of service at its endpoint")]
+    NoStandby {
+        /// The model.
+        model: ModelName,
+    },
+    /// Something named does not exist.
+    #[error("{what} does not exist")]
+    NotFound {
+        /// A phrase such as `model credit-risk`.
+        what: String,
+    },
+    /// The request contradicts the present state or itself.
+    #[error("{why}")]
+    Invalid {
+        /// What, where, and what to do.
+        why: String,
+    },
+}
+
+impl Refusal {
+    /// The stable code of problem documents and of exit codes.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Busy { .. } => "model_busy",
+            Self::Superseded { .. } => "superseded",
+            Self::IllegalTransition { .. } => "illegal_transition",
+            Self::NotApproved { .. } => "not_approved",
+            Self::GateClosed { .. } => "gate_closed",
+            Self::Forbidden { .. } => "forbidden",
+            Self::NoStandby { .. } => "no_standby",
+            Self::NotFound { .. } => "not_found",
+            Self::Invalid { .. } => "invalid",
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Observations, tallies, pairs, summaries and the comparison report.

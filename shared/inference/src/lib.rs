@@ -1,0 +1,1 @@
+//! Runs a version: ONNX in process.

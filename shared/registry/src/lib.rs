@@ -1,0 +1,1 @@
+//! The registry port, in memory and on DynamoDB.

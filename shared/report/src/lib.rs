@@ -1,0 +1,1 @@
+//! The review page and other views of the comparison report.

@@ -1,0 +1,1 @@
+//! Cold-start config, logs, metrics, error labels and HTTP helpers of every function.

@@ -1,0 +1,127 @@
+//! Differences of means over pairs: log loss, Brier score, absolute and squared errors.
+
+use crate::{Interval, Merge, exact::ExactSum, quantiles::t_quantile};
+use serde::{Deserialize, Serialize};
+
+/// First and second moments of the champion's value `x` and the challenger's value `y` on the same requests, exact.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PairedMoments {
+    n: u64,
+    invalid: u64,
+    x: ExactSum,
+    y: ExactSum,
+    xx: ExactSum,
+    yy: ExactSum,
+    xy: ExactSum,
+}
+
+/// An estimated difference (challenger minus champion) with its interval.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Difference {
+    /// Pairs.
+    pub n: u64,
+    /// The champion's value.
+    pub champion: f64,
+    /// The challenger's value.
+    pub challenger: f64,
+    /// Challenger minus champion.
+    pub delta: f64,
+    /// Standard error of the delta.
+    pub standard_error: f64,
+    /// Two-sided interval for the delta.
+    pub interval: Interval,
+}
+
+/// Largest size of a value: its square must stay in range.
+const LIMIT: f64 = 1e150;
+
+impl PairedMoments {
+    /// Counts a pair. A pair with a value that is not finite or exceeds 1e150 is counted as invalid; returns whether it
+    /// was valid.
+    pub fn observe(&mut self, champion: f64, challenger: f64) -> bool {
+        // NaN compares false.
+        if !(champion.abs() <= LIMIT && challenger.abs() <= LIMIT) {
+            self.invalid += 1;
+            return false;
+        }
+        self.n += 1;
+        self.x.add(champion);
+        self.y.add(challenger);
+        self.xx.add_product(champion, champion);
+        self.yy.add_product(challenger, challenger);
+        self.xy.add_product(champion, challenger)
+    }
+
+    /// Valid pairs.
+    #[must_use]
+    pub fn n(&self) -> u64 {
+        self.n
+    }
+
+    /// Pairs refused.
+    #[must_use]
+    pub fn invalid(&self) -> u64 {
+        self.invalid
+    }
+
+    /// Both means; `None` without pairs.
+    #[must_use]
+    pub fn means(&self) -> Option<(f64, f64)> {
+        let n = self.n as f64;
+        (self.n > 0).then(|| (self.x.value() / n, self.y.value() / n))
+    }
+
+    /// Difference of the means with the paired t interval; `None` with fewer than two pairs.
+    #[must_use]
+    pub fn mean_difference(&self, confidence: f64) -> Option<Difference> {
+        let (champion, challenger) = self.means()?;
+        let (xx, yy, xy) = self.covariances()?;
+        let delta = self.y.pair().minus(self.x.pair()).over(self.n as f64).value();
+        self.difference(champion, challenger, delta, xx + yy - 2.0 * xy, confidence)
+    }
+
+    /// Difference of the root means, for squared errors: the delta of two RMSE, with variance by the delta method
+    /// (Deng et al. 2018). `None` with fewer than two pairs or if an arm has no error at all.
+    #[must_use]
+    pub fn root_mean_difference(&self, confidence: f64) -> Option<Difference> {
+        let (mean_x, mean_y) = self.means().filter(|&(x, y)| x > 0.0 && y > 0.0)?;
+        let (xx, yy, xy) = self.covariances()?;
+        let (champion, challenger) = (mean_x.sqrt(), mean_y.sqrt());
+        let (gx, gy) = (-0.5 / champion, 0.5 / challenger);
+        let variance = gx * gx * xx + gy * gy * yy + 2.0 * gx * gy * xy;
+        self.difference(champion, challenger, challenger - champion, variance, confidence)
+    }
+
+    /// Sample variances of x and y and their covariance.
+    fn covariances(&self) -> Option<(f64, f64, f64)> {
+        let n = self.n as f64;
+        let centred = |product: &ExactSum, a: &ExactSum, b: &ExactSum| {
+            product.pair().minus(a.pair().times(b.pair()).over(n)).over(n - 1.0).value()
+        };
+        (self.n > 1).then(|| {
+            let xx = centred(&self.xx, &self.x, &self.x).max(0.0);
+            (xx, centred(&self.yy, &self.y, &self.y).max(0.0), centred(&self.xy, &self.x, &self.y))
+        })
+    }
+
+    fn difference(
+        &self, champion: f64, challenger: f64, delta: f64, variance: f64, confidence: f64,
+    ) -> Option<Difference> {
+        let standard_error = (variance.max(0.0) / self.n as f64).sqrt();
+        let reach = t_quantile(0.5 + confidence / 2.0, (self.n - 1) as f64)? * standard_error;
+        let interval = Interval::new(delta - reach, delta + reach)?;
+        Some(Difference { n: self.n, champion, challenger, delta, standard_error, interval })
+    }
+}
+
+impl Merge for PairedMoments {
+    fn merge(&mut self, other: &Self) {
+        self.n += other.n;
+        self.invalid += other.invalid;
+        self.x.merge(&other.x);
+        self.y.merge(&other.y);
+        self.xx.merge(&other.xx);
+        self.yy.merge(&other.yy);
+        self.xy.merge(&other.xy);
+    }
+}

@@ -1,0 +1,40 @@
+"""Starts MiniStack with remedies for what it gets wrong.
+
+Nothing installed is edited: each remedy wraps functions of the loaded modules. They are private functions, so the version is
+pinned and checked, and a name that is gone ends the start with a message instead of running half-remedied.
+
+Run with a clean environment (see `xtask/src/engine.rs`): MiniStack hands its whole environment on to every Lambda.
+"""
+
+import importlib.metadata
+import sys
+
+PINNED = "1.5.33"
+
+
+def main() -> None:
+    found = importlib.metadata.version("ministack")
+    if found != PINNED:
+        sys.exit(f"ministack {found} is installed, but the remedies are written for {PINNED}")
+
+    import ministack.app as app
+    from ministack.core import lambda_runtime
+    from ministack.services import dynamodb, lambda_svc, sqs, stepfunctions
+
+    from remedies import lambdas, latency, queues, states, streams
+
+    try:
+        latency.install(lambda_runtime)
+        lambdas.install(lambda_runtime, lambda_svc)
+        queues.install(lambda_svc, sqs)
+        streams.install(lambda_svc, dynamodb)
+        states.install(stepfunctions)
+    except AttributeError as error:
+        sys.exit(f"a remedy does not fit ministack {found}: {error}")
+
+    sys.argv = ["ministack"]
+    app.main()
+
+
+if __name__ == "__main__":
+    main()
