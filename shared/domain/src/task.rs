@@ -70,8 +70,10 @@ pub struct Held {
 pub struct Evaluated {
     /// The verdict of smoke test and benchmark; `Fail` ends the promotion.
     pub verdict: Verdict,
-    /// Whether the policy asks for a shadow (and the model has traffic to shadow).
+    /// Whether the policy asks for a shadow (and the model has a champion whose traffic can be shadowed).
     pub shadow: bool,
+    /// Whether this is the model's first version: there is nothing to compare with and no canary, a gate always.
+    pub first: bool,
     /// One sentence.
     pub why: String,
 }

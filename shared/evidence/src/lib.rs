@@ -1,1 +1,3 @@
-//! Observations, tallies, pairs, summaries and the comparison report.
+//! What decisions rest on: observations, tallies, pairs, summaries, and the comparison report.
+
+pub mod observation;

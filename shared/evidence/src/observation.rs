@@ -1,0 +1,284 @@
+//! The contract between data planes and the product: what a server sends to the observation queue.
+//!
+//! A message is a JSON array of entries, kept below 64 KB. Two streams share the queue: **tallies** (complete and small:
+//! counts and a latency sketch per epoch, version, arm and second) and **rows** (sampled by hash at the producer). Labels
+//! and signals come from whoever learns the truth. Times are the producer's and are never trusted: the queue's own
+//! timestamps make the evidence clock.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use seatrial_domain::ids::{Digest, ModelName, PromotionId, VersionName};
+use seatrial_domain::route::{Arm, Weight};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// The schema number of every entry.
+pub const SCHEMA: u32 = 1;
+
+/// The largest message a producer sends, in bytes: SQS bills by 64 KB.
+pub const MESSAGE_BYTES: usize = 60_000;
+
+/// One entry of a message.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Entry {
+    /// Counts of one second.
+    Tally(Tally),
+    /// One served request.
+    Served(Box<Served>),
+    /// The truth about one served request.
+    Label(Label),
+    /// Something people said or did about one served request.
+    Signal(Signal),
+}
+
+/// The part of the route a request was served under.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RouteStamp {
+    /// The promotion that owned the route, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promotion: Option<PromotionId>,
+    /// The route's epoch.
+    pub epoch: u64,
+    /// The challenger's share in force.
+    pub weight: Weight,
+}
+
+/// Everything one server did with one version, on one arm, in one second, under one route. Every request is in exactly
+/// one `assigned` count, and in one outcome count unless the server died before it ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tally {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// Made by the server, unique: a redelivered tally counts once.
+    pub tally_id: String,
+    /// The model.
+    pub model: ModelName,
+    /// The version that was chosen.
+    pub version: VersionName,
+    /// Its digest.
+    pub digest: Digest,
+    /// The arm.
+    pub role: Arm,
+    /// The route in force.
+    pub route: RouteStamp,
+    /// The second, as Unix time, in which the arm was chosen.
+    pub second: i64,
+    /// Requests assigned to this version: counted before inference.
+    pub assigned: u64,
+    /// Requests answered without an error.
+    pub answered: u64,
+    /// Requests that failed because of the model: a crash counted by the restarted server included.
+    pub errors: u64,
+    /// Requests that failed because of the client; not the version's fault.
+    pub client_errors: u64,
+    /// Units whose request failed because of the model, as the first 16 hexadecimal digits of SHA-256(salt, unit), each once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub error_units: Vec<String>,
+    /// Latencies of answered requests in microseconds, as a sketch that merges exactly (`seatrial_stats`).
+    pub latency: Value,
+}
+
+/// One row of one served request.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Served {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// Made by the server, unique; row i of a batch is `<id>#<i>`.
+    pub observation_id: String,
+    /// The caller's own id, for joining labels. Reuse is counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// The model.
+    pub model: ModelName,
+    /// The version that answered.
+    pub version: VersionName,
+    /// Its digest.
+    pub digest: Digest,
+    /// The arm.
+    pub role: Arm,
+    /// The route in force.
+    pub route: RouteStamp,
+    /// The entity the request named; else the request is its own unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
+    /// When, by the producer.
+    pub at: Timestamp,
+    /// The inputs by column.
+    pub inputs: Map<String, Value>,
+    /// What was answered; empty when there was an error.
+    #[serde(default)]
+    pub output: Output,
+    /// Time to answer in microseconds.
+    pub latency_us: u64,
+    /// Time to load the version in microseconds, when this request waited for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load_us: Option<u64>,
+    /// Whether the version was warm.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warm: Option<bool>,
+    /// The error, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<ServedError>,
+    /// Segments the caller named, beside those that are input columns.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub segments: BTreeMap<String, String>,
+    /// Protected attributes the caller named; they need not be inputs of the model.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub protected: BTreeMap<String, String>,
+}
+
+impl Served {
+    /// What was randomised: the unit, else the request (the part of the id before `#`).
+    #[must_use]
+    pub fn unit_or_request(&self) -> &str {
+        self.unit.as_deref().unwrap_or_else(|| self.observation_id.split('#').next().unwrap_or(&self.observation_id))
+    }
+}
+
+/// What a model answered.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Output {
+    /// The class.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// The classes of a multilabel answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub labels: Option<Vec<String>>,
+    /// Probabilities in the order of the model's classes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scores: Option<Vec<f64>>,
+    /// A number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<f64>,
+    /// An order of items.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ranking: Option<Vec<String>>,
+    /// Text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+}
+
+/// An error of a served request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServedError {
+    /// A short stable name, for example `session-failed`.
+    pub kind: String,
+    /// Whose fault it is.
+    pub side: Side,
+    /// For people; cut to 500 characters.
+    pub message: String,
+}
+
+/// Whose fault an error is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Side {
+    /// The request was wrong; any version would have refused it.
+    Client,
+    /// The version failed.
+    Model,
+}
+
+/// The truth about one served request. One of `observation_id` and `client_id` names it; one of `label` and `value` is it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Label {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The observation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observation_id: Option<String>,
+    /// Or the caller's own id of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// The model.
+    pub model: ModelName,
+    /// The true class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// The true number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<f64>,
+    /// When it became known, by the producer.
+    pub at: Timestamp,
+}
+
+/// Something people said or did about one served request, such as `thumbs_down`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Signal {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The observation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observation_id: Option<String>,
+    /// Or the caller's own id of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// The model.
+    pub model: ModelName,
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: f64,
+    /// When, by the producer.
+    pub at: Timestamp,
+}
+
+impl Entry {
+    /// The model the entry is about.
+    #[must_use]
+    pub fn model(&self) -> &ModelName {
+        match self {
+            Self::Tally(t) => &t.model,
+            Self::Served(s) => &s.model,
+            Self::Label(l) => &l.model,
+            Self::Signal(s) => &s.model,
+        }
+    }
+
+    /// What is wrong with the entry beyond its form, if anything.
+    #[must_use]
+    pub fn defect(&self) -> Option<String> {
+        let schema = match self {
+            Self::Tally(t) => t.schema,
+            Self::Served(s) => s.schema,
+            Self::Label(l) => l.schema,
+            Self::Signal(s) => s.schema,
+        };
+        if schema != SCHEMA {
+            return Some(format!("schema {schema} is not known; expected {SCHEMA}"));
+        }
+        match self {
+            Self::Tally(t) if t.answered + t.errors + t.client_errors > t.assigned => Some(format!(
+                "the tally has {} outcomes of {} assigned requests",
+                t.answered + t.errors + t.client_errors,
+                t.assigned
+            )),
+            Self::Served(s) if s.error.is_none() && s.output == Output::default() => {
+                Some("the row has neither an output nor an error".into())
+            }
+            Self::Served(s) if s.observation_id.is_empty() || s.observation_id.len() > 200 => {
+                Some("observation_id must have 1 to 200 characters".into())
+            }
+            Self::Served(s) if s.output.scores.iter().flatten().any(|x| !x.is_finite()) => {
+                Some("a score is not a finite number".into())
+            }
+            Self::Label(l) if l.label.is_none() == l.value.is_none() => {
+                Some("a label has exactly one of `label` and `value`".into())
+            }
+            Self::Label(Label { observation_id: None, client_id: None, .. })
+            | Self::Signal(Signal { observation_id: None, client_id: None, .. }) => {
+                Some("neither observation_id nor client_id names the request".into())
+            }
+            Self::Signal(s) if !s.value.is_finite() => Some("the signal's value is not a finite number".into()),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! All environment names in one list, read once at cold start.
+
+use std::collections::BTreeMap;
+
+use crate::failure::Failure;
+
+/// The environment names the functions know. The template sets only those a function needs.
+pub const NAMES: [(&str, &str); 14] = [
+    ("SEATRIAL_TABLE", "the registry's table"),
+    ("SEATRIAL_SUBMISSIONS_BUCKET", "where submissions arrive"),
+    ("SEATRIAL_MODELS_BUCKET", "OCI layouts and benchmarks"),
+    ("SEATRIAL_DATA_BUCKET", "observations, pairs and dead letters"),
+    ("SEATRIAL_EVIDENCE_BUCKET", "reports, manifests and other evidence"),
+    ("SEATRIAL_OBSERVATIONS_QUEUE_URL", "where data planes send observations"),
+    ("SEATRIAL_SHADOW_QUEUE_URL", "where the shadow sample waits for its replay"),
+    ("SEATRIAL_PROMOTION_MACHINE_ARN", "the promotion state machine"),
+    ("SEATRIAL_APPROVALS_URL", "what links to gates begin with"),
+    ("SEATRIAL_LOCAL_IDENTITY", "the identity of callers on an engine without IAM; account 000000000000 only"),
+    ("SEATRIAL_MAIL_FROM", "the sender of mail to approvers"),
+    ("SEATRIAL_ONNXRUNTIME", "the ONNX runtime library; default lib/libonnxruntime.so beside the binary"),
+    ("SEATRIAL_LISTEN", "for serve outside Lambda: address and port, default 127.0.0.1:8080"),
+    ("SEATRIAL_LOG", "log level, default info"),
+];
+
+/// The configuration of a function.
+#[derive(Debug, Clone, Default)]
+pub struct Config(BTreeMap<&'static str, String>);
+
+impl Config {
+    /// Reads the environment.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+    pub fn from_env() -> Self {
+        let read = |name: &'static str| std::env::var(name).ok().filter(|v| !v.is_empty()).map(|value| (name, value));
+        Self(NAMES.iter().filter_map(|(name, _)| read(name)).collect())
+    }
+
+    /// A configuration made of `pairs`, for tests.
+    #[must_use]
+    pub fn of(pairs: &[(&'static str, &str)]) -> Self {
+        Self(pairs.iter().map(|(name, value)| (*name, (*value).to_owned())).collect())
+    }
+
+    /// A value that must be there.
+    ///
+    /// # Errors
+    /// When it is not set: the message names it and says what it is for.
+    pub fn need(&self, name: &str) -> Result<&str, Failure> {
+        self.0.get(name).map(String::as_str).ok_or_else(|| {
+            let what = NAMES.iter().find(|(n, _)| *n == name).map_or("unknown", |(_, what)| *what);
+            Failure::invalid(format!("the environment does not set {name} ({what}); deploy the function from the template"))
+        })
+    }
+
+    /// A value that may be missing.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    /// The registry's table.
+    ///
+    /// # Errors
+    /// As [`Config::need`]; so for the other named values.
+    pub fn table(&self) -> Result<&str, Failure> {
+        self.need("SEATRIAL_TABLE")
+    }
+
+    /// The ONNX runtime library: the environment's, or `lib/libonnxruntime.so` beside the running binary.
+    #[must_use]
+    pub fn onnxruntime(&self) -> std::path::PathBuf {
+        self.get("SEATRIAL_ONNXRUNTIME").map_or_else(
+            || {
+                let beside = std::env::current_exe().ok().and_then(|exe| exe.parent().map(std::path::Path::to_path_buf));
+                beside.unwrap_or_default().join("lib/libonnxruntime.so")
+            },
+            std::path::PathBuf::from,
+        )
+    }
+}
+
+/// Whether this process runs as a Lambda function.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+pub fn in_lambda() -> bool {
+    std::env::var("AWS_LAMBDA_RUNTIME_API").is_ok()
+}
+
+/// The SDK's configuration: region, credentials and endpoint from the environment.
+pub async fn aws() -> aws_config::SdkConfig {
+    aws_config::load_defaults(aws_config::BehaviorVersion::latest()).await
+}
+
+/// Whether the SDK talks to an endpoint of its own (an emulator): S3 is then addressed by path.
+#[must_use]
+pub fn has_custom_endpoint(config: &aws_config::SdkConfig) -> bool {
+    config.endpoint_url().is_some()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_name_is_named_with_its_meaning() {
+        let message = Config::default().need("SEATRIAL_TABLE").unwrap_err().message;
+        assert!(message.contains("SEATRIAL_TABLE") && message.contains("registry"), "{message}");
+    }
+}
