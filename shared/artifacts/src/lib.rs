@@ -1,1 +1,3 @@
-//! Submissions, the OCI image layout and content-addressed storage on S3.
+//! Submissions and packages: what people hand in, how it is checked, and how it is kept so that its bytes never change.
+
+pub mod store;
