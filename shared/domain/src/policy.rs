@@ -209,6 +209,8 @@ pub struct Shadow {
     pub abort_error_rate: f64,
     /// The fewest pairs for that.
     pub abort_min_pairs: u64,
+    /// How many partitions pairs are written to: 1 to 64. Fewer make fewer and larger files where traffic is low.
+    pub partitions: u16,
 }
 
 impl Default for Shadow {
@@ -234,6 +236,7 @@ impl Default for Shadow {
             min_fidelity: 0.99,
             abort_error_rate: 0.2,
             abort_min_pairs: 50,
+            partitions: 64,
         }
     }
 }
@@ -435,6 +438,9 @@ impl Policy {
         }
         if self.shadow.max_seconds < self.shadow.window_seconds {
             add("shadow.max_seconds", "is shorter than shadow.window_seconds".into());
+        }
+        if !(1..=64).contains(&self.shadow.partitions) {
+            add("shadow.partitions", format!("{} is not between 1 and 64", self.shadow.partitions));
         }
         for (field, share) in [
             ("shadow.min_fidelity", self.shadow.min_fidelity),

@@ -219,6 +219,9 @@ pub struct GateAnswer {
     pub outcome: GateOutcome,
     /// One sentence, for the execution's history.
     pub why: String,
+    /// With `pending`: seconds until the gate expires.
+    #[serde(default)]
+    pub wait_seconds: u32,
 }
 
 /// How a gate ended.

@@ -1,3 +1,6 @@
 //! What decisions rest on: observations, tallies, pairs, summaries, and the comparison report.
 
 pub mod observation;
+pub mod keys;
+pub mod pair;
+pub mod table;

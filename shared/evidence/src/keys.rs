@@ -1,0 +1,81 @@
+//! Where evidence and data lie: one function a kind of object, so that writers, readers and `docs/` agree.
+
+use jiff::Timestamp;
+use seatrial_domain::canonical;
+use seatrial_domain::ids::{Digest, ModelName, PromotionId};
+
+/// The partition of an observation: the first eight bytes of SHA-256 over its id, modulo `partitions`.
+#[must_use]
+pub fn partition(observation_id: &str, partitions: u16) -> u16 {
+    let digest = canonical::sha256(observation_id.as_bytes());
+    let first = u64::from_str_radix(&digest.hex()[..16], 16).unwrap_or(0);
+    (first % u64::from(partitions.max(1))) as u16
+}
+
+/// The folder of a promotion's pairs in the data bucket.
+#[must_use]
+pub fn pairs_prefix(model: &ModelName, promotion: &PromotionId) -> String {
+    format!("pairs/model={model}/promotion={promotion}/")
+}
+
+/// A file of pairs. It is named by its content, so that writing it twice leaves one.
+#[must_use]
+pub fn pairs(model: &ModelName, promotion: &PromotionId, part: u16, content: &Digest) -> String {
+    format!("{}part={part:02}/{}.parquet", pairs_prefix(model, promotion), content.short())
+}
+
+/// A file of the serving log in the data bucket.
+#[must_use]
+pub fn observations(model: &ModelName, at: Timestamp, content: &Digest) -> String {
+    format!("observations/model={model}/{}/{}.parquet", date_hour(at), content.short())
+}
+
+/// The folder of a model's labels in the data bucket.
+#[must_use]
+pub fn labels_prefix(model: &ModelName) -> String {
+    format!("labels/model={model}/")
+}
+
+/// A file of labels in the data bucket.
+#[must_use]
+pub fn labels(model: &ModelName, at: Timestamp, content: &Digest) -> String {
+    format!("{}{}/{}.parquet", labels_prefix(model), date_hour(at), content.short())
+}
+
+/// A file of signals in the data bucket.
+#[must_use]
+pub fn signals(model: &ModelName, at: Timestamp, content: &Digest) -> String {
+    format!("signals/model={model}/{}/{}.parquet", date_hour(at), content.short())
+}
+
+/// A file of refused entries in the data bucket.
+#[must_use]
+pub fn dead_letters(at: Timestamp, content: &Digest) -> String {
+    format!("dead-letters/{}/{}.jsonl", date_hour(at), content.short())
+}
+
+/// The folder of a promotion's evidence in the evidence bucket.
+#[must_use]
+pub fn evidence_prefix(model: &ModelName, promotion: &PromotionId) -> String {
+    format!("evidence/model={model}/promotion={promotion}/")
+}
+
+fn date_hour(at: Timestamp) -> String {
+    at.strftime("date=%Y-%m-%d/hour=%H").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partitions_are_even_and_stay() {
+        let mut counts = [0_u32; 8];
+        for n in 0..8_000 {
+            counts[usize::from(partition(&format!("id-{n}"), 8))] += 1;
+        }
+        assert!(counts.iter().all(|c| (850..1_150).contains(c)), "{counts:?}");
+        assert_eq!(partition("abc", 64), partition("abc", 64));
+        assert_eq!(partition("abc", 1), 0);
+    }
+}
