@@ -96,7 +96,8 @@ impl Calibration {
 
     fn weighted(&self, of_bin: impl Fn(&ReliabilityBin) -> f64) -> Option<f64> {
         let n = self.n();
-        (n > 0).then(|| self.reliability().iter().map(|bin| bin.n as f64 * of_bin(bin)).sum::<f64>() / n as f64)
+        (n > 0)
+            .then(|| self.reliability().iter().map(|bin| bin.n as f64 * of_bin(bin)).sum::<f64>() / n as f64)
     }
 }
 

@@ -82,7 +82,8 @@ impl ExactSum {
         let bits = term.to_bits();
         let exponent = ((bits >> 52) & 0x7ff) as u32;
         let fraction = bits & ((1 << 52) - 1);
-        let (mantissa, offset) = if exponent == 0 { (fraction, 0) } else { (fraction | (1 << 52), exponent - 1) };
+        let (mantissa, offset) =
+            if exponent == 0 { (fraction, 0) } else { (fraction | (1 << 52), exponent - 1) };
         let wide = u128::from(mantissa) << (offset % 32);
         let sign = if term < 0.0 { -1 } else { 1 };
         self.make_room(1);
@@ -227,7 +228,10 @@ impl<'de> Deserialize<'de> for ExactSum {
         }
         let end = at.checked_add(digits.len()).filter(|&end| end < LIMBS);
         let Some(end) = end else {
-            return Err(D::Error::custom(format!("an exact sum has at most {} digits from its start", LIMBS - 1)));
+            return Err(D::Error::custom(format!(
+                "an exact sum has at most {} digits from its start",
+                LIMBS - 1
+            )));
         };
         let mut limbs = vec![0; LIMBS];
         for (limb, digit) in limbs[at..end].iter_mut().zip(digits) {
@@ -356,12 +360,12 @@ mod tests {
             let mut other_way = right.clone();
             other_way.merge(&left);
             left.merge(&right);
-            prop_assert_eq!(serde_json::to_string(&left).unwrap(), text.clone());
-            prop_assert_eq!(serde_json::to_string(&other_way).unwrap(), text.clone());
+            prop_assert_eq!(&serde_json::to_string(&left).unwrap(), &text);
+            prop_assert_eq!(&serde_json::to_string(&other_way).unwrap(), &text);
             let n = terms.len().max(1);
             terms.rotate_left(seed as usize % n);
             terms.reverse();
-            prop_assert_eq!(serde_json::to_string(&exact(&terms)).unwrap(), text.clone());
+            prop_assert_eq!(&serde_json::to_string(&exact(&terms)).unwrap(), &text);
             let read: ExactSum = serde_json::from_str(&text).unwrap();
             prop_assert_eq!(&read, &whole);
             prop_assert_eq!(read.value().to_bits(), whole.value().to_bits());

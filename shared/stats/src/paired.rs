@@ -105,7 +105,12 @@ impl PairedMoments {
     }
 
     fn difference(
-        &self, champion: f64, challenger: f64, delta: f64, variance: f64, confidence: f64,
+        &self,
+        champion: f64,
+        challenger: f64,
+        delta: f64,
+        variance: f64,
+        confidence: f64,
     ) -> Option<Difference> {
         let standard_error = (variance.max(0.0) / self.n as f64).sqrt();
         let reach = t_quantile(0.5 + confidence / 2.0, (self.n - 1) as f64)? * standard_error;

@@ -5,7 +5,7 @@ use statrs::distribution::{Continuous, ContinuousCDF, Normal, StudentsT};
 /// The value below which a standard normal variable falls with probability `p`; `None` unless `0 < p < 1`.
 #[must_use]
 pub fn normal_quantile(p: f64) -> Option<f64> {
-    (p > 0.0 && p < 1.0).then(|| polished(Normal::standard(), p)).filter(|z| z.is_finite())
+    (p > 0.0 && p < 1.0).then(|| polished(&Normal::standard(), p)).filter(|z| z.is_finite())
 }
 
 /// The same for Student's t with `freedom` degrees; `None` unless `0 < p < 1` and `freedom > 0`.
@@ -19,7 +19,7 @@ pub fn t_quantile(p: f64, freedom: f64) -> Option<f64> {
         return normal_quantile(p);
     }
     let student = StudentsT::new(0.0, 1.0, freedom).ok()?;
-    Some(polished(student, p)).filter(|t| t.is_finite())
+    Some(polished(&student, p)).filter(|t| t.is_finite())
 }
 
 /// The standard normal distribution function.
@@ -30,7 +30,7 @@ pub fn normal_cdf(z: f64) -> f64 {
 
 /// The library's inverse with Newton steps on its distribution function, which is the more exact of the two. The step
 /// is taken in the lower tail, where the function does not round to one.
-fn polished(distribution: impl ContinuousCDF<f64, f64> + Continuous<f64, f64>, p: f64) -> f64 {
+fn polished(distribution: &impl ContinuousCDF<f64, f64> + Continuous<f64, f64>, p: f64) -> f64 {
     if p == 0.5 {
         return 0.0;
     }

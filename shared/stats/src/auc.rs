@@ -1,0 +1,287 @@
+//! Area under the ROC curve: exact with ties, paired by DeLong, and as a mergeable histogram with its bound.
+
+use crate::{Interval, Merge, intervals::normal_interval, share};
+use serde::{Deserialize, Serialize};
+
+/// Exact area under the ROC curve: the share of (positive, negative) pairs in which the positive scores higher, ties
+/// counting one half. Counted in integers, rounded once. `None` if a class is absent, a score is NaN, or the lengths
+/// differ.
+#[must_use]
+pub fn auc(truths: &[bool], scores: &[f64]) -> Option<f64> {
+    let ranks = doubled_midranks(truths, scores)?;
+    let positives = truths.iter().filter(|&&t| t).count() as u128;
+    let negatives = truths.len() as u128 - positives;
+    if positives == 0 || negatives == 0 {
+        return None;
+    }
+    let sum: u128 = truths.iter().zip(&ranks).filter(|(t, _)| **t).map(|(_, &rank)| u128::from(rank)).sum();
+    Some((sum - positives * (positives + 1)) as f64 / (2 * positives * negatives) as f64)
+}
+
+/// Twice the midrank (from 1) of each score among all; twice, so that ties stay integers.
+fn doubled_midranks(truths: &[bool], scores: &[f64]) -> Option<Vec<u64>> {
+    if truths.len() != scores.len() || scores.iter().any(|s| s.is_nan()) {
+        return None;
+    }
+    Some(midranks_of(scores, &(0..scores.len()).collect::<Vec<_>>()))
+}
+
+/// Twice the midranks of the chosen rows among themselves, in the order of `rows`.
+fn midranks_of(scores: &[f64], rows: &[usize]) -> Vec<u64> {
+    let mut order: Vec<usize> = (0..rows.len()).collect();
+    let score = |position: usize| scores[rows[position]] + 0.0; // -0.0 ties with 0.0
+    order.sort_unstable_by(|&a, &b| score(a).total_cmp(&score(b)));
+    let mut ranks = vec![0; rows.len()];
+    let mut start = 0;
+    for tied in order.chunk_by(|&a, &b| score(a) == score(b)) {
+        let end = start + tied.len();
+        // Ranks start+1 ..= end share their mean, (start + 1 + end) / 2.
+        tied.iter().for_each(|&position| ranks[position] = (start + 1 + end) as u64);
+        start = end;
+    }
+    ranks
+}
+
+/// Two AUCs on the same rows and their difference.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PairedAuc {
+    /// Positive rows.
+    pub positives: u64,
+    /// Negative rows.
+    pub negatives: u64,
+    /// The champion's AUC.
+    pub champion: f64,
+    /// The challenger's AUC.
+    pub challenger: f64,
+    /// Challenger minus champion.
+    pub delta: f64,
+    /// Variance of the delta.
+    pub variance: f64,
+}
+
+impl PairedAuc {
+    /// Normal interval of the delta; `None` for a confidence outside (0, 1).
+    #[must_use]
+    pub fn interval(&self, confidence: f64) -> Option<Interval> {
+        normal_interval(self.delta, self.variance.sqrt(), confidence).map(|i| i.clamped(-1.0, 1.0))
+    }
+}
+
+/// Paired comparison of two AUCs (DeLong et al. 1988, in the O(n log n) form of Sun & Xu 2014). `None` with fewer than
+/// two rows of a class, a NaN score, or lengths that differ.
+#[must_use]
+pub fn delong(truths: &[bool], champion: &[f64], challenger: &[f64]) -> Option<PairedAuc> {
+    let rows = |class: bool| truths.iter().enumerate().filter(move |(_, t)| **t == class).map(|(i, _)| i);
+    let (positives, negatives): (Vec<usize>, Vec<usize>) = (rows(true).collect(), rows(false).collect());
+    if positives.len() < 2 || negatives.len() < 2 {
+        return None;
+    }
+    let one = Placements::of(truths, champion, &positives, &negatives)?;
+    let two = Placements::of(truths, challenger, &positives, &negatives)?;
+    let variance = variance_of_difference(&one.positives, &two.positives)
+        + variance_of_difference(&one.negatives, &two.negatives);
+    let (champion, challenger) = (auc(truths, champion)?, auc(truths, challenger)?);
+    Some(PairedAuc {
+        positives: positives.len() as u64,
+        negatives: negatives.len() as u64,
+        champion,
+        challenger,
+        delta: challenger - champion,
+        variance,
+    })
+}
+
+/// DeLong's structural components: for each positive the share of negatives it beats, and the reverse.
+struct Placements {
+    positives: Vec<f64>,
+    negatives: Vec<f64>,
+}
+
+impl Placements {
+    fn of(truths: &[bool], scores: &[f64], positives: &[usize], negatives: &[usize]) -> Option<Self> {
+        let all = doubled_midranks(truths, scores)?;
+        let within = |rows: &[usize], others: usize| -> Vec<f64> {
+            let own = midranks_of(scores, rows);
+            rows.iter().zip(own).map(|(&row, own)| (all[row] - own) as f64 / (2 * others) as f64).collect()
+        };
+        Some(Self {
+            positives: within(positives, negatives.len()),
+            negatives: within(negatives, positives.len())
+                .into_iter()
+                .map(|beaten_by| 1.0 - beaten_by)
+                .collect(),
+        })
+    }
+}
+
+/// Variance of the mean of the paired differences.
+fn variance_of_difference(one: &[f64], two: &[f64]) -> f64 {
+    let n = one.len() as f64;
+    let differences = || one.iter().zip(two).map(|(a, b)| b - a);
+    let mean = differences().sum::<f64>() / n;
+    differences().map(|d| (d - mean).powi(2)).sum::<f64>() / (n - 1.0) / n
+}
+
+/// Bins of [`AucHistogram`], of equal width over `[0, 1]`.
+pub const AUC_BINS: usize = 65_536;
+
+/// Counts of both classes by score bin: a mergeable AUC for any number of rows in one megabyte. Serialises sparsely as
+/// `[bin, positives, negatives]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Sparse", into = "Sparse")]
+pub struct AucHistogram {
+    /// Empty, or `[positives, negatives]` for each bin.
+    bins: Vec<[u64; 2]>,
+    invalid: u64,
+}
+
+/// An AUC from binned scores.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BinnedAuc {
+    /// Area with scores of one bin counted as ties.
+    pub auc: f64,
+    /// The exact area lies within this of `auc`: ½·Σ pos·neg / (P·N).
+    pub bound: f64,
+    /// Positive rows.
+    pub positives: u64,
+    /// Negative rows.
+    pub negatives: u64,
+}
+
+impl AucHistogram {
+    /// Counts a row. A score outside `[0, 1]` is counted as invalid; returns whether it was valid.
+    pub fn observe(&mut self, truth: bool, score: f64) -> bool {
+        if !(0.0..=1.0).contains(&score) {
+            self.invalid += 1;
+            return false;
+        }
+        self.add(((score * AUC_BINS as f64) as usize).min(AUC_BINS - 1), usize::from(!truth), 1);
+        true
+    }
+
+    fn add(&mut self, bin: usize, class: usize, n: u64) {
+        if self.bins.is_empty() {
+            self.bins = vec![[0; 2]; AUC_BINS];
+        }
+        self.bins[bin][class] += n;
+    }
+
+    /// Rows refused because their score was no probability.
+    #[must_use]
+    pub fn invalid(&self) -> u64 {
+        self.invalid
+    }
+
+    /// The area and its bound; `None` if a class is absent.
+    #[must_use]
+    pub fn auc(&self) -> Option<BinnedAuc> {
+        let (mut positives, mut negatives, mut wins, mut ties) = (0_u64, 0_u64, 0_u128, 0_u128);
+        for &[positive, negative] in &self.bins {
+            wins += u128::from(positive) * u128::from(negatives);
+            ties += u128::from(positive) * u128::from(negative);
+            positives += positive;
+            negatives += negative;
+        }
+        share(positives, negatives).filter(|&odds| odds > 0.0)?;
+        let pairs = (2 * u128::from(positives) * u128::from(negatives)) as f64;
+        Some(BinnedAuc {
+            auc: (2 * wins + ties) as f64 / pairs,
+            bound: ties as f64 / pairs,
+            positives,
+            negatives,
+        })
+    }
+}
+
+impl Merge for AucHistogram {
+    fn merge(&mut self, other: &Self) {
+        self.invalid += other.invalid;
+        if self.bins.is_empty() {
+            self.bins.clone_from(&other.bins);
+            return;
+        }
+        for (mine, theirs) in self.bins.iter_mut().zip(&other.bins) {
+            mine[0] += theirs[0];
+            mine[1] += theirs[1];
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Sparse {
+    invalid: u64,
+    bins: Vec<(u16, u64, u64)>,
+}
+
+impl From<Sparse> for AucHistogram {
+    fn from(sparse: Sparse) -> Self {
+        let mut histogram = Self { invalid: sparse.invalid, ..Self::default() };
+        for (bin, positives, negatives) in sparse.bins {
+            histogram.add(usize::from(bin), 0, positives);
+            histogram.add(usize::from(bin), 1, negatives);
+        }
+        histogram
+    }
+}
+
+impl From<AucHistogram> for Sparse {
+    fn from(histogram: AucHistogram) -> Self {
+        let row = |(bin, &[p, n]): (usize, &[u64; 2])| (p + n > 0).then_some((bin as u16, p, n));
+        Self { invalid: histogram.invalid, bins: histogram.bins.iter().enumerate().filter_map(row).collect() }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn edges_are_defined() {
+        assert_eq!(auc(&[true, true], &[0.1, 0.2]), None);
+        assert_eq!(auc(&[true, false], &[f64::NAN, 0.2]), None);
+        assert_eq!(auc(&[true, false, true, false], &[0.5; 4]), Some(0.5));
+        assert_eq!(auc(&[true, false], &[0.0, -0.0]), Some(0.5));
+        assert_eq!(delong(&[true, false, false], &[0.1; 3], &[0.2; 3]), None);
+        let constant = delong(&[true, true, false, false], &[0.5; 4], &[0.5; 4]).unwrap();
+        assert_eq!((constant.delta, constant.variance), (0.0, 0.0));
+        assert_eq!(AucHistogram::default().auc(), None);
+    }
+
+    proptest! {
+        #[test]
+        fn the_bound_holds(rows in prop::collection::vec((any::<bool>(), 0.0f64..=1.0), 2..200), crowd in 0.0001f64..1.0) {
+            // Crowded scores put many rows into few bins.
+            let truths: Vec<bool> = rows.iter().map(|r| r.0).collect();
+            let scores: Vec<f64> = rows.iter().map(|r| r.1 * crowd * 0.01).collect();
+            let mut histogram = AucHistogram::default();
+            for (&t, &s) in truths.iter().zip(&scores) { histogram.observe(t, s); }
+            match (auc(&truths, &scores), histogram.auc()) {
+                (Some(exact), Some(binned)) => prop_assert!((exact - binned.auc).abs() <= binned.bound + 1e-12),
+                (exact, binned) => prop_assert!(exact.is_none() && binned.is_none()),
+            }
+        }
+    }
+
+    #[test]
+    fn histograms_merge_to_the_same_bits() {
+        let of = |range: std::ops::Range<u32>| {
+            let mut h = AucHistogram::default();
+            for i in range {
+                h.observe(i % 3 == 0, f64::from(i * 37 % 101) / 100.0);
+            }
+            h
+        };
+        let mut right = of(40..100);
+        right.observe(true, f64::NAN);
+        right.merge(&of(0..40));
+        let mut from_empty = AucHistogram::default();
+        from_empty.merge(&right);
+        let mut whole = of(0..100);
+        whole.observe(true, 2.0);
+        assert_eq!(from_empty, whole);
+        let text = serde_json::to_string(&whole).unwrap();
+        assert_eq!(serde_json::from_str::<AucHistogram>(&text).unwrap(), whole);
+    }
+}

@@ -1,0 +1,258 @@
+//! Drift of a feature or a score: how far the current distribution has moved from the reference.
+//!
+//! Bins are fixed by the reference. Both measures are biased upwards (with no drift at all, PSI over 10 bins at n = 100
+//! averages about .1), so each comes with its bias taken off and an interval on the effect (Yurdakul & Naranjo 2020).
+
+use crate::{Interval, Merge, quantiles::normal_quantile};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Bins of a numeric feature, by the reference's quantiles, and one more for missing values (NaN).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NumericBins {
+    /// Inner edges, strictly rising; bin `i` holds the values in `(edge[i-1], edge[i]]`.
+    edges: Vec<f64>,
+}
+
+impl NumericBins {
+    /// Edges at the reference's `1/bins … (bins−1)/bins` quantiles (order statistics, so they are values of the
+    /// reference), equal ones joined. Missing values do not count. `None` without a finite value or with no bins.
+    #[must_use]
+    pub fn from_reference(reference: &[f64], bins: usize) -> Option<Self> {
+        let mut sorted: Vec<f64> = reference.iter().copied().filter(|x| x.is_finite()).collect();
+        sorted.sort_unstable_by(f64::total_cmp);
+        let last = sorted.len().checked_sub(1)?;
+        let mut edges: Vec<f64> =
+            (1..bins.max(1)).map(|i| sorted[(i * sorted.len() / bins).min(last)]).collect();
+        edges.dedup();
+        (bins > 0).then_some(Self { edges })
+    }
+
+    /// Number of bins, the one for missing values included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.edges.len() + 2
+    }
+
+    /// Always false: there are bins for every value.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+
+    /// The bin of a value; missing values have the last.
+    #[must_use]
+    pub fn bin(&self, value: f64) -> usize {
+        if value.is_nan() { self.edges.len() + 1 } else { self.edges.partition_point(|&edge| edge < value) }
+    }
+}
+
+/// Bins of a categorical feature: the reference's categories, one for all others, one for missing values.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CategoryBins {
+    categories: BTreeMap<String, usize>,
+}
+
+impl CategoryBins {
+    /// A bin for each different value of the reference.
+    pub fn from_reference<'a>(reference: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut categories: BTreeMap<String, usize> =
+            reference.into_iter().map(|category| (category.to_owned(), 0)).collect();
+        categories.values_mut().enumerate().for_each(|(i, bin)| *bin = i);
+        Self { categories }
+    }
+
+    /// Number of bins, those for other and for missing values included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.categories.len() + 2
+    }
+
+    /// Always false: there are bins for every value.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+
+    /// The bin of a value.
+    #[must_use]
+    pub fn bin(&self, value: Option<&str>) -> usize {
+        let others = self.categories.len();
+        value.map_or(others + 1, |value| self.categories.get(value).copied().unwrap_or(others))
+    }
+}
+
+/// Counts by bin; grows as bins are seen, so that the empty one is the neutral element of merging.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BinCounts {
+    counts: Vec<u64>,
+}
+
+impl BinCounts {
+    /// Counts one value's bin.
+    pub fn observe(&mut self, bin: usize) {
+        if self.counts.len() <= bin {
+            self.counts.resize(bin + 1, 0);
+        }
+        self.counts[bin] += 1;
+    }
+
+    /// The counts, up to the last bin seen.
+    #[must_use]
+    pub fn counts(&self) -> &[u64] {
+        &self.counts
+    }
+}
+
+impl Merge for BinCounts {
+    fn merge(&mut self, other: &Self) {
+        if self.counts.len() < other.counts.len() {
+            self.counts.resize(other.counts.len(), 0);
+        }
+        self.counts.iter_mut().zip(&other.counts).for_each(|(mine, theirs)| *mine += theirs);
+    }
+}
+
+/// How far two distributions are apart.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Drift {
+    /// Values in the reference.
+    pub reference_n: u64,
+    /// Values now.
+    pub current_n: u64,
+    /// Bins that hold a value of either.
+    pub bins: u64,
+    /// The plug-in value, biased upwards.
+    pub value: f64,
+    /// The value less its bias under no drift, not below zero.
+    pub corrected: f64,
+    /// Interval of the effect, not below zero.
+    pub interval: Interval,
+}
+
+/// Population stability index `Σ (q − p)·ln(q / p)` in nats, `p` the reference's and `q` the current shares. If a bin is
+/// empty in one of the samples only, half an observation is added to every bin of both. `None` if a sample is empty or
+/// the confidence is not in (0, 1). Counts missing at a slice's end are zero.
+#[must_use]
+pub fn psi(reference: &[u64], current: &[u64], confidence: f64) -> Option<Drift> {
+    let bins = paired_bins(reference, current);
+    let pseudo = if bins.iter().any(|&(a, b)| a == 0 || b == 0) { 0.5 } else { 0.0 };
+    let value = |p: f64, q: f64| (q - p) * (q / p).ln();
+    let slopes = |p: f64, q: f64| (1.0 - q / p - (q / p).ln(), 1.0 - p / q + (q / p).ln());
+    measure(&bins, pseudo, confidence, 1.0, value, slopes)
+}
+
+/// Jensen–Shannon divergence in nats (from 0 to ln 2; scipy's `jensenshannon` is its square root). Needs no smoothing.
+/// `None` if a sample is empty or the confidence is not in (0, 1).
+#[must_use]
+pub fn jensen_shannon(reference: &[u64], current: &[u64], confidence: f64) -> Option<Drift> {
+    // ½·ln(p / mean), and its product with p; an empty bin contributes nothing to either.
+    let slope = |p: f64, q: f64| if p > 0.0 { 0.5 * (2.0 * p / (p + q)).ln() } else { 0.0 };
+    let value = |p: f64, q: f64| p * slope(p, q) + q * slope(q, p);
+    measure(&paired_bins(reference, current), 0.0, confidence, 0.125, value, |p, q| {
+        (slope(p, q), slope(q, p))
+    })
+}
+
+/// The bins that hold a value of either sample.
+fn paired_bins(reference: &[u64], current: &[u64]) -> Vec<(u64, u64)> {
+    let count = |counts: &[u64], i: usize| counts.get(i).copied().unwrap_or(0);
+    let all = (0..reference.len().max(current.len())).map(|i| (count(reference, i), count(current, i)));
+    all.filter(|&(a, b)| a + b > 0).collect()
+}
+
+/// Sums a divergence over bins. Without drift it is `scale·(1/n + 1/m)` times a chi-squared variable of `bins − 1`
+/// degrees of freedom, which gives the bias and the variance then; the delta method gives the variance under drift, and
+/// both together the interval.
+fn measure(
+    bins: &[(u64, u64)],
+    pseudo: f64,
+    confidence: f64,
+    scale: f64,
+    value: impl Fn(f64, f64) -> f64,
+    slopes: impl Fn(f64, f64) -> (f64, f64),
+) -> Option<Drift> {
+    let (reference_n, current_n) = bins.iter().fold((0, 0), |(n, m), &(a, b)| (n + a, m + b));
+    if reference_n == 0 || current_n == 0 || !(confidence > 0.0 && confidence < 1.0) {
+        return None;
+    }
+    let added = pseudo * bins.len() as f64;
+    let shares = || {
+        bins.iter().map(|&(a, b)| {
+            (
+                (a as f64 + pseudo) / (reference_n as f64 + added),
+                (b as f64 + pseudo) / (current_n as f64 + added),
+            )
+        })
+    };
+    let total: f64 = shares().map(|(p, q)| value(p, q)).sum::<f64>().max(0.0);
+    let variance_of = |moments: (f64, f64), n: u64| (moments.1 - moments.0 * moments.0).max(0.0) / n as f64;
+    let (mut by_reference, mut by_current) = ((0.0, 0.0), (0.0, 0.0));
+    for (p, q) in shares() {
+        let (of_p, of_q) = slopes(p, q);
+        by_reference = (by_reference.0 + p * of_p, by_reference.1 + p * of_p * of_p);
+        by_current = (by_current.0 + q * of_q, by_current.1 + q * of_q * of_q);
+    }
+    let unit = scale * (1.0 / reference_n as f64 + 1.0 / current_n as f64);
+    let freedom = (bins.len() - 1) as f64;
+    let corrected = total - freedom * unit;
+    let variance = variance_of(by_reference, reference_n)
+        + variance_of(by_current, current_n)
+        + 2.0 * freedom * unit * unit;
+    let reach = normal_quantile(0.5 + confidence / 2.0)? * variance.sqrt();
+    let interval = Interval::new((corrected - reach).max(0.0), (corrected + reach).max(0.0))?;
+    Some(Drift {
+        reference_n,
+        current_n,
+        bins: bins.len() as u64,
+        value: total,
+        corrected: corrected.max(0.0),
+        interval,
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn empty_samples_have_no_drift() {
+        assert_eq!((psi(&[], &[1], 0.95), jensen_shannon(&[0, 0], &[1], 0.95)), (None, None));
+        let same = psi(&[50, 50], &[50, 50], 0.95).unwrap();
+        assert_eq!((same.value, same.corrected, same.interval.low), (0.0, 0.0, 0.0));
+    }
+
+    #[test]
+    fn disjoint_samples_are_finite() {
+        let apart = psi(&[100, 0], &[0, 100], 0.95).unwrap();
+        assert!(apart.value > 5.0 && apart.value.is_finite() && apart.interval.low > 1.0);
+        let js = jensen_shannon(&[100, 0], &[0, 100], 0.95).unwrap();
+        assert!((js.value - std::f64::consts::LN_2).abs() < 1e-15);
+    }
+
+    #[test]
+    fn every_value_has_a_bin() {
+        let bins = NumericBins::from_reference(&[1.0, 2.0, 2.0, 2.0, 3.0, f64::NAN], 4).unwrap();
+        assert_eq!(
+            [f64::NEG_INFINITY, 2.0, 2.5, f64::INFINITY, f64::NAN].map(|x| bins.bin(x)),
+            [0, 0, 1, 1, 2]
+        );
+        assert_eq!(NumericBins::from_reference(&[f64::NAN], 4), None);
+        let categories = CategoryBins::from_reference(["b", "a", "b"]);
+        assert_eq!([Some("a"), Some("b"), Some("new"), None].map(|c| categories.bin(c)), [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn counts_merge() {
+        let of = |bins: &[usize]| {
+            let mut c = BinCounts::default();
+            bins.iter().for_each(|&b| c.observe(b));
+            c
+        };
+        let mut right = of(&[7, 1]);
+        right.merge(&of(&[0, 1]));
+        right.merge(&BinCounts::default());
+        assert_eq!(right, of(&[0, 1, 1, 7]));
+    }
+}
