@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{Actor, Auth, Digest, GateId, ModelName, PromotionId, VersionRef};
 use crate::policy::Approval;
 use crate::refusal::Refusal;
+use crate::task::{GateAnswer, GateOutcome};
 use crate::verdict::Verdict;
 
 /// What a gate waits for.
@@ -127,6 +128,20 @@ impl GateRecord {
     }
 }
 
+/// What the waiting execution is told; nothing while the gate is pending.
+#[must_use]
+pub fn answer_of(gate: &GateRecord) -> Option<GateAnswer> {
+    let outcome = match (gate.status, gate.kind) {
+        (GateStatus::Pending, _) => return None,
+        (GateStatus::Approved, GateKind::ShadowWindow) => GateOutcome::Stopped,
+        (GateStatus::Approved, GateKind::Approval) => GateOutcome::Approved,
+        (GateStatus::Expired, _) => GateOutcome::Expired,
+        // A promotion that ended without its gate goes nowhere: its execution takes the way of a rejection to its end.
+        (GateStatus::Rejected | GateStatus::Cancelled, _) => GateOutcome::Rejected,
+    };
+    Some(GateAnswer { outcome, why: format!("gate {} was {}", gate.id, gate.state_phrase()), wait_seconds: 0 })
+}
+
 /// The gate after `decision`, by the rules of `approval` as they are now (who may decide is evaluated live).
 ///
 /// # Errors
@@ -146,11 +161,12 @@ pub fn decide(gate: &GateRecord, decision: Decision, approval: &Approval) -> Res
     if comment.chars().count() > 4_000 {
         return Err(Refusal::Invalid { why: "the comment is longer than 4000 characters: shorten it".into() });
     }
-    let own = decision.by.principal == gate.submitted_by || decision.by.principal == gate.requested_by;
+    let by = &decision.by.principal;
+    let own = same_person(by, &gate.submitted_by, approval) || same_person(by, &gate.requested_by, approval);
     if gate.kind == GateKind::Approval {
         may_decide(&decision, own, approval)?;
     }
-    if gate.decisions.iter().any(|d| d.by.principal == decision.by.principal) {
+    if gate.decisions.iter().any(|d| same_person(&d.by.principal, by, approval)) {
         return Err(Refusal::GateClosed {
             gate: gate.id.clone(),
             state: format!("decided by {} already; it waits for another approver", decision.by.principal),
@@ -167,6 +183,13 @@ pub fn decide(gate: &GateRecord, decision: Decision, approval: &Approval) -> Res
         after.status = GateStatus::Approved;
     }
     Ok(after)
+}
+
+/// Whether two principals are one person by the policy. A person with an address, a user and a role is still one voice of
+/// a quorum, and cannot approve as one what they submitted as another.
+#[must_use]
+pub fn same_person(one: &str, other: &str, approval: &Approval) -> bool {
+    one == other || approval.approvers.iter().any(|a| a.is(one) && a.is(other))
 }
 
 fn may_decide(decision: &Decision, own: bool, approval: &Approval) -> Result<(), Refusal> {
@@ -217,4 +240,109 @@ pub struct Capability {
     /// Whether it was taken back.
     #[serde(default)]
     pub revoked: bool,
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::ids::VersionName;
+    use crate::policy::Approver;
+
+    const ANN: &str = "ann@example.com";
+    const ANN_AS_USER: &str = "arn:aws:iam::1:user/ann";
+    const BOB: &str = "bob@example.com";
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn gate() -> GateRecord {
+        let promotion = PromotionId::parse(&format!("pr_{}", "0".repeat(24))).unwrap();
+        let digest = Digest::from_bytes([7; 32]);
+        GateRecord {
+            id: GateId::derive(&promotion, "approval", 1),
+            kind: GateKind::Approval,
+            model: ModelName::parse("credit-risk").unwrap(),
+            promotion,
+            epoch: 3,
+            challenger: VersionRef { version: VersionName::new(2), digest: digest.clone() },
+            champion: None,
+            status: GateStatus::Pending,
+            bound: Bound { package: digest.clone(), report: digest.clone(), benchmark: None, policy: digest },
+            verdict: Some(Verdict::Pass),
+            requested_by: "function/intake".into(),
+            submitted_by: ANN.into(),
+            opened_at: at(100),
+            expires_at: at(200),
+            decisions: vec![],
+        }
+    }
+
+    fn rules(quorum: u32, separation_of_duties: bool) -> Approval {
+        let ann = Approver { email: ANN.into(), principals: vec![ANN_AS_USER.into()] };
+        let bob = Approver { email: BOB.into(), principals: vec![] };
+        Approval { approvers: vec![ann, bob], quorum, separation_of_duties, ..Approval::default() }
+    }
+
+    fn by(principal: &str, auth: Auth, approve: bool) -> Decision {
+        let by = Actor { principal: principal.into(), auth };
+        Decision { by, at: at(150), comment: " looks right ".into(), approve, self_approval: false }
+    }
+
+    #[test]
+    fn an_approval_in_time_by_an_approver_counts_and_its_comment_is_kept() {
+        let after = decide(&gate(), by(BOB, Auth::Link, true), &rules(1, false)).unwrap();
+        assert_eq!(after.status, GateStatus::Approved);
+        assert_eq!(after.decisions[0].comment, "looks right");
+        assert!(!after.decisions[0].self_approval);
+    }
+
+    #[test]
+    fn nobody_decides_late_or_without_a_comment_or_from_outside_the_policy() {
+        let late = Decision { at: at(200), ..by(BOB, Auth::Iam, true) };
+        assert!(matches!(decide(&gate(), late, &rules(1, false)), Err(Refusal::GateClosed { .. })));
+        let silent = Decision { comment: " \n\t ".into(), ..by(BOB, Auth::Iam, true) };
+        assert!(matches!(decide(&gate(), silent, &rules(1, false)), Err(Refusal::Invalid { .. })));
+        let stranger = by("eve@example.com", Auth::Iam, true);
+        assert!(matches!(decide(&gate(), stranger, &rules(1, false)), Err(Refusal::Forbidden { .. })));
+    }
+
+    #[test]
+    fn separation_of_duties_sees_the_person_behind_every_principal_and_lets_no_link_decide() {
+        for principal in [ANN, ANN_AS_USER] {
+            let refused = decide(&gate(), by(principal, Auth::Iam, true), &rules(1, true));
+            assert!(matches!(refused, Err(Refusal::Forbidden { .. })), "{principal}");
+            let after = decide(&gate(), by(principal, Auth::Iam, true), &rules(1, false)).unwrap();
+            assert!(after.decisions[0].self_approval, "{principal}");
+        }
+        assert!(decide(&gate(), by(BOB, Auth::Link, true), &rules(1, true)).is_err());
+        assert!(decide(&gate(), by(BOB, Auth::Iam, true), &rules(1, true)).is_ok());
+    }
+
+    #[test]
+    fn one_person_is_one_voice_of_a_quorum_whatever_they_log_in_as() {
+        let mut first = gate();
+        first.submitted_by = "carol@example.com".into();
+        let half = decide(&first, by(ANN, Auth::Iam, true), &rules(2, false)).unwrap();
+        assert_eq!(half.status, GateStatus::Pending);
+        assert!(decide(&half, by(ANN_AS_USER, Auth::Iam, true), &rules(2, false)).is_err());
+        assert_eq!(decide(&half, by(BOB, Auth::Iam, true), &rules(2, false)).unwrap().status, GateStatus::Approved);
+    }
+
+    #[test]
+    fn the_answer_of_a_gate_is_none_while_it_waits_and_never_approval_by_anything_but_a_decision() {
+        assert_eq!(answer_of(&gate()), None);
+        for (status, kind, outcome) in [
+            (GateStatus::Approved, GateKind::Approval, GateOutcome::Approved),
+            (GateStatus::Approved, GateKind::ShadowWindow, GateOutcome::Stopped),
+            (GateStatus::Expired, GateKind::Approval, GateOutcome::Expired),
+            (GateStatus::Cancelled, GateKind::Approval, GateOutcome::Rejected),
+            (GateStatus::Cancelled, GateKind::ShadowWindow, GateOutcome::Rejected),
+            (GateStatus::Rejected, GateKind::Approval, GateOutcome::Rejected),
+        ] {
+            let ended = GateRecord { status, kind, ..gate() };
+            assert_eq!(answer_of(&ended).unwrap().outcome, outcome, "{status:?} {kind:?}");
+        }
+    }
 }
