@@ -1,0 +1,186 @@
+//! What every committed change must keep, whoever made it.
+//!
+//! The operations of this crate build their changes with the domain's functions, which refuse by themselves. This check
+//! does not trust that: it stands in both registries before the transaction, so that a change made in any other way
+//! cannot move callers to a version that nobody approved, or bend the history. It compares with the head as stored; the
+//! transaction is conditional on that very revision.
+
+use seatrial_domain::Refusal;
+use seatrial_domain::change::{Change, bound_now};
+use seatrial_domain::gate::GateStatus;
+use seatrial_domain::head::Head;
+use seatrial_domain::history::ChainTip;
+use seatrial_domain::ids::{Auth, VersionRef};
+use seatrial_domain::route::Weight;
+use seatrial_domain::version::VersionStatus;
+
+/// Checks `change` against the head it replaces; `None` when the model is new.
+///
+/// # Errors
+/// [`Refusal::NotApproved`] for a share of traffic or a crown without the approval that covers it;
+/// [`Refusal::Invalid`] when head, history or records contradict each other.
+pub fn enforce(change: &Change, previous: Option<&Head>) -> Result<(), Refusal> {
+    let made;
+    let previous = match previous {
+        Some(head) => head,
+        None => {
+            made = Head::new(change.head.model.clone(), change.entry.at);
+            &made
+        }
+    };
+    chain(change, previous)?;
+    belongs(change)?;
+    hands(change, previous)?;
+    traffic(change, previous)?;
+    champion(change, previous)?;
+    statuses(change, previous)?;
+    decision(change)
+}
+
+fn invalid(why: impl Into<String>) -> Refusal {
+    Refusal::Invalid { why: format!("the registry refuses this change: {}", why.into()) }
+}
+
+fn unapproved(why: impl Into<String>) -> Refusal {
+    Refusal::NotApproved { why: why.into() }
+}
+
+fn must(holds: bool, why: &str) -> Result<(), Refusal> {
+    if holds { Ok(()) } else { Err(invalid(why)) }
+}
+
+fn chain(change: &Change, previous: &Head) -> Result<(), Refusal> {
+    let (head, entry) = (&change.head, &change.entry);
+    must(head.revision == previous.revision + 1, "the head's revision is not the next one")?;
+    must(entry.seq == previous.chain.seq + 1, "the history entry is not the next one")?;
+    must(entry.previous == previous.chain.hash, "the history entry does not name the hash of the one before")?;
+    let hash = entry.expected_hash().map_err(|e| invalid(format!("the history entry has no canonical form: {e}")))?;
+    must(entry.hash == hash, "the history entry does not have the hash of its content")?;
+    must(head.chain == ChainTip { seq: entry.seq, hash }, "the head does not end at the history entry")?;
+    must(entry.epoch == head.epoch, "the history entry names another epoch than the head")
+}
+
+fn belongs(change: &Change) -> Result<(), Refusal> {
+    let model = &change.head.model;
+    let all = change.entry.model == *model
+        && change.versions.iter().all(|v| v.model == *model)
+        && change.promotion.as_ref().is_none_or(|p| p.model == *model)
+        && change.gate.as_ref().is_none_or(|g| g.model == *model);
+    must(all, "its records belong to several models")
+}
+
+/// Every change of hands moves the epoch, so that whoever held the model before cannot write any more.
+fn hands(change: &Change, previous: &Head) -> Result<(), Refusal> {
+    let head = &change.head;
+    must(head.epoch >= previous.epoch, "the epoch goes back")?;
+    let changed = head.running != previous.running
+        || head.route.champion != previous.route.champion
+        || head.standby.as_ref().is_some_and(|s| Some(s) != previous.standby.as_ref());
+    must(!changed || head.epoch > previous.epoch, "a change of hands keeps the epoch")?;
+    must(
+        head.running.as_ref().is_none_or(|r| r.epoch == head.epoch),
+        "the running promotion does not hold the head's epoch",
+    )
+}
+
+/// A challenger gets a share, or more of one, only with the approval of the promotion that holds the model.
+fn traffic(change: &Change, previous: &Head) -> Result<(), Refusal> {
+    let (route, before) = (&change.head.route, &previous.route);
+    let standby_serves = route.standby.is_none() || route.standby == change.head.standby;
+    must(standby_serves, "the holdback goes to a version that is not the standby")?;
+    let more_held_back = route.holdback > before.holdback || (route.standby.is_some() && route.standby != before.standby);
+    must(!more_held_back || change.approval.is_some(), "a holdback begins without a crown")?;
+    must(route.weight < Weight::FULL, "a challenger has all the traffic; that is the crown")?;
+    if route.weight == Weight::ZERO {
+        return Ok(());
+    }
+    let same_split = route.challenger == before.challenger && route.promotion == before.promotion;
+    if same_split && route.weight <= before.weight {
+        return Ok(());
+    }
+    let running = change.head.running.as_ref();
+    let Some(running) = running.filter(|r| Some(&r.challenger) == route.challenger.as_ref()) else {
+        return Err(unapproved("the challenger on the route is not the one that is being promoted"));
+    };
+    approval_covers(change, &running.promotion, running.epoch, &running.challenger)
+}
+
+/// The champion changes in two ways only: the approved challenger is crowned, or the standby is reinstated.
+fn champion(change: &Change, previous: &Head) -> Result<(), Refusal> {
+    let (now, before) = (change.head.champion(), previous.champion());
+    if now == before {
+        return Ok(());
+    }
+    let Some(now) = now else {
+        return Err(invalid("a model that has a champion keeps one"));
+    };
+    must(change.head.route.weight == Weight::ZERO, "a new champion begins beside a challenger with traffic")?;
+    if let Some(running) = previous.running.as_ref().filter(|r| r.challenger == *now) {
+        must(change.head.standby.as_ref() == before, "the displaced champion is not the standby")?;
+        return approval_covers(change, &running.promotion, running.epoch, now);
+    }
+    if previous.standby.as_ref() == Some(now) {
+        return must(change.head.standby.is_none(), "a reinstated champion keeps a standby");
+    }
+    Err(unapproved(format!("{} is neither the challenger being promoted nor the standby", now.version)))
+}
+
+/// Whether the change carries an approval that binds exactly this; the transaction checks the decision item itself.
+fn approval_covers(
+    change: &Change,
+    promotion: &seatrial_domain::PromotionId,
+    epoch: u64,
+    challenger: &VersionRef,
+) -> Result<(), Refusal> {
+    let Some(approval) = &change.approval else {
+        return Err(unapproved("the change names no decision"));
+    };
+    if approval.promotion != *promotion || approval.epoch != epoch || approval.bound.package != challenger.digest {
+        return Err(unapproved("the decision belongs to another promotion, epoch or package"));
+    }
+    let Some(record) = change.promotion.as_ref().filter(|p| p.id == *promotion && p.epoch == epoch) else {
+        return Err(unapproved("the change does not show what its promotion has as evidence"));
+    };
+    if bound_now(record)? != approval.bound {
+        return Err(unapproved("the package, report, benchmark or policy is not the one that was approved"));
+    }
+    Ok(())
+}
+
+/// The statuses of the versions written say the same as the head.
+fn statuses(change: &Change, previous: &Head) -> Result<(), Refusal> {
+    let head = &change.head;
+    for version in &change.versions {
+        let reference = Some(version.reference());
+        let is_champion = head.champion() == reference.as_ref();
+        must((version.status == VersionStatus::Champion) == is_champion, "a version and the head disagree on the champion")?;
+        let is_standby = head.standby == reference;
+        must((version.status == VersionStatus::Standby) == is_standby, "a version and the head disagree on the standby")?;
+    }
+    let written = |r: Option<&VersionRef>| r.is_none_or(|r| change.versions.iter().any(|v| v.reference() == *r));
+    if head.champion() != previous.champion() {
+        must(written(head.champion()) && written(previous.champion()), "the champions before and after are not both written")?;
+    }
+    if head.standby != previous.standby {
+        must(written(head.standby.as_ref()) && written(previous.standby.as_ref()), "the standbys before and after are not both written")?;
+    }
+    Ok(())
+}
+
+/// A gate is approved or rejected by a decision, never by being written so; a link decides only by being used up.
+fn decision(change: &Change) -> Result<(), Refusal> {
+    let Some(gate) = &change.gate else {
+        return must(change.use_capability.is_none(), "a link is used up without a decision");
+    };
+    let decided = match gate.status {
+        GateStatus::Approved | GateStatus::Rejected => true,
+        GateStatus::Pending => !gate.decisions.is_empty(),
+        GateStatus::Expired | GateStatus::Cancelled => false,
+    };
+    if decided {
+        let by_actor = gate.decisions.last().is_some_and(|d| d.by == change.entry.actor && d.at == change.entry.at);
+        must(by_actor, "a gate is decided by a decision that is not this actor's")?;
+    }
+    let by_link = gate.decisions.last().is_some_and(|d| d.by.auth == Auth::Link && d.at == change.entry.at);
+    must(!by_link || change.use_capability.is_some(), "a link decides without being used up")
+}

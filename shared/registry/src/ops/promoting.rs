@@ -1,0 +1,196 @@
+//! From a package to frozen evidence, and the attestation of an ended promotion.
+
+use seatrial_domain::change;
+use seatrial_domain::ids::Actor;
+use seatrial_domain::package::PackageSummary;
+use seatrial_domain::promotion::{EvidenceKind, EvidenceRef, PromotionRecord, PromotionStatus};
+use seatrial_domain::version::VersionRecord;
+use seatrial_domain::{Digest, ModelName, PromotionId, Refusal, Verdict, VersionName};
+
+use super::{Missing, Next, Ops, Outcome, not_found, pinned_policy};
+use crate::error::{OpError, StoreError};
+
+impl Ops<'_> {
+    /// Registers a package as the model's next version. The same bytes are the same version, however often.
+    ///
+    /// # Errors
+    /// [`OpError`] when the table fails or others keep changing the model.
+    pub async fn register_version(
+        &self,
+        model: &ModelName,
+        digest: &Digest,
+        package: &PackageSummary,
+        submitted_by: &str,
+    ) -> Result<Outcome<VersionRecord>, OpError> {
+        self.transact(model, Missing::Create, |head| {
+            Box::pin(async move {
+                if let Some(known) = self.registry.version_by_digest(model, digest).await? {
+                    return Ok(Next::Already(known));
+                }
+                let context = self.context(&head);
+                let change = change::register_version(&context, digest.clone(), package.clone(), submitted_by)?;
+                let written = written_version(&change)?;
+                Next::commit(change, written)
+            })
+        })
+        .await
+    }
+
+    /// Lets a promotion take the model. When this very promotion has it already, that is the outcome.
+    ///
+    /// # Errors
+    /// [`Refusal::Busy`] while another holds the model, [`Refusal::Superseded`] when this one has ended,
+    /// [`Refusal::NotFound`] without such a version, [`Refusal::Invalid`] without a policy.
+    pub async fn start_promotion(
+        &self,
+        model: &ModelName,
+        id: &PromotionId,
+        version: VersionName,
+        requested_by: &Actor,
+        execution: Option<&str>,
+    ) -> Result<Outcome<PromotionRecord>, OpError> {
+        self.transact(model, Missing::Refuse, |head| {
+            Box::pin(async move {
+                if let Some(known) = self.registry.promotion(model, id).await? {
+                    head.held_by(id, known.epoch)?;
+                    if known.challenger.version != version {
+                        let why = format!("promotion {id} promotes {}, not {version}", known.challenger.version);
+                        return Err(Refusal::Invalid { why }.into());
+                    }
+                    return Ok(Next::Already(known));
+                }
+                let Some(policy) = &head.policy else {
+                    let why = format!("model {model} has no policy; set one with `seatrial policy set {model} FILE`");
+                    return Err(Refusal::Invalid { why }.into());
+                };
+                let challenger = self.version(model, version).await?;
+                let found = self.registry.policy(model, policy.number).await?;
+                let policy =
+                    found.ok_or_else(|| not_found(format!("policy {} of model {model}", policy.number)))?;
+                let context = self.context(&head);
+                let change = change::start_promotion(&context, id, &challenger, &policy, requested_by, execution)?;
+                commit_promotion(change)
+            })
+        })
+        .await
+    }
+
+    /// Records an evidence object of the running promotion.
+    ///
+    /// # Errors
+    /// [`Refusal::Superseded`] when the promotion no longer holds the model at `epoch`.
+    pub async fn record_evidence(
+        &self,
+        model: &ModelName,
+        promotion: &PromotionId,
+        epoch: u64,
+        kind: EvidenceKind,
+        object: &EvidenceRef,
+        verdict: Option<Verdict>,
+    ) -> Result<Outcome<PromotionRecord>, OpError> {
+        self.transact(model, Missing::Refuse, |head| {
+            Box::pin(async move {
+                let record = self.holding(&head, promotion, epoch).await?;
+                let judged = kind != EvidenceKind::Report || record.verdict == verdict;
+                if record.evidence.get(&kind) == Some(object) && judged {
+                    return Ok(Next::Already(record));
+                }
+                let version = self.version(model, record.challenger.version).await?;
+                let context = self.context(&head);
+                commit_promotion(change::record_evidence(&context, &record, &version, kind, object.clone(), verdict)?)
+            })
+        })
+        .await
+    }
+
+    /// Opens the shadow at the rates of the pinned policy.
+    ///
+    /// # Errors
+    /// [`Refusal::Superseded`] when the promotion no longer holds the model at `epoch`.
+    pub async fn open_shadow(
+        &self,
+        model: &ModelName,
+        promotion: &PromotionId,
+        epoch: u64,
+    ) -> Result<Outcome<PromotionRecord>, OpError> {
+        self.transact(model, Missing::Refuse, |head| {
+            Box::pin(async move {
+                let record = self.holding(&head, promotion, epoch).await?;
+                if record.shadow.is_some() {
+                    return Ok(Next::Already(record));
+                }
+                let version = self.version(model, record.challenger.version).await?;
+                let policy = pinned_policy(self.registry, &record).await?.policy;
+                let (rows, shadow) = (policy.row_share(), policy.shadow_share());
+                commit_promotion(change::open_shadow(&self.context(&head), &record, &version, rows, shadow)?)
+            })
+        })
+        .await
+    }
+
+    /// Ends the shadow's sampling.
+    ///
+    /// # Errors
+    /// [`Refusal::Superseded`] when the promotion no longer holds the model at `epoch`; [`Refusal::Invalid`] when it has
+    /// no shadow.
+    pub async fn close_shadow(
+        &self,
+        model: &ModelName,
+        promotion: &PromotionId,
+        epoch: u64,
+        stopped_early: bool,
+    ) -> Result<Outcome<PromotionRecord>, OpError> {
+        self.transact(model, Missing::Refuse, |head| {
+            Box::pin(async move {
+                let record = self.holding(&head, promotion, epoch).await?;
+                if record.shadow.as_ref().is_some_and(|s| s.closed_at.is_some()) {
+                    return Ok(Next::Already(record));
+                }
+                let version = self.version(model, record.challenger.version).await?;
+                commit_promotion(change::close_shadow(&self.context(&head), &record, &version, stopped_early)?)
+            })
+        })
+        .await
+    }
+
+    /// Records the manifest of an ended promotion. The first one stays.
+    ///
+    /// # Errors
+    /// [`Refusal::Invalid`] while the promotion runs.
+    pub async fn attested(
+        &self,
+        model: &ModelName,
+        promotion: &PromotionId,
+        manifest: &EvidenceRef,
+    ) -> Result<Outcome<PromotionRecord>, OpError> {
+        self.transact(model, Missing::Refuse, |head| {
+            Box::pin(async move {
+                let record = self.promotion(model, promotion).await?;
+                if record.attested && record.status != PromotionStatus::Running {
+                    return Ok(Next::Already(record));
+                }
+                commit_promotion(change::attested(&self.context(&head), &record, manifest.clone())?)
+            })
+        })
+        .await
+    }
+}
+
+/// Commits a change whose outcome is its promotion's record.
+pub(super) fn commit_promotion(change: change::Change) -> Result<Next<PromotionRecord>, OpError> {
+    match change.promotion.clone() {
+        Some(after) => Next::commit(change, after),
+        None => Err(missing_record(&change, "a promotion")),
+    }
+}
+
+/// The first version a change writes.
+pub(super) fn written_version(change: &change::Change) -> Result<VersionRecord, OpError> {
+    change.versions.first().cloned().ok_or_else(|| missing_record(change, "a version"))
+}
+
+/// A change without the record that its event always writes.
+pub(super) fn missing_record(change: &change::Change, what: &str) -> OpError {
+    let item = format!("change {} of model {}", change.entry.event, change.head.model);
+    StoreError::Corrupt { item, expected: what.to_owned(), source: None }.into()
+}
