@@ -6,22 +6,27 @@ pinned and checked, and a name that is gone ends the start with a message instea
 Run with a clean environment (see `xtask/src/engine.rs`): MiniStack hands its whole environment on to every Lambda.
 """
 
+import atexit
 import importlib.metadata
+import os
 import sys
 
 PINNED = "1.5.33"
 
 
 def main() -> None:
+    # A session of its own: a terminal's Ctrl-C does not reach it, and all processes of its functions are found by it.
+    if os.getsid(0) != os.getpid():
+        os.setsid()
     found = importlib.metadata.version("ministack")
     if found != PINNED:
         sys.exit(f"ministack {found} is installed, but the remedies are written for {PINNED}")
 
     import ministack.app as app
     from ministack.core import lambda_runtime
-    from ministack.services import dynamodb, lambda_svc, sqs, stepfunctions
+    from ministack.services import apigateway, dynamodb, lambda_svc, sqs, stepfunctions
 
-    from remedies import lambdas, latency, queues, states, streams
+    from remedies import lambdas, latency, queues, requests, states, streams
 
     try:
         latency.install(lambda_runtime)
@@ -29,9 +34,12 @@ def main() -> None:
         queues.install(lambda_svc, sqs)
         streams.install(lambda_svc, dynamodb)
         states.install(stepfunctions)
+        requests.install(apigateway)
     except AttributeError as error:
         sys.exit(f"a remedy does not fit ministack {found}: {error}")
 
+    # An orderly end takes the functions' processes along.
+    atexit.register(lambda: lambda_runtime.reset())
     sys.argv = ["ministack"]
     app.main()
 

@@ -1,15 +1,29 @@
 //! Developer tasks: demo, test, local, build, bench.
 
+mod bench;
+mod demo;
 mod digest;
+mod dropped;
+mod dropped_buckets;
+mod engine;
+mod glibc;
+mod local;
 mod onnxruntime;
+mod outputs;
 mod paths;
+mod processes;
 mod run;
+mod say;
+mod stack;
+mod template;
+mod test;
 mod venv;
+mod zips;
 
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 /// Developer tasks of Seatrial.
 #[derive(Parser)]
@@ -21,8 +35,26 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Compile the functions and the command line, and pack the zips.
+    Build(Build),
+    /// Run the whole stack on this machine.
+    #[command(subcommand)]
+    Local(local::Local),
+    /// Everything a change must pass: format, lints, all tests, the template, the end-to-end suite on the engine.
+    Test(test::Test),
+    /// A promotion from submission to champion, told step by step.
+    Demo,
+    /// Measure latency, shadow overhead and rollback time.
+    Bench,
     /// Fetch the pinned ONNX Runtime library and print its path.
     Onnxruntime,
+}
+
+#[derive(Args)]
+struct Build {
+    /// Build what ships: small, slow to link.
+    #[arg(long)]
+    release: bool,
 }
 
 fn main() -> ExitCode {
@@ -37,7 +69,17 @@ fn main() -> ExitCode {
 
 fn run_task(task: Task) -> Result<()> {
     match task {
-        Task::Onnxruntime => println!("{}", onnxruntime::ensure()?.display()),
+        Task::Build(build) => {
+            let profile = if build.release { zips::Profile::Release } else { zips::Profile::Fast };
+            zips::build(profile).map(|_| ())
+        }
+        Task::Local(command) => local::run(&command),
+        Task::Test(wanted) => test::run(&wanted),
+        Task::Demo => demo::run(),
+        Task::Bench => bench::run(),
+        Task::Onnxruntime => {
+            println!("{}", onnxruntime::ensure()?.display());
+            Ok(())
+        }
     }
-    Ok(())
 }

@@ -1,0 +1,189 @@
+//! `cargo xtask test`: everything a change must pass, in the order of how fast each part can fail.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use crate::local::{self, Up};
+use crate::venv::Venv;
+use crate::{paths, run, say};
+
+/// What to test.
+#[derive(Args)]
+pub struct Test {
+    /// Leave out the end-to-end suite on the engine.
+    #[arg(long)]
+    no_engine: bool,
+    /// Go on after a failed step, and fail at the end.
+    #[arg(long)]
+    keep_going: bool,
+}
+
+/// How a step ended.
+enum Outcome {
+    Passed,
+    Skipped(String),
+    Failed(String),
+}
+
+/// One line of the closing table.
+struct Done {
+    name: &'static str,
+    took: Duration,
+    outcome: Outcome,
+}
+
+type Step = (&'static str, fn() -> Result<Outcome>);
+
+/// Runs all steps; an error at the end when one of them failed.
+pub fn run(wanted: &Test) -> Result<()> {
+    let mut steps: Vec<Step> = vec![
+        ("format", format),
+        ("lints", lints),
+        ("dependencies", dependencies),
+        ("template", template),
+        ("unit, property and contract tests", tests),
+    ];
+    if !wanted.no_engine {
+        steps.push(("end-to-end tests on the engine", end_to_end));
+    }
+    let start = Instant::now();
+    let mut done = Vec::new();
+    for (name, step) in steps {
+        let clock = say::step(name);
+        let outcome = step().unwrap_or_else(|error| Outcome::Failed(format!("{error:#}")));
+        if let Outcome::Failed(reason) = &outcome {
+            say::note(format!("FAILED: {reason}"));
+        }
+        let failed = matches!(outcome, Outcome::Failed(_));
+        done.push(Done { name, took: clock.elapsed(), outcome });
+        if failed && !wanted.keep_going {
+            break;
+        }
+    }
+    summary(&done, start.elapsed())
+}
+
+fn summary(done: &[Done], took: Duration) -> Result<()> {
+    let rows = done.iter().map(|step| {
+        let outcome = match &step.outcome {
+            Outcome::Passed => "passed".to_owned(),
+            Outcome::Skipped(why) => format!("SKIPPED: {why}"),
+            Outcome::Failed(reason) => format!("FAILED: {}", reason.lines().next().unwrap_or_default()),
+        };
+        [step.name.to_owned(), say::took(step.took), outcome]
+    });
+    println!("{}", say::table(["step", "time", "outcome"], rows));
+    let failed = done.iter().filter(|step| matches!(step.outcome, Outcome::Failed(_))).count();
+    if failed > 0 {
+        bail!("{failed} of {} steps failed after {}", done.len(), say::took(took));
+    }
+    println!("All {} steps passed in {}.", done.len(), say::took(took));
+    Ok(())
+}
+
+fn cargo(arguments: &[&str]) -> Command {
+    let mut command = Command::new("cargo");
+    command.current_dir(paths::workspace()).args(arguments);
+    command
+}
+
+fn format() -> Result<Outcome> {
+    run::quiet(&mut cargo(&["fmt", "--all", "--check"])).context("run `cargo fmt --all`")?;
+    Ok(Outcome::Passed)
+}
+
+fn lints() -> Result<Outcome> {
+    run::loud(&mut cargo(&[
+        "clippy",
+        "--quiet",
+        "--workspace",
+        "--all-targets",
+        "--all-features",
+        "--",
+        "-D",
+        "warnings",
+    ]))?;
+    Ok(Outcome::Passed)
+}
+
+fn dependencies() -> Result<Outcome> {
+    if !run::exists("cargo-deny") {
+        return Ok(Outcome::Skipped(
+            "cargo-deny is not installed (`cargo install --locked cargo-deny`)".to_owned(),
+        ));
+    }
+    run::loud(&mut cargo(&["deny", "--all-features", "check"]))?;
+    Ok(Outcome::Passed)
+}
+
+fn template() -> Result<Outcome> {
+    let requirements = paths::workspace().join("infra/requirements-lint.txt");
+    let venv = Venv::ensure(&paths::target().join("local/lint"), &requirements)?;
+    let mut lint = Command::new(venv.program("cfn-lint"));
+    lint.current_dir(paths::workspace()).args([
+        "--template",
+        "infra/template.yaml",
+        "--regions",
+        "us-east-1",
+    ]);
+    run::loud(&mut lint).context("cfn-lint refuses infra/template.yaml")?;
+    Ok(Outcome::Passed)
+}
+
+fn tests() -> Result<Outcome> {
+    let library = crate::onnxruntime::ensure()?;
+    let mut command = if run::exists("cargo-nextest") {
+        cargo(&["nextest", "run", "--workspace"])
+    } else {
+        cargo(&["test", "--quiet", "--workspace"])
+    };
+    run::loud(command.env("ORT_DYLIB_PATH", library))?;
+    Ok(Outcome::Passed)
+}
+
+/// An engine of its own on a free port: it touches nobody's, and ends whatever the tests do.
+fn end_to_end() -> Result<Outcome> {
+    let folder = paths::target().join("test-engine");
+    local::down(&folder)?;
+    let wanted = Up {
+        port: local::free_port()?,
+        enforce_iam: false,
+        release: false,
+        no_build: false,
+        parameters: Vec::new(),
+    };
+    let result = local::up(&folder, &wanted).and_then(|outputs| suite(&outputs));
+    let ended = local::down(&folder);
+    if result.is_err() {
+        keep_log(&folder);
+    }
+    result.and_then(|()| ended.map(|_| Outcome::Passed))
+}
+
+fn suite(outputs: &Path) -> Result<()> {
+    let library = crate::onnxruntime::ensure()?;
+    let mut command = if run::exists("cargo-nextest") {
+        cargo(&["nextest", "run", "--package", "seatrial-tests", "--features", "engine"])
+    } else {
+        cargo(&["test", "--package", "seatrial-tests", "--features", "engine", "--", "--test-threads", "2"])
+    };
+    command.env("SEATRIAL_OUTPUTS", outputs).env("SEATRIAL_CLI", cli()).env("ORT_DYLIB_PATH", library);
+    run::loud(&mut command)
+}
+
+/// The command line that was built with the zips.
+fn cli() -> PathBuf {
+    paths::target().join("fast/seatrial")
+}
+
+fn keep_log(folder: &Path) {
+    let log = folder.join("engine.log");
+    if let Ok(text) = fs::read_to_string(&log) {
+        say::note(format!("the engine's log is {}; its end:\n{}", paths::shown(&log), run::tail(&text, 20)));
+    }
+}
