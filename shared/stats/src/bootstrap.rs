@@ -5,10 +5,7 @@
 //! from any number of workers give the same replicates. The seed is an argument; the generator (ChaCha8) and the
 //! software logarithms give the same replicates on every machine.
 
-use crate::{
-    Interval,
-    quantiles::{normal_cdf, normal_quantile},
-};
+use crate::Interval;
 use rand_chacha::{
     ChaCha8Rng,
     rand_core::{Rng, SeedableRng},
@@ -33,11 +30,33 @@ impl Bootstrap {
         Self { seed, replicates: 2_000, confidence: 0.95 }
     }
 
-    /// Bias-corrected percentile interval (Efron 1981) of a statistic of cell counts. Replicates in which the statistic
-    /// is undefined are left out. `None` if the statistic is undefined on the data or in more than one of ten
-    /// replicates, or if there are fewer than 100 replicates, or the confidence is not in (0, 1).
+    /// Percentile interval of a smooth statistic of cell counts (macro F1). Replicates in which the statistic is
+    /// undefined are left out. `None` if the statistic is undefined on the data or in more than one of ten replicates,
+    /// or if there are fewer than 100 replicates, or the confidence is not in (0, 1).
     pub fn interval(&self, cells: &[u64], statistic: impl Fn(&[u64]) -> Option<f64>) -> Option<Interval> {
-        let estimate = statistic(cells).filter(|x| x.is_finite())?;
+        let sorted = self.replicate(cells, statistic)?;
+        self.percentiles(&sorted)
+    }
+
+    /// Interval of a statistic made of extremes (largest minus smallest group rate): the percentile interval together
+    /// with its reflection about the estimate. Where two groups are nearly tied such a statistic is biased and the
+    /// bootstrap doubles the bias, on a side that depends on which version is closer to a tie; percentiles alone then
+    /// covered as little as 91 %, bias-corrected ones 85 %, both together 93 % or more. `None` as for
+    /// [`Bootstrap::interval`].
+    pub fn interval_of_extremes(
+        &self,
+        cells: &[u64],
+        statistic: impl Fn(&[u64]) -> Option<f64>,
+    ) -> Option<Interval> {
+        let estimate = statistic(cells)?;
+        let sorted = self.replicate(cells, statistic)?;
+        let Interval { low, high } = self.percentiles(&sorted)?;
+        Interval::new(low.min(2.0 * estimate - high), high.max(2.0 * estimate - low))
+    }
+
+    /// The replicates' values, sorted.
+    fn replicate(&self, cells: &[u64], statistic: impl Fn(&[u64]) -> Option<f64>) -> Option<Vec<f64>> {
+        statistic(cells).filter(|x| x.is_finite())?;
         if self.replicates < 100 || !(self.confidence > 0.0 && self.confidence < 1.0) {
             return None;
         }
@@ -48,29 +67,19 @@ impl Bootstrap {
             resampled.iter_mut().zip(cells).for_each(|(new, &n)| *new = poisson(&mut random, n));
             values.extend(statistic(&resampled).filter(|x| x.is_finite()));
         }
-        if values.len() * 10 < self.replicates as usize * 9 {
-            return None;
-        }
         values.sort_unstable_by(f64::total_cmp);
-        bias_corrected(&values, estimate, self.confidence)
+        (values.len() * 10 >= self.replicates as usize * 9).then_some(values)
     }
-}
 
-/// Percentiles of sorted replicates, shifted by how far the estimate is from their median (ties count one half).
-fn bias_corrected(sorted: &[f64], estimate: f64, confidence: f64) -> Option<Interval> {
-    let n = sorted.len() as f64;
-    let below = sorted.partition_point(|&x| x < estimate) as f64;
-    let not_above = sorted.partition_point(|&x| x <= estimate) as f64;
-    // Half a replicate at either end keeps the correction finite.
-    let median_bias = normal_quantile(((below + not_above) / (2.0 * n)).clamp(0.5 / n, 1.0 - 0.5 / n))?;
-    let z = normal_quantile(0.5 + confidence / 2.0)?;
-    let at = |z: f64| percentile(sorted, normal_cdf(2.0 * median_bias + z));
-    Interval::new(at(-z), at(z))
+    fn percentiles(&self, sorted: &[f64]) -> Option<Interval> {
+        let tail = (1.0 - self.confidence) / 2.0;
+        Interval::new(percentile(sorted, tail), percentile(sorted, 1.0 - tail))
+    }
 }
 
 /// Linear interpolation between order statistics.
 fn percentile(sorted: &[f64], p: f64) -> f64 {
-    let position = p.clamp(0.0, 1.0) * (sorted.len() - 1) as f64;
+    let position = p * (sorted.len() - 1) as f64;
     let (low, high) = (sorted[position.floor() as usize], sorted[position.ceil() as usize]);
     low + (high - low) * position.fract()
 }

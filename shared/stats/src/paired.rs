@@ -130,3 +130,74 @@ impl Merge for PairedMoments {
         self.xy.merge(&other.xy);
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn of(pairs: &[(f64, f64)]) -> PairedMoments {
+        let mut moments = PairedMoments::default();
+        pairs.iter().for_each(|&(x, y)| assert!(moments.observe(x, y)));
+        moments
+    }
+
+    #[test]
+    fn one_pair_has_means_but_no_interval() {
+        assert_eq!(PairedMoments::default().means(), None);
+        let one = of(&[(1.0, 2.0)]);
+        assert_eq!((one.means(), one.mean_difference(0.95)), (Some((1.0, 2.0)), None));
+    }
+
+    #[test]
+    fn equal_values_differ_by_exactly_nothing_however_large() {
+        let row = of(&[(1e9 + 0.1, 1e9 + 0.1), (3e9, 3e9), (0.3, 0.3)]).mean_difference(0.95).unwrap();
+        assert_eq!((row.delta, row.standard_error), (0.0, 0.0));
+        assert_eq!(Some(row.interval), Interval::new(0.0, 0.0));
+    }
+
+    #[test]
+    fn a_small_difference_of_large_values_keeps_its_variance() {
+        let pairs: Vec<(f64, f64)> = (0..100).map(|i| (1e9, 1e9 + f64::from(i % 2))).collect();
+        let row = of(&pairs).mean_difference(0.95).unwrap();
+        assert_eq!(row.delta, 0.5);
+        assert!((row.standard_error - (0.25_f64 / 99.0).sqrt()).abs() < 1e-12, "{row:?}");
+    }
+
+    #[test]
+    fn roots_follow_the_delta_method() {
+        let pairs: Vec<(f64, f64)> = (1..=200).map(|i| (f64::from(i % 7), f64::from(i % 5))).collect();
+        let row = of(&pairs).root_mean_difference(0.95).unwrap();
+        let (x, y) = of(&pairs).means().unwrap();
+        assert_eq!(row.delta, y.sqrt() - x.sqrt());
+        // The linearised values' own standard error.
+        let linear: Vec<f64> =
+            pairs.iter().map(|(a, b)| b / (2.0 * y.sqrt()) - a / (2.0 * x.sqrt())).collect();
+        let mean = linear.iter().sum::<f64>() / 200.0;
+        let variance = linear.iter().map(|l| (l - mean).powi(2)).sum::<f64>() / 199.0;
+        assert!((row.standard_error - (variance / 200.0).sqrt()).abs() < 1e-12);
+        assert_eq!(of(&[(0.0, 1.0), (0.0, 2.0)]).root_mean_difference(0.95), None);
+    }
+
+    #[test]
+    fn nonsense_is_counted() {
+        let mut moments = PairedMoments::default();
+        assert!(!moments.observe(f64::NAN, 1.0) && !moments.observe(1.0, f64::NEG_INFINITY));
+        assert_eq!((moments.n(), moments.invalid(), moments.means()), (0, 2, None));
+    }
+
+    proptest! {
+        #[test]
+        fn any_split_gives_the_same_bits(
+            pairs in prop::collection::vec((-1e12f64..1e12, -1e-3f64..1e-3), 0..40), cut in 0usize..40,
+        ) {
+            let cut = cut.min(pairs.len());
+            let mut right = of(&pairs[cut..]);
+            right.merge(&of(&pairs[..cut]));
+            right.merge(&PairedMoments::default());
+            prop_assert_eq!(&right, &of(&pairs));
+            prop_assert_eq!(right.mean_difference(0.9), of(&pairs).mean_difference(0.9));
+        }
+    }
+}

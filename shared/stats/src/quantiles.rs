@@ -14,12 +14,24 @@ pub fn t_quantile(p: f64, freedom: f64) -> Option<f64> {
     if !(p > 0.0 && p < 1.0) {
         return None;
     }
-    // Beyond this the two differ by less than 1e-9, and the incomplete beta function gets slow and inexact.
-    if freedom > 1e9 {
-        return normal_quantile(p);
+    // The incomplete beta function loses digits with many degrees of freedom, where the expansion gains them.
+    if freedom >= 1_000.0 {
+        return normal_quantile(p).map(|z| expanded(z, freedom)).filter(|t| t.is_finite());
     }
     let student = StudentsT::new(0.0, 1.0, freedom).ok()?;
     Some(polished(&student, p)).filter(|t| t.is_finite())
+}
+
+/// Student's quantile from the normal one in powers of 1/freedom (Abramowitz & Stegun 26.7.5).
+fn expanded(z: f64, freedom: f64) -> f64 {
+    let s = z * z;
+    let terms = [
+        z * (s + 1.0) / 4.0,
+        z * ((5.0 * s + 16.0) * s + 3.0) / 96.0,
+        z * (((3.0 * s + 19.0) * s + 17.0) * s - 15.0) / 384.0,
+        z * ((((79.0 * s + 776.0) * s + 1482.0) * s - 1920.0) * s - 945.0) / 92_160.0,
+    ];
+    terms.iter().rev().fold(0.0, |sum, term| (sum + term) / freedom) + z
 }
 
 /// The standard normal distribution function.
@@ -30,7 +42,7 @@ pub fn normal_cdf(z: f64) -> f64 {
 
 /// The library's inverse with Newton steps on its distribution function, which is the more exact of the two. The step
 /// is taken in the lower tail, where the function does not round to one.
-fn polished(distribution: &impl ContinuousCDF<f64, f64> + Continuous<f64, f64>, p: f64) -> f64 {
+fn polished(distribution: &(impl ContinuousCDF<f64, f64> + Continuous<f64, f64>), p: f64) -> f64 {
     if p == 0.5 {
         return 0.0;
     }

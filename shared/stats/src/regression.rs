@@ -96,7 +96,7 @@ mod tests {
             shifted.observe(1e12 + f64::from(i), 1e12 + f64::from(i) + 0.5);
         }
         assert_eq!(constant.r2(), None);
-        assert!((shifted.r2().unwrap() - (1.0 - 25.0 / 83_332.5)).abs() < 1e-12);
+        assert!((shifted.r2().unwrap() - (1.0 - 25.0 / 83_325.0)).abs() < 1e-12);
         assert_eq!(Regression::default().rmse(), None);
     }
 

@@ -1,7 +1,9 @@
 //! Sample ratio: did the canary get the share of units that the route says?
 //!
 //! Every unit falls to the canary with the probability `w` in force. The test is the sequential multinomial test of
-//! Lindon & Malek (2022) for two arms: the beta-binomial likelihood over the null's, by weight, multiplied over weights.
+//! Lindon & Malek (2022) for two arms: the beta-binomial likelihood over the null's, by weight, multiplied over weights,
+//! and averaged over four concentrations of the alternative, so that small imbalances are found with many units and
+//! gross ones with few.
 //! It may be looked at as often as one likes. Recompute the buckets exactly first; this catches what that cannot see
 //! (units lost on one side before they are reported).
 
@@ -12,9 +14,8 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use statrs::function::beta::ln_beta;
 
-/// Concentration of the alternative around the null: about as sure of it as of 1,000 units, so that small imbalances are
-/// found with many units and large ones with few.
-const CONCENTRATION: f64 = 1_000.0;
+/// How closely the alternatives stand around the null, in units of prior knowledge.
+const CONCENTRATIONS: [f64; 4] = [10.0, 100.0, 1_000.0, 10_000.0];
 
 /// Distinct units of both arms by weight in force.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,15 +44,9 @@ impl SampleRatio {
     /// Logarithm of the e-value against "the split is the route's"; 0 without units.
     #[must_use]
     pub fn log_e(&self) -> f64 {
-        let of_weight = |(weight, counts): (f64, ArmCounts)| {
-            let (canary, champion) = (counts.canary as f64, counts.champion as f64);
-            let (a, b) = (CONCENTRATION * weight, CONCENTRATION * (1.0 - weight));
-            ln_beta(a + canary, b + champion)
-                - ln_beta(a, b)
-                - canary * weight.ln()
-                - champion * (-weight).ln_1p()
-        };
-        self.units.iter().map(of_weight).sum()
+        let logs = CONCENTRATIONS.map(|c| self.units.iter().map(|stratum| log_e_of(stratum, c)).sum::<f64>());
+        let most = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        most + (logs.iter().map(|l| (l - most).exp()).sum::<f64>() / logs.len() as f64).ln()
     }
 
     /// Whether the split contradicts the route at `alpha`. .001 is usual: a mismatch voids every comparison, so it
@@ -60,6 +55,13 @@ impl SampleRatio {
     pub fn rejects(&self, alpha: f64) -> bool {
         alpha > 0.0 && alpha < 1.0 && self.log_e() >= -alpha.ln()
     }
+}
+
+/// Beta-binomial over binomial likelihood of one weight's units.
+fn log_e_of((weight, counts): (f64, ArmCounts), concentration: f64) -> f64 {
+    let (canary, champion) = (counts.canary as f64, counts.champion as f64);
+    let (a, b) = (concentration * weight, concentration * (1.0 - weight));
+    ln_beta(a + canary, b + champion) - ln_beta(a, b) - canary * weight.ln() - champion * (-weight).ln_1p()
 }
 
 impl Merge for SampleRatio {
@@ -90,11 +92,11 @@ mod tests {
 
     #[test]
     fn one_unit_is_fair_under_the_null() {
-        for (canary, champion) in [(0, 0), (3, 40), (500, 200)] {
+        for (canary, champion) in [(0, 0), (3, 40), (40, 500)] {
             let e = |a, b| ratio(a, b, 0.05).log_e().exp();
             let next = 0.05 * e(canary + 1, champion) + 0.95 * e(canary, champion + 1);
             let now = e(canary, champion);
-            assert!((next / now - 1.0).abs() < 1e-7);
+            assert!((next / now - 1.0).abs() < 1e-7, "{canary} {champion}: {now} {next}");
         }
     }
 }

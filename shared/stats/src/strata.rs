@@ -16,7 +16,7 @@ pub struct ArmCounts {
 /// Event counts by weight. A weight is kept in millionths, so equal weights meet in one stratum and merging adds
 /// integers. Serialises as a list of `[weight in millionths, canary, champion]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Vec<(u32, u64, u64)>", into = "Vec<(u32, u64, u64)>")]
+#[serde(try_from = "Vec<(u32, u64, u64)>", into = "Vec<(u32, u64, u64)>")]
 pub struct Strata {
     counts: BTreeMap<u32, ArmCounts>,
 }
@@ -66,18 +66,41 @@ impl Merge for Strata {
     }
 }
 
-impl From<Vec<(u32, u64, u64)>> for Strata {
-    fn from(rows: Vec<(u32, u64, u64)>) -> Self {
+impl TryFrom<Vec<(u32, u64, u64)>> for Strata {
+    type Error = String;
+
+    fn try_from(rows: Vec<(u32, u64, u64)>) -> Result<Self, String> {
         let mut strata = Self::default();
         for (key, canary, champion) in rows {
-            strata.add(canary, champion, f64::from(key) / MILLION);
+            if !strata.add(canary, champion, f64::from(key) / MILLION) {
+                return Err(format!("a weight of {key} millionths is not between 0 and 1"));
+            }
         }
-        strata
+        Ok(strata)
     }
 }
 
 impl From<Strata> for Vec<(u32, u64, u64)> {
     fn from(strata: Strata) -> Self {
         strata.counts.into_iter().map(|(key, counts)| (key, counts.canary, counts.champion)).collect()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_weights_meet_in_one_stratum_and_impossible_ones_are_refused() {
+        let mut strata = Strata::default();
+        assert!(strata.add(1, 2, 0.05) && strata.add(3, 4, 0.1 / 2.0) && strata.add(0, 0, 0.25));
+        assert!(!strata.add(1, 1, 0.0) && !strata.add(1, 1, 1.0) && !strata.add(1, 1, f64::NAN));
+        let rows: Vec<_> = strata.iter().collect();
+        assert_eq!(rows, [(0.05, ArmCounts { canary: 4, champion: 6 })]);
+        let text = serde_json::to_string(&strata).unwrap();
+        assert_eq!(text, "[[50000,4,6]]");
+        assert_eq!(serde_json::from_str::<Strata>(&text).unwrap(), strata);
+        assert!(serde_json::from_str::<Strata>("[[1000000,4,6]]").is_err());
     }
 }
