@@ -1,3 +1,15 @@
-//! Submissions and packages: what people hand in, how it is checked, and how it is kept so that its bytes never change.
+//! Submissions, packages and evidence: what people hand in, how it is checked, and how it is kept so that its bytes never
+//! change.
+//!
+//! - [`store`]: the port to one bucket, on S3 and in memory.
+//! - [`submission`]: the folder people hand in, and every check of it. The same code runs in the command line and in the
+//!   Lambda.
+//! - [`package`]: a version as an OCI image, content-addressed, and how it is read back.
+//! - [`evidence`]: immutable objects that decisions rest on.
+//!
+//! Nothing here runs, unpickles or renders what was submitted.
 
+pub mod evidence;
+pub mod package;
 pub mod store;
+pub mod submission;

@@ -1,0 +1,33 @@
+//! A package: an immutable OCI image in the models bucket, named by the digest of its manifest.
+//!
+//! ```text
+//! <model>/oci-layout                 {"imageLayoutVersion": "1.0.0"}
+//! <model>/index.json                 v1, v2, … by name
+//! <model>/blobs/sha256/<hex>         one blob a file of the submission, one configuration and one manifest a version
+//! <model>/benchmarks/sha256/<hex>    held-out benchmarks (outside the image layout)
+//! ```
+//!
+//! `aws s3 sync s3://<bucket>/<model> dir` gives a layout that any OCI tool reads, such as `skopeo inspect oci:dir:v2`.
+
+mod manifest;
+mod publish;
+mod read;
+
+pub use manifest::{Manifest, Package, label};
+pub use publish::{PublishError, name_version, publish};
+pub(crate) use read::get_verified;
+pub use read::{ReadError, fetch_blob, fetch_version, load_version, read_file};
+
+use seatrial_domain::{Digest, ModelName};
+
+/// The key of a blob of a model.
+#[must_use]
+pub fn blob_key(model: &ModelName, digest: &Digest) -> String {
+    format!("{model}/blobs/sha256/{}", digest.hex())
+}
+
+/// The key of a held-out benchmark of a model.
+#[must_use]
+pub fn benchmark_key(model: &ModelName, digest: &Digest) -> String {
+    format!("{model}/benchmarks/sha256/{}", digest.hex())
+}

@@ -1,0 +1,65 @@
+//! Uploads a submission: its files, and last of all the announcement that completes it.
+
+use std::path::Path;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use seatrial_domain::task::SubmissionRef;
+
+use super::{ANNOUNCEMENT, Announcement, Inspected, OnProgress, Progress, Stage, submission_prefix};
+use crate::store::{Chunks, FileChunks, ObjectStore, StoreError};
+
+/// Uploads an inspected folder as submission `id` and completes it. From then on a promotion of it may start.
+///
+/// A file that changed since its inspection is noticed when the submission is packaged: the announcement says what was
+/// inspected.
+///
+/// # Errors
+/// When a file cannot be read or uploaded. The submission is not complete then, and nothing comes of it.
+pub async fn upload_submission(
+    store: &dyn ObjectStore,
+    inspected: &Inspected,
+    folder: &Path,
+    id: &str,
+    submitted_by: &str,
+    progress: OnProgress<'_>,
+) -> Result<SubmissionRef, StoreError> {
+    let prefix = submission_prefix(&inspected.model, id);
+    let total = inspected.files.iter().map(|f| f.size).sum();
+    let mut done = 0;
+    for file in &inspected.files {
+        let chunks = FileChunks::open(&folder.join(&file.path)).await?;
+        let mut watched = Watched { chunks, file: &file.path, done, total, progress };
+        let key = format!("{prefix}{}", file.path);
+        store.put_stream(&key, file.size, &mut watched, "application/octet-stream").await?;
+        done += file.size;
+    }
+    let announcement = Announcement::of(&inspected.model, &inspected.files, submitted_by);
+    let bytes = serde_json::to_vec_pretty(&announcement).map_err(|e| StoreError::Failed {
+        doing: "writing",
+        bucket: store.bucket().to_owned(),
+        key: format!("{prefix}{ANNOUNCEMENT}"),
+        source: e.into(),
+    })?;
+    store.put(&format!("{prefix}{ANNOUNCEMENT}"), Bytes::from(bytes), "application/json").await?;
+    Ok(SubmissionRef { bucket: store.bucket().to_owned(), prefix })
+}
+
+struct Watched<'a> {
+    chunks: FileChunks,
+    file: &'a str,
+    done: u64,
+    total: u64,
+    progress: OnProgress<'a>,
+}
+
+#[async_trait]
+impl Chunks for Watched<'_> {
+    async fn next(&mut self) -> Result<Option<Bytes>, StoreError> {
+        let chunk = self.chunks.next().await?;
+        self.done += chunk.as_ref().map_or(0, |c| c.len() as u64);
+        let (file, done, total) = (self.file.to_owned(), self.done, self.total);
+        (self.progress)(&Progress { stage: Stage::Uploading, file, done, total });
+        Ok(chunk)
+    }
+}
