@@ -1,0 +1,92 @@
+//! Numbers as people read them.
+
+use seatrial_domain::policy::Margin;
+use seatrial_evidence::report::MetricUnit;
+
+/// What stands where there is no number.
+pub(crate) const NONE: &str = "–";
+
+/// A value in its unit.
+pub(crate) fn value(unit: MetricUnit, value: f64) -> String {
+    if !value.is_finite() {
+        return NONE.into();
+    }
+    match unit {
+        MetricUnit::Share => format!("{:.2} %", value * 100.0),
+        MetricUnit::Number => format!("{value:.4}"),
+        MetricUnit::Microseconds => duration(value),
+    }
+    .replace('-', "−")
+}
+
+/// A difference in its unit, always with its sign. Differences of shares are points.
+pub(crate) fn difference(unit: MetricUnit, delta: f64) -> String {
+    if !delta.is_finite() {
+        return NONE.into();
+    }
+    let sign = if delta < 0.0 { "−" } else { "+" };
+    let size = delta.abs();
+    match unit {
+        MetricUnit::Share => format!("{sign}{:.2} pt", size * 100.0),
+        MetricUnit::Number => format!("{sign}{size:.4}"),
+        MetricUnit::Microseconds => format!("{sign}{}", duration(size)),
+    }
+}
+
+/// A margin as the policy means it.
+pub(crate) fn margin(unit: MetricUnit, margin: Margin) -> String {
+    match (margin, unit) {
+        (Margin::Relative(share), _) => format!("{} % of champion", trimmed(share * 100.0)),
+        (Margin::Absolute(size), MetricUnit::Share) => format!("{} pt", trimmed(size * 100.0)),
+        (Margin::Absolute(size), MetricUnit::Number) => trimmed(size),
+        (Margin::Absolute(size), MetricUnit::Microseconds) => duration(size),
+    }
+}
+
+/// A share of callers, for example `2.5 %`.
+pub(crate) fn percent(percent: f64) -> String {
+    format!("{} %", trimmed(percent))
+}
+
+/// A count with separators.
+pub(crate) fn count(n: u64) -> String {
+    let digits = n.to_string();
+    let mut text = String::with_capacity(digits.len() * 4 / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+fn duration(us: f64) -> String {
+    match us.abs() {
+        size if size < 1_000.0 => format!("{us:.0} µs"),
+        size if size < 1_000_000.0 => format!("{:.2} ms", us / 1_000.0),
+        _ => format!("{:.2} s", us / 1_000_000.0),
+    }
+}
+
+fn trimmed(x: f64) -> String {
+    let text = format!("{x:.4}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_carry_unit_and_sign() {
+        assert_eq!(value(MetricUnit::Share, 0.853_21), "85.32 %");
+        assert_eq!(value(MetricUnit::Microseconds, 1_234.0), "1.23 ms");
+        assert_eq!(value(MetricUnit::Number, f64::NAN), "–");
+        assert_eq!(difference(MetricUnit::Share, -0.012), "−1.20 pt");
+        assert_eq!(difference(MetricUnit::Number, 0.0), "+0.0000");
+        assert_eq!(margin(MetricUnit::Share, Margin::Absolute(0.01)), "1 pt");
+        assert_eq!(margin(MetricUnit::Microseconds, Margin::Relative(0.5)), "50 % of champion");
+        assert_eq!([count(7), count(999), count(1_000), count(12_345_678)], ["7", "999", "1,000", "12,345,678"]);
+    }
+}

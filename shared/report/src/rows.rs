@@ -1,0 +1,109 @@
+//! Metric rows as the page shows them.
+
+use seatrial_domain::verdict::{Direction, MetricClass, Verdict};
+use seatrial_evidence::report::{MetricGroup, MetricRow};
+
+use crate::interval::{Plot, plot};
+use crate::numbers::{self, NONE};
+use crate::words;
+
+/// One row, every cell as text.
+#[derive(Debug, Clone)]
+pub(crate) struct RowView {
+    pub(crate) name: String,
+    pub(crate) segment: Option<String>,
+    pub(crate) class: &'static str,
+    pub(crate) champion: String,
+    pub(crate) challenger: String,
+    pub(crate) delta: String,
+    pub(crate) interval: String,
+    pub(crate) plot: Option<Plot>,
+    pub(crate) margin: String,
+    pub(crate) n: String,
+    pub(crate) acceptable: &'static str,
+    pub(crate) tone: &'static str,
+    pub(crate) why: String,
+}
+
+impl RowView {
+    fn new(row: &MetricRow) -> Self {
+        let unit = row.unit;
+        let shown = |x: Option<f64>| x.map_or_else(|| NONE.to_owned(), |x| numbers::value(unit, x));
+        let end = |x: f64| if row.champion.is_some() { numbers::difference(unit, x) } else { numbers::value(unit, x) };
+        let n = numbers::count(row.n);
+        Self {
+            name: words::metric_name(&row.name),
+            segment: row.segment.clone(),
+            class: words::class_word(row.class),
+            champion: shown(row.champion),
+            challenger: shown(row.challenger),
+            delta: row.delta.map_or_else(|| NONE.to_owned(), |d| numbers::difference(unit, d)),
+            interval: row.interval.map_or_else(|| NONE.to_owned(), |[low, high]| format!("{} to {}", end(low), end(high))),
+            plot: plot(row),
+            margin: bounds(row),
+            n: row.n_needed.map_or(n.clone(), |needed| format!("{n} of {}", numbers::count(needed))),
+            acceptable: words::acceptable(row.verdict),
+            tone: words::tone_of(row.verdict).class(),
+            why: row.why.clone(),
+        }
+    }
+}
+
+/// The rule of a row: its margin, its limit, or both.
+fn bounds(row: &MetricRow) -> String {
+    let margin = row.margin.map(|m| match row.direction {
+        Direction::HigherIsBetter => format!("−{}", numbers::margin(row.unit, m)),
+        Direction::LowerIsBetter => format!("+{}", numbers::margin(row.unit, m)),
+    });
+    let limit = row.limit.map(|l| match row.direction {
+        Direction::HigherIsBetter => format!("at least {}", numbers::value(row.unit, l)),
+        Direction::LowerIsBetter => format!("at most {}", numbers::value(row.unit, l)),
+    });
+    match (margin, limit) {
+        // A margin of zero beside a limit says nothing more than the limit.
+        (Some(margin), Some(limit)) if row.champion.is_some() && !is_zero(row) => format!("{margin}, {limit}"),
+        (_, Some(limit)) => limit,
+        (Some(margin), None) => margin,
+        (None, None) => NONE.to_owned(),
+    }
+}
+
+fn is_zero(row: &MetricRow) -> bool {
+    use seatrial_domain::policy::Margin::{Absolute, Relative};
+    matches!(row.margin, Some(Absolute(m) | Relative(m)) if m == 0.0)
+}
+
+/// The rows of one kind of evidence: the whole, and the segments.
+#[derive(Debug, Clone)]
+pub(crate) struct GroupView {
+    pub(crate) whole: Vec<RowView>,
+    pub(crate) segments: Vec<RowView>,
+    /// Whether a segment needs attention: then the list of segments is shown open.
+    pub(crate) open: bool,
+}
+
+impl GroupView {
+    pub(crate) fn new(rows: &[MetricRow], group: MetricGroup) -> Self {
+        let of = |segmented: bool| {
+            let rows = rows.iter().filter(move |r| r.group == group && r.segment.is_some() == segmented);
+            rows.map(RowView::new).collect()
+        };
+        let open = rows.iter().any(|r| r.group == group && r.segment.is_some() && needs_attention(r));
+        Self { whole: of(false), segments: of(true), open }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.whole.is_empty() && self.segments.is_empty()
+    }
+}
+
+/// What a person should look at first: guardrails and signals that did not pass, the worst first.
+pub(crate) fn attention(rows: &[MetricRow]) -> Vec<RowView> {
+    let mut found: Vec<_> = rows.iter().filter(|r| needs_attention(r)).collect();
+    found.sort_by_key(|r| (std::cmp::Reverse(r.verdict), r.class != MetricClass::Guardrail));
+    found.into_iter().map(RowView::new).collect()
+}
+
+fn needs_attention(row: &MetricRow) -> bool {
+    row.class != MetricClass::Info && row.verdict != Verdict::Pass
+}

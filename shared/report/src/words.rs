@@ -1,0 +1,73 @@
+//! Words for verdicts, classes and states.
+
+use seatrial_domain::gate::GateStatus;
+use seatrial_domain::verdict::{MetricClass, Verdict};
+
+/// A colour's meaning: a class of the style sheet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tone {
+    Good,
+    Unsure,
+    Bad,
+    Plain,
+}
+
+impl Tone {
+    pub(crate) const fn class(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Unsure => "unsure",
+            Self::Bad => "bad",
+            Self::Plain => "plain",
+        }
+    }
+}
+
+pub(crate) const fn tone_of(verdict: Verdict) -> Tone {
+    match verdict {
+        Verdict::Pass => Tone::Good,
+        Verdict::Inconclusive => Tone::Unsure,
+        Verdict::Fail => Tone::Bad,
+    }
+}
+
+/// The verdict as a word for a banner.
+pub(crate) const fn verdict_word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Pass => "Pass",
+        Verdict::Inconclusive => "Inconclusive",
+        Verdict::Fail => "Fail",
+    }
+}
+
+/// Whether a row is acceptable, in a word.
+pub(crate) const fn acceptable(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Pass => "yes",
+        Verdict::Inconclusive => "not known",
+        Verdict::Fail => "no",
+    }
+}
+
+pub(crate) const fn class_word(class: MetricClass) -> &'static str {
+    match class {
+        MetricClass::Guardrail => "guardrail",
+        MetricClass::Signal => "signal",
+        MetricClass::Info => "info",
+    }
+}
+
+pub(crate) const fn status_word(status: GateStatus) -> (&'static str, Tone) {
+    match status {
+        GateStatus::Pending => ("waits for a decision", Tone::Plain),
+        GateStatus::Approved => ("approved", Tone::Good),
+        GateStatus::Rejected => ("rejected", Tone::Bad),
+        GateStatus::Expired => ("expired", Tone::Unsure),
+        GateStatus::Cancelled => ("cancelled", Tone::Plain),
+    }
+}
+
+/// A metric's name with its words apart: `latency_p99` is `latency p99`.
+pub(crate) fn metric_name(name: &str) -> String {
+    name.replace('_', " ")
+}
