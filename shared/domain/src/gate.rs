@@ -175,7 +175,9 @@ pub fn decide(gate: &GateRecord, decision: Decision, approval: &Approval) -> Res
     let mut after = gate.clone();
     let approve = decision.approve;
     after.decisions.push(Decision { comment: comment.to_owned(), self_approval: own && approve, ..decision });
-    let in_favour = after.decisions.iter().filter(|d| d.approve).count();
+    // Who may decide is evaluated live: an approval by someone who is no longer an approver does not count any more.
+    let counts = |d: &&Decision| d.approve && (gate.kind != GateKind::Approval || approver(&d.by.principal, approval).is_some());
+    let in_favour = after.decisions.iter().filter(counts).count();
     let needed = if gate.kind == GateKind::Approval { approval.quorum.max(1) as usize } else { 1 };
     if !approve {
         after.status = GateStatus::Rejected;
@@ -192,6 +194,11 @@ pub fn same_person(one: &str, other: &str, approval: &Approval) -> bool {
     one == other || approval.approvers.iter().any(|a| a.is(one) && a.is(other))
 }
 
+/// The approver whom `principal` names, by any of their names.
+fn approver<'a>(principal: &str, approval: &'a Approval) -> Option<&'a crate::policy::Approver> {
+    approval.approvers.iter().find(|a| a.is(principal))
+}
+
 fn may_decide(decision: &Decision, own: bool, approval: &Approval) -> Result<(), Refusal> {
     let by = &decision.by;
     let refuse = |why: &str| {
@@ -201,7 +208,7 @@ fn may_decide(decision: &Decision, own: bool, approval: &Approval) -> Result<(),
             why: why.into(),
         })
     };
-    if !approval.approvers.iter().any(|a| a.is(&by.principal)) {
+    if approver(&by.principal, approval).is_none() {
         return refuse("the policy does not name this principal among the approvers");
     }
     if own && approval.separation_of_duties && decision.approve {
