@@ -1,0 +1,131 @@
+//! What can be wrong: with a submission (defects), with loading a version, and with a prediction.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// Something wrong with `config.yaml`, or between it and the graph, at one place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Defect {
+    /// Where: a path like `inputs[2].datatype`; empty for the file as a whole.
+    pub field: String,
+    /// What stood there.
+    pub found: String,
+    /// What should stand there.
+    pub expected: String,
+}
+
+impl Defect {
+    /// A defect at `field`.
+    pub fn new(field: impl Into<String>, found: impl Into<String>, expected: impl Into<String>) -> Self {
+        Self { field: field.into(), found: found.into(), expected: expected.into() }
+    }
+}
+
+impl fmt::Display for Defect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = if self.field.is_empty() { "file" } else { &self.field };
+        write!(f, "{place}: found {}, expected {}", self.found, self.expected)
+    }
+}
+
+/// Whose fault an error is. Only the model's errors count against a version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Side {
+    /// The request does not fit the model's columns.
+    Client,
+    /// The graph failed, or answered something that is no prediction.
+    Model,
+}
+
+impl Side {
+    /// `client` or `model`, as observations write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Model => "model",
+        }
+    }
+}
+
+/// Why a batch has no predictions.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PredictError {
+    /// The request does not fit the model's columns.
+    #[error("{message}")]
+    Client {
+        /// Stable: `missing-column`, `unknown-column`, `duplicate-column`, `wrong-type`, `wrong-shape`, `null-value`,
+        /// `out-of-range`, `no-rows`.
+        code: &'static str,
+        /// For people: the place, what was found, what was expected.
+        message: String,
+    },
+    /// The graph failed, or answered something that is no prediction.
+    #[error("{message}")]
+    Model {
+        /// Stable: `session-failed`, `bad-output`, `not-finite`.
+        code: &'static str,
+        /// For people: the output and row, and what was found.
+        message: String,
+    },
+}
+
+impl PredictError {
+    pub(crate) fn client(code: &'static str, message: impl Into<String>) -> Self {
+        Self::Client { code, message: message.into() }
+    }
+
+    pub(crate) fn model(code: &'static str, message: impl Into<String>) -> Self {
+        Self::Model { code, message: message.into() }
+    }
+
+    /// Whose fault it is.
+    pub fn side(&self) -> Side {
+        match self {
+            Self::Client { .. } => Side::Client,
+            Self::Model { .. } => Side::Model,
+        }
+    }
+
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Client { code, .. } | Self::Model { code, .. } => code,
+        }
+    }
+
+    /// The text for people.
+    pub fn message(&self) -> &str {
+        match self {
+            Self::Client { message, .. } | Self::Model { message, .. } => message,
+        }
+    }
+}
+
+/// Why a version could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// A file could not be read.
+    #[error("cannot read {path}")]
+    File {
+        /// The file.
+        path: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// `config.yaml` is wrong, or it and the graph disagree; all defects at once.
+    #[error("{}", list(.0))]
+    Defects(Vec<Defect>),
+    /// The graph is not readable ONNX.
+    #[error(transparent)]
+    Graph(#[from] crate::onnx::GraphError),
+    /// ONNX Runtime refused the graph.
+    #[error("ONNX Runtime refused the graph: {0}")]
+    Engine(String),
+}
+
+fn list(defects: &[Defect]) -> String {
+    defects.iter().map(Defect::to_string).collect::<Vec<_>>().join("; ")
+}
