@@ -103,6 +103,8 @@ pub fn crown(
     policy: &Policy,
 ) -> Result<Change, Refusal> {
     context.head.held_by(&promotion.id, promotion.epoch)?;
+    super::is_named(champion, context.head.champion(), "champion")?;
+    super::is_named(standby, context.head.standby.as_ref(), "standby")?;
     let approval = approval_of(promotion, gate)?;
     if champion.is_some() && promotion.steps.len() != policy.canary.steps.len() {
         return Err(Refusal::Invalid {

@@ -87,6 +87,7 @@ pub fn roll_back(
     let Some(standby) = standby.filter(|s| head.standby.as_ref().is_some_and(|h| h.version == s.version)) else {
         return Err(Refusal::NoStandby { model: head.model.clone() });
     };
+    super::is_named(Some(champion), head.champion(), "champion")?;
     let details = json!({
         "from": champion.reference(), "to": standby.reference(), "reason": reason,
         "ended": running.map(|r| r.promotion.id.clone()),

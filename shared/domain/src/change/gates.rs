@@ -13,9 +13,16 @@ use crate::version::{VersionEvent, VersionRecord};
 /// Opens a gate.
 ///
 /// # Errors
-/// [`Refusal::Superseded`] when the promotion no longer holds the model.
+/// [`Refusal::Superseded`] when the promotion no longer holds the model; [`Refusal::Invalid`] for a gate of another
+/// promotion, or one that is decided before it opens.
 pub fn open_gate(context: &Context<'_>, promotion: &PromotionRecord, gate: GateRecord) -> Result<Change, Refusal> {
     context.head.held_by(&promotion.id, promotion.epoch)?;
+    if gate.promotion != promotion.id || gate.epoch != promotion.epoch || gate.challenger != promotion.challenger {
+        return Err(Refusal::Invalid { why: format!("gate {} does not belong to promotion {}", gate.id, promotion.id) });
+    }
+    if gate.status != GateStatus::Pending || !gate.decisions.is_empty() {
+        return Err(Refusal::Invalid { why: format!("gate {} cannot open {}", gate.id, gate.state_phrase()) });
+    }
     let details = json!({ "gate": gate.id, "kind": gate.kind, "expires_at": gate.expires_at, "bound": gate.bound });
     let mut draft =
         Draft::new(context, "gate_opened", details).about(Some(&promotion.id), Some(gate.challenger.version));

@@ -166,5 +166,15 @@ impl Draft {
     }
 }
 
+/// Checks that `record` is the version that the head names in a role, and there when there is one.
+fn is_named(record: Option<&VersionRecord>, named: Option<&crate::ids::VersionRef>, role: &str) -> Result<(), Refusal> {
+    if record.map(VersionRecord::reference).as_ref() == named {
+        return Ok(());
+    }
+    let found = record.map_or_else(|| "none".to_owned(), |r| r.version.to_string());
+    let expected = named.map_or_else(|| "none".to_owned(), |n| n.version.to_string());
+    Err(Refusal::Invalid { why: format!("the {role} given is {found}, but the model's is {expected}") })
+}
+
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,365 @@
+//! Single rules.
+
+use jiff::SignedDuration;
+
+use super::world::{World, actor, draft_gate, evidence, policy};
+use crate::canonical::sha256;
+use crate::change;
+use crate::gate::{Decision, GateKind, GateStatus};
+use crate::ids::{Auth, VersionName};
+use crate::promotion::{EvidenceKind, PromotionStatus};
+use crate::refusal::Refusal;
+use crate::route::Weight;
+use crate::version::VersionStatus;
+
+fn v(n: u32) -> VersionName {
+    VersionName::new(n)
+}
+
+fn approve(w: &mut World, who: &str) -> Result<(), Refusal> {
+    w.decide(&actor(who), true)
+}
+
+#[test]
+fn a_first_version_is_crowned_without_a_canary_but_not_without_an_approval() {
+    let mut w = World::new();
+    w.register();
+    w.start(1, 1).unwrap();
+    w.record(EvidenceKind::Report, "report").unwrap();
+    assert!(matches!(w.crown(), Err(Refusal::NotApproved { .. })));
+    w.open_gate().unwrap();
+    assert!(matches!(w.crown(), Err(Refusal::NotApproved { .. })));
+    approve(&mut w, "ann@example.com").unwrap();
+    assert!(matches!(w.shift(0), Err(Refusal::Invalid { .. })), "there is nobody to share traffic with");
+    w.crown().unwrap();
+    assert_eq!(w.head.champion().unwrap().version, v(1));
+    assert_eq!((w.head.route.holdback, w.head.standby.clone()), (Weight::ZERO, None));
+}
+
+#[test]
+fn a_crown_swaps_champion_and_standby_and_leaves_a_holdback() {
+    let mut w = World::with_champion();
+    let epoch = w.head.epoch;
+    w.promote(2, 1);
+    assert_eq!(w.head.champion().unwrap().version, v(2));
+    assert_eq!(w.head.standby.as_ref().unwrap().version, v(1));
+    assert_eq!(w.head.route.holdback, Weight::from_percent(1.0).unwrap());
+    assert_eq!(w.head.epoch, epoch + 2, "the start and the crown");
+    w.register();
+    w.promote(3, 1);
+    assert_eq!(w.versions[&v(1)].status, VersionStatus::Superseded);
+    w.act(|w| change::end_holdback(&w.context())).unwrap();
+    assert_eq!((w.head.route.holdback, w.head.route.standby.clone()), (Weight::ZERO, None));
+    assert_eq!(w.head.standby.as_ref().unwrap().version, v(2), "it stays the rollback target");
+}
+
+#[test]
+fn steps_come_in_order_and_the_crown_after_the_last() {
+    let mut w = World::with_champion();
+    w.advance_to(VersionStatus::Approved);
+    assert!(matches!(w.shift(1), Err(Refusal::Invalid { .. })), "step 1 before step 0");
+    assert!(matches!(w.crown(), Err(Refusal::Invalid { .. })), "no step yet");
+    w.shift(0).unwrap();
+    assert!(matches!(w.shift(0), Err(Refusal::Invalid { .. })));
+    assert!(matches!(w.crown(), Err(Refusal::Invalid { .. })));
+    w.shift(1).unwrap();
+    assert!(matches!(w.shift(2), Err(Refusal::Invalid { .. })), "there are two steps");
+    assert_eq!(w.head.route.weight, Weight::from_percent(50.0).unwrap());
+    w.crown().unwrap();
+}
+
+#[test]
+fn an_approval_covers_exactly_what_it_binds() {
+    let mut w = World::with_champion();
+    w.advance_to(VersionStatus::Approved);
+    let promotion = w.running().unwrap().clone();
+    let good = w.gate_of(&promotion).unwrap().clone();
+    let mut wrong = Vec::new();
+    let other = sha256(b"other");
+    for n in 0..9 {
+        let mut gate = good.clone();
+        match n {
+            0 => gate.bound.package = other.clone(),
+            1 => gate.bound.report = other.clone(),
+            2 => gate.bound.policy = other.clone(),
+            3 => gate.bound.benchmark = Some(other.clone()),
+            4 => gate.epoch += 1,
+            5 => gate.promotion = crate::PromotionId::derive(&w.head.model, "other", 1),
+            6 => gate.kind = GateKind::ShadowWindow,
+            7 => gate.status = GateStatus::Rejected,
+            _ => gate.status = GateStatus::Pending,
+        }
+        wrong.push(Some(gate));
+    }
+    wrong.push(None);
+    let version = &w.versions[&v(2)];
+    for gate in wrong {
+        let answer = change::shift(&w.context(), &promotion, version, gate.as_ref(), &policy(), 0);
+        assert!(matches!(answer, Err(Refusal::NotApproved { .. })), "{gate:?} {answer:?}");
+    }
+    assert!(change::shift(&w.context(), &promotion, version, Some(&good), &policy(), 0).is_ok());
+}
+
+#[test]
+fn a_report_that_changes_after_the_approval_takes_it_away() {
+    let mut w = World::with_champion();
+    w.advance_to(VersionStatus::Approved);
+    w.record(EvidenceKind::Report, "another report").unwrap();
+    assert!(matches!(w.shift(0), Err(Refusal::NotApproved { .. })));
+    let mut w = World::with_champion();
+    w.advance_to(VersionStatus::InReview);
+    w.open_gate().unwrap();
+    w.record(EvidenceKind::Report, "another report").unwrap();
+    assert!(matches!(approve(&mut w, "ann@example.com"), Err(Refusal::NotApproved { .. })));
+}
+
+#[test]
+fn one_promotion_holds_a_model() {
+    let mut w = World::with_champion();
+    w.register();
+    w.start(2, 1).unwrap();
+    assert!(matches!(w.start(3, 1), Err(Refusal::Busy { .. })));
+    w.end("enough").unwrap();
+    assert!(w.start(3, 1).is_ok());
+}
+
+#[test]
+fn a_promotion_that_ends_before_its_canary_is_rejected_and_after_it_aborted() {
+    let mut w = World::with_champion();
+    w.advance_to(VersionStatus::InReview);
+    w.open_gate().unwrap();
+    w.end("worse").unwrap();
+    assert_eq!(w.promotions.values().last().map(|p| p.reason.is_some()), Some(true));
+    assert_eq!(w.versions[&v(2)].status, VersionStatus::Rejected);
+    assert!(w.gates.values().all(|g| g.status != GateStatus::Pending), "its gate is cancelled");
+    w.start(2, 2).unwrap();
+    w.advance_to(VersionStatus::Canary);
+    let id = w.running().unwrap().id.clone();
+    w.end("errors").unwrap();
+    assert_eq!(w.promotions[&id].status, PromotionStatus::Aborted);
+    assert_eq!(w.versions[&v(2)].status, VersionStatus::RolledBack);
+    assert_eq!(w.head.champion().unwrap().version, v(1));
+}
+
+#[test]
+fn a_rollback_reinstates_the_standby_once_and_ends_what_runs() {
+    let mut w = World::with_champion();
+    w.promote(2, 1);
+    w.register();
+    w.start(3, 1).unwrap();
+    w.open_shadow().unwrap();
+    w.roll_back().unwrap();
+    assert_eq!(w.head.champion().unwrap().version, v(1));
+    assert_eq!(w.versions[&v(2)].status, VersionStatus::RolledBack);
+    assert_eq!(w.versions[&v(3)].status, VersionStatus::Rejected);
+    assert!(w.head.standby.is_none() && w.head.running.is_none() && w.head.route.challenger.is_none());
+    assert!(
+        matches!(w.roll_back(), Err(Refusal::NoStandby { .. })),
+        "the version taken back does not come again"
+    );
+    assert!(w.start(2, 2).is_ok(), "the lock is free at once");
+}
+
+#[test]
+fn a_change_must_be_given_the_champion_and_standby_of_the_head() {
+    let mut w = World::with_champion();
+    w.advance_to(VersionStatus::Canary);
+    w.shift(1).unwrap();
+    let promotion = w.running().unwrap();
+    let (one, two) = (&w.versions[&v(1)], &w.versions[&v(2)]);
+    let gate = w.gate_of(promotion);
+    // Without the champion's record it would stay champion beside the new one.
+    for (champion, standby) in [(None, None), (Some(two), None), (Some(one), Some(two))] {
+        let answer = change::crown(&w.context(), promotion, two, champion, standby, gate, &policy());
+        assert!(matches!(answer, Err(Refusal::Invalid { .. })), "{answer:?}");
+    }
+    let mut w = World::with_champion();
+    w.promote(2, 1);
+    let (one, two) = (&w.versions[&v(1)], &w.versions[&v(2)]);
+    assert!(matches!(
+        change::roll_back(&w.context(), one, Some(one), None, ""),
+        Err(Refusal::Invalid { .. })
+    ));
+    assert!(matches!(
+        change::roll_back(&w.context(), two, Some(two), None, ""),
+        Err(Refusal::NoStandby { .. })
+    ));
+    assert!(change::roll_back(&w.context(), two, Some(one), None, "").is_ok());
+}
+
+#[test]
+fn a_gate_opens_pending_and_for_its_own_promotion() {
+    let mut w = World::with_champion();
+    w.advance_to(VersionStatus::InReview);
+    let promotion = w.running().unwrap();
+    let good = draft_gate(promotion, &w.versions[&v(2)], w.now);
+    let decision = Decision {
+        by: actor("ann@example.com"),
+        at: w.now,
+        comment: "forged".into(),
+        approve: true,
+        self_approval: false,
+    };
+    for n in 0..4 {
+        let mut gate = good.clone();
+        match n {
+            0 => gate.status = GateStatus::Approved,
+            1 => gate.decisions.push(decision.clone()),
+            2 => gate.epoch -= 1,
+            _ => gate.challenger = w.versions[&v(1)].reference(),
+        }
+        assert!(
+            matches!(change::open_gate(&w.context(), promotion, gate), Err(Refusal::Invalid { .. })),
+            "{n}"
+        );
+    }
+    assert!(change::open_gate(&w.context(), promotion, good).is_ok());
+}
+
+#[test]
+fn one_person_with_two_names_is_one_approver() {
+    let mut w = World::with_champion();
+    let mut rules = policy();
+    rules.approval.quorum = 2;
+    w.act(|w| change::set_policy(&w.context(), rules)).unwrap();
+    w.advance_to(VersionStatus::InReview);
+    w.open_gate().unwrap();
+    approve(&mut w, "ann@example.com").unwrap();
+    assert_eq!(w.gates.values().filter(|g| g.status == GateStatus::Pending).count(), 1, "one of two");
+    assert!(matches!(approve(&mut w, "arn:aws:iam::1:user/ann"), Err(Refusal::GateClosed { .. })));
+    assert!(matches!(approve(&mut w, "Ann@Example.com"), Err(Refusal::GateClosed { .. })));
+    approve(&mut w, "bob@example.com").unwrap();
+    assert_eq!(w.versions[&v(2)].status, VersionStatus::Approved);
+}
+
+#[test]
+fn a_revoked_approver_neither_decides_nor_counts() {
+    let mut w = World::with_champion();
+    let mut rules = policy();
+    rules.approval.quorum = 2;
+    rules
+        .approval
+        .approvers
+        .push(crate::policy::Approver { email: "cat@example.com".into(), principals: vec![] });
+    w.act(|w| change::set_policy(&w.context(), rules.clone())).unwrap();
+    w.advance_to(VersionStatus::InReview);
+    w.open_gate().unwrap();
+    approve(&mut w, "ann@example.com").unwrap();
+    rules.approval.approvers.remove(0);
+    w.act(|w| change::set_policy(&w.context(), rules)).unwrap();
+    assert!(matches!(approve(&mut w, "arn:aws:iam::1:user/ann"), Err(Refusal::Forbidden { .. })));
+    approve(&mut w, "bob@example.com").unwrap();
+    assert_eq!(w.versions[&v(2)].status, VersionStatus::InReview, "ann's approval counts no more");
+    approve(&mut w, "cat@example.com").unwrap();
+    assert_eq!(w.versions[&v(2)].status, VersionStatus::Approved);
+}
+
+#[test]
+fn separation_of_duties_holds_for_every_name_of_a_person() {
+    let mut w = World::with_champion();
+    w.advance_to(VersionStatus::InReview);
+    w.open_gate().unwrap();
+    let gate = w.gates.values_mut().find(|g| g.status == GateStatus::Pending).unwrap();
+    gate.submitted_by = "arn:aws:iam::1:user/ann".into();
+    assert!(matches!(approve(&mut w, "ann@example.com"), Err(Refusal::Forbidden { .. })));
+    assert!(matches!(approve(&mut w, "eve@example.com"), Err(Refusal::Forbidden { .. })), "not an approver");
+    w.decide(&actor("ann@example.com"), false).unwrap();
+    assert_eq!(w.versions[&v(2)].status, VersionStatus::InReview);
+    assert!(matches!(w.shift(0), Err(Refusal::NotApproved { .. })));
+}
+
+#[test]
+fn a_solo_operator_approves_his_own_where_the_policy_lets_him_and_it_shows() {
+    let mut w = World::with_champion();
+    let mut rules = policy();
+    rules.approval.separation_of_duties = false;
+    w.act(|w| change::set_policy(&w.context(), rules)).unwrap();
+    w.advance_to(VersionStatus::InReview);
+    w.open_gate().unwrap();
+    w.gates.values_mut().find(|g| g.status == GateStatus::Pending).unwrap().submitted_by =
+        "ann@example.com".into();
+    let by_link = crate::ids::Actor { principal: "ann@example.com".into(), auth: Auth::Link };
+    w.decide(&by_link, true).unwrap();
+    let gate = w.gate_of(w.running().unwrap()).unwrap();
+    assert!(gate.decisions[0].self_approval);
+}
+
+#[test]
+fn a_link_alone_does_not_decide_where_duties_are_separate() {
+    let mut w = World::with_champion();
+    w.advance_to(VersionStatus::InReview);
+    w.open_gate().unwrap();
+    let by_link = crate::ids::Actor { principal: "ann@example.com".into(), auth: Auth::Link };
+    assert!(matches!(w.decide(&by_link, true), Err(Refusal::Forbidden { .. })));
+}
+
+#[test]
+fn a_gate_closes_once_and_not_before_its_time() {
+    let mut w = World::with_champion();
+    w.advance_to(VersionStatus::InReview);
+    w.open_gate().unwrap();
+    let id = w.running().unwrap().gate.clone().unwrap();
+    let close = |w: &World| change::close_gate(&w.context(), &w.gates[&id]);
+    assert!(matches!(w.act(close), Err(Refusal::Invalid { .. })));
+    w.now += SignedDuration::from_hours(2);
+    assert!(
+        matches!(approve(&mut w, "ann@example.com"), Err(Refusal::GateClosed { .. })),
+        "the registry's time decides"
+    );
+    w.act(close).unwrap();
+    assert_eq!(w.gates[&id].status, GateStatus::Expired);
+    assert!(matches!(w.act(close), Err(Refusal::GateClosed { .. })));
+}
+
+#[test]
+fn settings_refuse_defects_and_pin_what_runs() {
+    let mut w = World::with_champion();
+    w.start(2, 1).unwrap();
+    let pinned = w.running().unwrap().policy.clone();
+    let mut bad = policy();
+    bad.canary.steps.clear();
+    assert!(matches!(w.act(|w| change::set_policy(&w.context(), bad)), Err(Refusal::Invalid { .. })));
+    let mut other = policy();
+    other.canary.steps = vec![10.0];
+    w.act(|w| change::set_policy(&w.context(), other)).unwrap();
+    assert_eq!(w.running().unwrap().policy, pinned);
+    assert_ne!(w.head.policy.as_ref(), Some(&pinned));
+}
+
+#[test]
+fn retiring_the_standby_ends_its_share_and_what_serves_is_never_retired() {
+    let mut w = World::with_champion();
+    w.promote(2, 1);
+    assert!(w.act(|w| change::retire(&w.context(), &w.versions[&v(2)], "old")).is_err());
+    w.act(|w| change::retire(&w.context(), &w.versions[&v(1)], "old")).unwrap();
+    assert!(w.head.standby.is_none() && w.head.route.standby.is_none());
+    assert!(matches!(w.roll_back(), Err(Refusal::NoStandby { .. })));
+}
+
+#[test]
+fn only_an_ended_promotion_is_attested() {
+    let mut w = World::with_champion();
+    w.start(2, 1).unwrap();
+    let id = w.running().unwrap().id.clone();
+    let attest = |w: &World| change::attested(&w.context(), &w.promotions[&id], evidence("manifest"));
+    assert!(matches!(w.act(attest), Err(Refusal::Invalid { .. })));
+    w.end("enough").unwrap();
+    w.act(attest).unwrap();
+    assert!(w.promotions[&id].attested);
+}
+
+#[test]
+fn a_changed_history_does_not_verify() {
+    let mut w = World::with_champion();
+    let (model, tip) = (w.head.model.clone(), w.head.chain.clone());
+    let good = w.entries.clone();
+    let verify = |entries: &[_]| crate::history::verify(&model, entries, Some(&tip));
+    assert_eq!(verify(&good), Ok(()));
+    w.entries[1].actor.principal = "someone else".into();
+    assert!(verify(&w.entries).is_err(), "an entry changed");
+    assert!(verify(&good[..good.len() - 1]).is_err(), "the last one is missing");
+    assert!(verify(&good[1..]).is_err(), "the first one is missing");
+    let mut swapped = good.clone();
+    swapped.swap(1, 2);
+    assert!(verify(&swapped).is_err());
+}

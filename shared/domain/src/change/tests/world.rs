@@ -1,0 +1,396 @@
+//! A model in memory: applies changes and checks after each what must always hold.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::canonical::sha256;
+use crate::change::{self, Change, Context, PolicyRecord, bound_now};
+use crate::gate::{Decision, GateKind, GateRecord, GateStatus};
+use crate::head::Head;
+use crate::history::{self, HistoryEntry};
+use crate::ids::{Actor, Auth, GateId, ModelName, PromotionId, VersionName};
+use crate::package::PackageSummary;
+use crate::policy::{Approver, Policy};
+use crate::promotion::{EvidenceKind, EvidenceRef, PromotionRecord, PromotionStatus};
+use crate::refusal::Refusal;
+use crate::route::Weight;
+use crate::verdict::Verdict;
+use crate::version::{VersionRecord, VersionStatus};
+
+pub(super) type Answer = Result<Change, Refusal>;
+
+pub(super) fn actor(principal: &str) -> Actor {
+    Actor { principal: principal.into(), auth: Auth::Oidc }
+}
+
+/// Two approvers, one of whom has a second name; a canary of two steps.
+pub(super) fn policy() -> Policy {
+    let mut policy = Policy::default();
+    policy.canary.steps = vec![5.0, 50.0];
+    policy.approval.approvers = vec![
+        Approver { email: "ann@example.com".into(), principals: vec!["arn:aws:iam::1:user/ann".into()] },
+        Approver { email: "bob@example.com".into(), principals: vec![] },
+    ];
+    policy
+}
+
+pub(super) fn evidence(name: &str) -> EvidenceRef {
+    EvidenceRef { key: format!("evidence/{name}"), digest: sha256(name.as_bytes()) }
+}
+
+pub(super) struct World {
+    pub(super) head: Head,
+    pub(super) versions: BTreeMap<VersionName, VersionRecord>,
+    pub(super) promotions: BTreeMap<PromotionId, PromotionRecord>,
+    pub(super) gates: BTreeMap<GateId, GateRecord>,
+    pub(super) policies: BTreeMap<u32, PolicyRecord>,
+    pub(super) entries: Vec<HistoryEntry>,
+    /// Promotions as they last were while they held the model.
+    pub(super) held: BTreeMap<PromotionId, PromotionRecord>,
+    pub(super) now: Timestamp,
+    pub(super) actor: Actor,
+}
+
+impl World {
+    /// A model with a policy and no version.
+    pub(super) fn new() -> Self {
+        let now: Timestamp = "2026-11-21T10:00:00Z".parse().unwrap();
+        let mut world = Self {
+            head: Head::new(ModelName::parse("m").unwrap(), now),
+            versions: BTreeMap::new(),
+            promotions: BTreeMap::new(),
+            gates: BTreeMap::new(),
+            policies: BTreeMap::new(),
+            entries: Vec::new(),
+            held: BTreeMap::new(),
+            now,
+            actor: Actor::function("test"),
+        };
+        world.act(|w| change::set_policy(&w.context(), policy())).unwrap();
+        world
+    }
+
+    /// A model whose champion is v1, with v2 registered.
+    pub(super) fn with_champion() -> Self {
+        let mut world = Self::new();
+        world.register();
+        world.promote(1, 1);
+        world.register();
+        world
+    }
+
+    pub(super) fn context(&self) -> Context<'_> {
+        Context { head: &self.head, actor: &self.actor, now: self.now }
+    }
+
+    /// Asks for a change and applies it; a refusal changes nothing.
+    pub(super) fn act(&mut self, ask: impl FnOnce(&Self) -> Answer) -> Result<(), Refusal> {
+        self.now += SignedDuration::from_secs(1);
+        let change = ask(self)?;
+        self.apply(change);
+        Ok(())
+    }
+
+    fn apply(&mut self, change: Change) {
+        let before = std::mem::replace(&mut self.head, change.head.clone());
+        assert_eq!(change.head.revision, before.revision + 1);
+        assert!(change.head.epoch >= before.epoch);
+        for version in &change.versions {
+            if let Some(known) = self.versions.insert(version.version, version.clone()) {
+                assert_eq!(known.digest, version.digest, "a version's bytes changed");
+            }
+        }
+        if let Some(promotion) = &change.promotion {
+            self.promotions.insert(promotion.id.clone(), promotion.clone());
+            if promotion.status == PromotionStatus::Running {
+                self.held.insert(promotion.id.clone(), promotion.clone());
+            }
+        }
+        if let Some(gate) = &change.gate {
+            let known = self.gates.insert(gate.id.clone(), gate.clone());
+            assert!(known.is_none_or(|g| g.status == GateStatus::Pending), "a closed gate was written again");
+        }
+        if let Some(policy) = &change.policy {
+            assert!(self.policies.insert(policy.reference.number, policy.clone()).is_none());
+        }
+        self.entries.push(change.entry.clone());
+        self.check_traffic(&before, &change);
+        self.check();
+    }
+
+    /// No share of traffic and no crown without the approval that covers exactly it.
+    fn check_traffic(&self, before: &Head, change: &Change) {
+        let (now, then) = (&change.head.route, &before.route);
+        let crowned = now.champion != then.champion && now.champion != before.standby;
+        let raised =
+            now.weight > then.weight || (now.weight > Weight::ZERO && now.challenger != then.challenger);
+        if crowned || raised {
+            let check = change.approval.as_ref().expect("an approval that covers the traffic");
+            let running = before.running.as_ref().expect("a promotion that holds the model");
+            let gate = &self.gates[&check.gate];
+            assert_eq!((gate.status, gate.kind), (GateStatus::Approved, GateKind::Approval));
+            assert_eq!((&check.promotion, check.epoch), (&running.promotion, running.epoch));
+            assert_eq!((&gate.promotion, gate.epoch), (&running.promotion, running.epoch));
+            assert_eq!(check.bound, gate.bound);
+            assert_eq!(check.bound, bound_now(&self.promotions[&running.promotion]).unwrap());
+            assert!(gate.decisions.iter().any(|d| d.approve));
+        }
+        let ended = before.running.is_some() && change.head.running.is_none();
+        if ended || change.entry.event == "rolled_back" {
+            assert_eq!(now.weight, Weight::ZERO);
+            assert_eq!(now.shadow, Weight::ZERO);
+            assert!(now.challenger.is_none());
+            assert!(change.head.epoch > before.epoch);
+        }
+    }
+
+    fn check(&self) {
+        let head = &self.head;
+        let with =
+            |status| self.versions.values().filter(move |v| v.status == status).map(VersionRecord::reference);
+        let champions: Vec<_> = with(VersionStatus::Champion).collect();
+        assert_eq!(champions, head.champion().cloned().into_iter().collect::<Vec<_>>(), "one champion");
+        let standbys: Vec<_> = with(VersionStatus::Standby).collect();
+        assert_eq!(standbys, head.standby.clone().into_iter().collect::<Vec<_>>(), "the standby");
+        assert!(head.route.standby.is_none() || head.route.standby == head.standby);
+        assert!(head.route.holdback == Weight::ZERO || head.route.standby.is_some());
+        assert!(head.standby.is_none() || head.champion().is_some());
+        let running: Vec<_> = self
+            .promotions
+            .values()
+            .filter(|p| p.status == PromotionStatus::Running)
+            .map(|p| &p.id)
+            .collect();
+        assert_eq!(running, head.running.iter().map(|r| &r.promotion).collect::<Vec<_>>(), "one lock");
+        assert!(head.running.as_ref().is_none_or(|r| r.epoch == head.epoch));
+        match &head.route.challenger {
+            Some(challenger) => assert_eq!(Some(challenger), head.running.as_ref().map(|r| &r.challenger)),
+            None => assert_eq!(head.route.weight, Weight::ZERO),
+        }
+        if head.route.weight > Weight::ZERO {
+            let challenger = head.route.challenger.as_ref().unwrap();
+            assert_eq!(self.versions[&challenger.version].status, VersionStatus::Canary);
+        }
+        let last = self.entries.last().unwrap();
+        assert_eq!((last.seq, &last.hash), (head.chain.seq, &head.chain.hash));
+        self.check_superseded();
+    }
+
+    /// The whole history holds.
+    pub(super) fn verify(&self) {
+        history::verify(&self.head.model, &self.entries, Some(&self.head.chain)).unwrap();
+    }
+
+    /// Whatever an older holder of the model asks for is refused as superseded.
+    fn check_superseded(&self) {
+        let context = self.context();
+        for old in self.held.values().filter(|p| p.epoch < self.head.epoch) {
+            let version = &self.versions[&old.challenger.version];
+            let policy = &self.policies[&old.policy.number].policy;
+            let gate = old.gate.as_ref().and_then(|g| self.gates.get(g));
+            let champion = self.version_of(self.head.champion());
+            let standby = self.version_of(self.head.standby.as_ref());
+            let share = Weight::ZERO;
+            let answers = [
+                change::shift(&context, old, version, gate, policy, old.steps.len() as u32),
+                change::crown(&context, old, version, champion, standby, gate, policy),
+                change::open_shadow(&context, old, version, share, share),
+                change::close_shadow(&context, old, version, false),
+                change::record_evidence(&context, old, version, EvidenceKind::Canary, evidence("late"), None),
+                change::open_gate(&context, old, draft_gate(old, version, self.now)),
+                change::end_promotion(&context, old, version, gate, "late"),
+            ];
+            for answer in answers {
+                assert!(matches!(answer, Err(Refusal::Superseded { .. })), "{answer:?}");
+            }
+        }
+    }
+
+    pub(super) fn version_of(&self, named: Option<&crate::ids::VersionRef>) -> Option<&VersionRecord> {
+        named.map(|n| &self.versions[&n.version])
+    }
+
+    pub(super) fn running(&self) -> Option<&PromotionRecord> {
+        self.head.running.as_ref().map(|r| &self.promotions[&r.promotion])
+    }
+
+    pub(super) fn gate_of(&self, promotion: &PromotionRecord) -> Option<&GateRecord> {
+        promotion.gate.as_ref().map(|g| &self.gates[g])
+    }
+}
+
+/// The approval gate of `promotion`; it binds what the promotion has, or the package where there is no report.
+pub(super) fn draft_gate(promotion: &PromotionRecord, version: &VersionRecord, now: Timestamp) -> GateRecord {
+    let package = promotion.challenger.digest.clone();
+    let unreported = crate::gate::Bound {
+        package: package.clone(),
+        report: package,
+        benchmark: None,
+        policy: promotion.policy.digest.clone(),
+    };
+    GateRecord {
+        id: GateId::derive(&promotion.id, "approval", 1),
+        kind: GateKind::Approval,
+        model: promotion.model.clone(),
+        promotion: promotion.id.clone(),
+        epoch: promotion.epoch,
+        challenger: promotion.challenger.clone(),
+        champion: promotion.champion.clone(),
+        status: GateStatus::Pending,
+        bound: bound_now(promotion).unwrap_or(unreported),
+        verdict: promotion.verdict,
+        requested_by: promotion.requested_by.principal.clone(),
+        submitted_by: version.submitted_by.clone(),
+        opened_at: now,
+        expires_at: now + SignedDuration::from_hours(1),
+        decisions: Vec::new(),
+    }
+}
+
+/// The steps of a promotion, one at a time.
+impl World {
+    pub(super) fn register(&mut self) {
+        let number = self.head.next_version;
+        let package = PackageSummary {
+            runtime: "onnx".into(),
+            task: "binary".into(),
+            title: None,
+            size: 1,
+            files: BTreeMap::new(),
+            labels: BTreeMap::new(),
+            changelog: String::new(),
+        };
+        let digest = sha256(format!("package {number}").as_bytes());
+        self.act(|w| change::register_version(&w.context(), digest, package, "sue@example.com")).unwrap();
+    }
+
+    pub(super) fn start(&mut self, version: u32, attempt: u32) -> Result<(), Refusal> {
+        let id = PromotionId::derive(&self.head.model, &format!("v{version}"), attempt);
+        let asker = Actor::function("intake");
+        self.act(|w| {
+            let policy = &w.policies[&w.head.policy.as_ref().unwrap().number];
+            let version = &w.versions[&VersionName::new(version)];
+            change::start_promotion(&w.context(), &id, version, policy, &asker, None)
+        })
+    }
+
+    pub(super) fn on_running(
+        &mut self,
+        ask: impl FnOnce(&Self, &PromotionRecord, &VersionRecord) -> Answer,
+    ) -> Result<(), Refusal> {
+        self.act(|w| {
+            let promotion = w.running().ok_or(Refusal::NotFound { what: "a running promotion".into() })?;
+            ask(w, promotion, &w.versions[&promotion.challenger.version])
+        })
+    }
+
+    pub(super) fn record(&mut self, kind: EvidenceKind, name: &str) -> Result<(), Refusal> {
+        self.on_running(|w, p, v| {
+            change::record_evidence(&w.context(), p, v, kind, evidence(name), Some(Verdict::Pass))
+        })
+    }
+
+    pub(super) fn open_shadow(&mut self) -> Result<(), Refusal> {
+        self.on_running(|w, p, v| change::open_shadow(&w.context(), p, v, Weight::FULL, Weight::FULL))
+    }
+
+    pub(super) fn open_gate(&mut self) -> Result<(), Refusal> {
+        self.on_running(|w, p, v| {
+            let gate = draft_gate(p, v, w.now);
+            if w.gates.contains_key(&gate.id) {
+                return Err(Refusal::Invalid { why: "it is open".into() });
+            }
+            change::open_gate(&w.context(), p, gate)
+        })
+    }
+
+    pub(super) fn decide(&mut self, by: &Actor, approve: bool) -> Result<(), Refusal> {
+        self.on_running(|w, p, v| {
+            let gate = w.gate_of(p).ok_or(Refusal::NotFound { what: "a gate".into() })?;
+            let decision =
+                Decision { by: by.clone(), at: w.now, comment: "seen".into(), approve, self_approval: false };
+            let live = &w.policies[&w.head.policy.as_ref().unwrap().number].policy.approval;
+            change::decide_gate(&w.context(), p, v, gate, decision, live, None)
+        })
+    }
+
+    pub(super) fn shift(&mut self, step: u32) -> Result<(), Refusal> {
+        self.on_running(|w, p, v| {
+            change::shift(&w.context(), p, v, w.gate_of(p), &w.policies[&p.policy.number].policy, step)
+        })
+    }
+
+    pub(super) fn crown(&mut self) -> Result<(), Refusal> {
+        self.on_running(|w, p, v| {
+            let (champion, standby) =
+                (w.version_of(w.head.champion()), w.version_of(w.head.standby.as_ref()));
+            let policy = &w.policies[&p.policy.number].policy;
+            change::crown(&w.context(), p, v, champion, standby, w.gate_of(p), policy)
+        })
+    }
+
+    pub(super) fn end(&mut self, reason: &str) -> Result<(), Refusal> {
+        self.on_running(|w, p, v| change::end_promotion(&w.context(), p, v, w.gate_of(p), reason))
+    }
+
+    pub(super) fn roll_back(&mut self) -> Result<(), Refusal> {
+        self.act(|w| {
+            let Some(champion) = w.version_of(w.head.champion()) else {
+                return Err(Refusal::NoStandby { model: w.head.model.clone() });
+            };
+            let running = w.running().map(|p| change::Running {
+                promotion: p,
+                challenger: &w.versions[&p.challenger.version],
+                gate: w.gate_of(p),
+            });
+            change::roll_back(
+                &w.context(),
+                champion,
+                w.version_of(w.head.standby.as_ref()),
+                running,
+                "errors",
+            )
+        })
+    }
+
+    /// The next step on the way of the running promotion to its crown.
+    pub(super) fn advance(&mut self) -> Result<(), Refusal> {
+        let Some(promotion) = self.running().cloned() else {
+            return Err(Refusal::NotFound { what: "a running promotion".into() });
+        };
+        let steps = self.policies[&promotion.policy.number].policy.canary.steps.len();
+        match self.versions[&promotion.challenger.version].status {
+            VersionStatus::Evaluating if promotion.champion.is_some() => self.open_shadow(),
+            VersionStatus::Evaluating | VersionStatus::Shadowing => {
+                self.record(EvidenceKind::Report, "report")
+            }
+            VersionStatus::InReview if promotion.gate.is_none() => self.open_gate(),
+            VersionStatus::InReview => self.decide(&actor("ann@example.com"), true),
+            VersionStatus::Approved | VersionStatus::Canary
+                if promotion.champion.is_some() && promotion.steps.len() < steps =>
+            {
+                self.shift(promotion.steps.len() as u32)
+            }
+            _ => self.crown(),
+        }
+    }
+
+    /// A whole promotion.
+    pub(super) fn promote(&mut self, version: u32, attempt: u32) {
+        self.start(version, attempt).unwrap();
+        while self.head.running.is_some() {
+            self.advance().unwrap();
+        }
+    }
+
+    /// The running promotion of v2 up to this status of its challenger.
+    pub(super) fn advance_to(&mut self, status: VersionStatus) {
+        if self.head.running.is_none() {
+            self.start(2, 1).unwrap();
+        }
+        while self.versions[&VersionName::new(2)].status != status {
+            self.advance().unwrap();
+        }
+    }
+}
