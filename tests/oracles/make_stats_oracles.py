@@ -1,7 +1,7 @@
 """Makes the oracle values that `shared/stats/tests/oracles.rs` checks against.
 
-    python3 -m venv venv && venv/bin/pip install -r requirements.txt
-    venv/bin/python make_stats_oracles.py            # writes stats.json beside this file
+    python3 -m venv target/oracles && target/oracles/bin/pip install -r tests/oracles/requirements.txt
+    target/oracles/bin/python tests/oracles/make_stats_oracles.py     # writes stats.json beside this file
 
 Values come from scikit-learn, fairlearn, scipy and statsmodels wherever these define the statistic. What none of them
 has (Newcombe's interval for paired proportions, DeLong's variance, ECE, PSI, the e-process) is computed here from its

@@ -62,6 +62,11 @@ impl Mixture {
         let (low, span, cells) = (self.low, (self.high / self.low).ln(), f64::from(self.components));
         (0..self.components).map(move |i| low * (span * (f64::from(i) + 0.5) / cells).exp())
     }
+
+    /// The components' log factors (canary event, champion event) at one weight, for repeated evaluation.
+    pub(crate) fn log_factors(&self, weight: f64) -> Vec<(f64, f64)> {
+        self.ratios().map(|r| log_factors(r, weight)).collect()
+    }
 }
 
 /// The e-process. Its state is the event counts by weight, which determine every component's likelihood: integers, so
@@ -180,18 +185,30 @@ impl Merge for ArmEProcess {
 fn log_e_against(events: &Strata, r0: f64, mixture: Mixture) -> f64 {
     let base = log_likelihood(events, r0);
     let logs: Vec<f64> = mixture.ratios().map(|s| log_likelihood(events, r0 * s) - base).collect();
-    let most = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    most + (logs.iter().map(|l| (l - most).exp()).sum::<f64>() / logs.len() as f64).ln()
+    log_mean_exp(logs.iter().copied())
+}
+
+/// Logarithm of the mean of exponentials, without overflow; minus infinity of nothing.
+pub(crate) fn log_mean_exp(logs: impl Iterator<Item = f64> + Clone) -> f64 {
+    let most = logs.clone().fold(f64::NEG_INFINITY, f64::max);
+    let (sum, n) = logs.fold((0.0, 0.0), |(sum, n), log| (sum + (log - most).exp(), n + 1.0));
+    if n > 0.0 { most + (sum / n).ln() } else { most }
 }
 
 /// Logarithm of the probability of the events' arms under rate ratio `r`, up to a constant.
 fn log_likelihood(events: &Strata, r: f64) -> f64 {
     let of_stratum = |(weight, counts): (f64, ArmCounts)| {
-        // r·w + 1 − w, written so that it stays exact for r near 1.
-        let spread = ((r - 1.0) * weight).ln_1p();
-        counts.canary as f64 * (r.ln() - spread) - counts.champion as f64 * spread
+        let (canary, champion) = log_factors(r, weight);
+        counts.canary as f64 * canary + counts.champion as f64 * champion
     };
     events.iter().map(of_stratum).sum()
+}
+
+/// Logarithms of what one canary event and one champion event multiply the likelihood ratio of `r` by.
+fn log_factors(r: f64, weight: f64) -> (f64, f64) {
+    // ln(r·w + 1 − w), written so that it stays exact for r near 1.
+    let spread = ((r - 1.0) * weight).ln_1p();
+    (r.ln() - spread, -spread)
 }
 
 #[derive(Clone, Copy, PartialEq)]

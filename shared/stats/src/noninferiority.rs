@@ -1,7 +1,7 @@
 //! "Healthy" needs more than "not rejected": upper bounds for the canary's excess rate, and the sample it takes.
 
 use crate::{
-    eprocess::{ArmEProcess, Mixture},
+    eprocess::{ArmEProcess, Mixture, log_mean_exp},
     intervals::newcombe_independent,
 };
 use serde::{Deserialize, Serialize};
@@ -117,9 +117,10 @@ pub fn planned_n(baseline: f64, detect: f64, weight: f64, alpha: f64, power: f64
     {
         return None;
     }
+    let factors = Mixture::harm().log_factors(weight);
     let reached = |n: u64| {
         let n = n as f64;
-        power_at(n * weight * detect, n * (1.0 - weight) * baseline, weight, alpha) >= power
+        power_at(n * weight * detect, n * (1.0 - weight) * baseline, &factors, alpha) >= power
     };
     let mut enough = 16_u64;
     while !reached(enough) {
@@ -137,11 +138,12 @@ pub fn planned_n(baseline: f64, detect: f64, weight: f64, alpha: f64, power: f64
     Some(enough)
 }
 
-/// Probability of rejection with Poisson numbers of canary and champion events of these means.
-fn power_at(canary_mean: f64, champion_mean: f64, weight: f64, alpha: f64) -> f64 {
-    let rejects = |canary, champion| {
-        let mut process = ArmEProcess::new(Mixture::harm());
-        process.observe_counts(canary, champion, weight) && process.rejects(alpha)
+/// Probability of rejection with Poisson numbers of canary and champion events of these means; `factors` are those of
+/// the mixture at the weight.
+fn power_at(canary_mean: f64, champion_mean: f64, factors: &[(f64, f64)], alpha: f64) -> f64 {
+    let rejects = |canary: u64, champion: u64| {
+        let logs = factors.iter().map(|(a, b)| canary as f64 * a + champion as f64 * b);
+        log_mean_exp(logs) >= -alpha.ln()
     };
     let (first, last) = poisson_range(champion_mean);
     // For long ranges a few hundred evenly spaced points of the smooth sum are enough.

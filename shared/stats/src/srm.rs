@@ -9,6 +9,7 @@
 
 use crate::{
     Merge,
+    eprocess::log_mean_exp,
     strata::{ArmCounts, Strata},
 };
 use serde::{Deserialize, Serialize};
@@ -45,8 +46,7 @@ impl SampleRatio {
     #[must_use]
     pub fn log_e(&self) -> f64 {
         let logs = CONCENTRATIONS.map(|c| self.units.iter().map(|stratum| log_e_of(stratum, c)).sum::<f64>());
-        let most = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        most + (logs.iter().map(|l| (l - most).exp()).sum::<f64>() / logs.len() as f64).ln()
+        log_mean_exp(logs.iter().copied())
     }
 
     /// Whether the split contradicts the route at `alpha`. .001 is usual: a mismatch voids every comparison, so it

@@ -79,6 +79,34 @@ fn harmless_canaries_are_kept_through_the_day() {
 }
 
 #[test]
+fn harmless_canaries_are_kept_with_heavy_tailed_units_if_each_counts_once() {
+    // Units send Pareto-many requests; one in a hundred is broken on both versions and errs on every request. A unit
+    // stays on its side, and only its first error counts.
+    let mut dice = Dice::new(45);
+    const RUNS: u32 = 3_000;
+    let (mut once, mut every) = (0_u32, 0_u32);
+    for _ in 0..RUNS {
+        let (mut by_unit, mut by_request) = (ArmEProcess::default(), ArmEProcess::default());
+        let (mut unit_rejects, mut request_rejects) = (false, false);
+        for _ in 0..100 {
+            for _ in 0..dice.poisson(2.0) {
+                let canary = dice.uniform() < 0.05;
+                let requests = (1.0 - dice.uniform()).powf(-1.0 / 1.2).min(500.0) as u64;
+                by_unit.observe(canary, 0.05);
+                by_request.observe_counts(u64::from(canary) * requests, u64::from(!canary) * requests, 0.05);
+            }
+            unit_rejects |= by_unit.rejects(ALPHA);
+            request_rejects |= by_request.rejects(ALPHA);
+        }
+        once += u32::from(unit_rejects);
+        every += u32::from(request_rejects);
+    }
+    println!("A/A, heavy-tailed units: first error {once}, every error {every} of {RUNS}");
+    assert!(f64::from(once) <= ALPHA * f64::from(RUNS), "{once}");
+    assert!(every > 2 * once, "counting every error should show why it is not done: {every}");
+}
+
+#[test]
 fn harmful_canaries_are_stopped() {
     let mut dice = Dice::new(47);
     let stopped = (0..300).filter(|_| rolled_back(&mut dice, 2_000.0, 5.0, |_| 0.002)).count();
@@ -151,15 +179,15 @@ fn the_ratio_bound_and_the_difference_bound_hold_at_every_look() {
 }
 
 #[test]
-fn plans_are_quick() {
-    let start = std::time::Instant::now();
-    for (baseline, detect, weight) in
-        [(0.05, 0.055, 0.01), (0.01, 0.011, 0.5), (0.3, 0.31, 0.05), (1e-6, 2e-6, 0.01)]
-    {
-        println!("{baseline} -> {detect} at {weight}: {:?}", planned_n(baseline, detect, weight, ALPHA, 0.8));
+fn plans_reach_from_rare_events_to_small_differences() {
+    for (baseline, detect, weight, least, most) in [
+        (0.05, 0.055, 0.01, 5_000_000, 6_500_000),
+        (0.01, 0.011, 0.5, 1_000_000, 1_300_000),
+        (1e-6, 2e-6, 0.01, 2_500_000_000, 3_300_000_000),
+    ] {
+        let plan = planned_n(baseline, detect, weight, ALPHA, 0.8).unwrap();
+        assert!((least..most).contains(&plan), "{baseline} -> {detect} at {weight}: {plan}");
     }
-    println!("{:?}", start.elapsed());
-    assert!(start.elapsed().as_secs() < 20);
 }
 
 #[test]
