@@ -69,7 +69,7 @@ async fn local(folder: &Scratch) -> Result<Inspected, InspectError> {
 
 async fn uploaded(world: &World, folder: &Scratch) -> Inspected {
     let inspected = local(folder).await.unwrap();
-    let made = upload_submission(&world.submissions, &inspected, &folder.0, "s1", "ann", &|_| {}).await.unwrap();
+    let made = upload_submission(&world.submissions, &inspected, &folder.0, "s1", "ann@example.com", &|_| {}).await.unwrap();
     assert_eq!(made.prefix, "submissions/adult-income/s1/");
     inspect(&Prefix::new(&world.submissions, &made.prefix), &model(), &|_| {}).await.unwrap()
 }
@@ -96,7 +96,7 @@ async fn the_digest_is_the_same_in_a_folder_and_in_the_bucket_and_names_the_cont
     assert_eq!(here, there);
     assert_eq!(here.digest, sha256(&here.manifest));
     let text = String::from_utf8(here.manifest.to_vec()).unwrap() + std::str::from_utf8(&here.config).unwrap();
-    assert!(!text.contains("ann") && !text.contains("created"), "{text}");
+    assert!(!text.contains("ann@") && !text.contains("created"), "{text}");
     folder.write("CHANGELOG.md", "# v1\nOther words.");
     assert_ne!(local(&folder).await.unwrap().package().unwrap().digest, here.digest);
 }
