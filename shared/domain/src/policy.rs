@@ -378,11 +378,14 @@ pub struct Observations {
     pub lateness_seconds: u32,
     /// Input columns that are never stored.
     pub drop_columns: Vec<String>,
+    /// Principals that may report for this model: the role ids (`AROA…`) or user ids of its data planes and label sources.
+    /// Empty: whoever the queue's own policy lets in.
+    pub senders: Vec<String>,
 }
 
 impl Default for Observations {
     fn default() -> Self {
-        Self { row_percent: 100.0, lateness_seconds: 10, drop_columns: Vec::new() }
+        Self { row_percent: 100.0, lateness_seconds: 10, drop_columns: Vec::new(), senders: Vec::new() }
     }
 }
 

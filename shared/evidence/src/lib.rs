@@ -5,3 +5,4 @@ pub mod report;
 pub mod keys;
 pub mod pair;
 pub mod table;
+pub mod shadow;

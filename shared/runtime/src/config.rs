@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::failure::Failure;
 
 /// The environment names the functions know. The template sets only those a function needs.
-pub const NAMES: [(&str, &str); 14] = [
+pub const NAMES: [(&str, &str); 16] = [
     ("SEATRIAL_TABLE", "the registry's table"),
     ("SEATRIAL_SUBMISSIONS_BUCKET", "where submissions arrive"),
     ("SEATRIAL_MODELS_BUCKET", "OCI layouts and benchmarks"),
@@ -19,6 +19,8 @@ pub const NAMES: [(&str, &str); 14] = [
     ("SEATRIAL_MAIL_FROM", "the sender of mail to approvers"),
     ("SEATRIAL_ONNXRUNTIME", "the ONNX runtime library; default lib/libonnxruntime.so beside the binary"),
     ("SEATRIAL_LISTEN", "for serve outside Lambda: address and port, default 127.0.0.1:8080"),
+    ("SEATRIAL_MODELS", "for serve outside Lambda: models to load at start, separated by commas"),
+    ("SEATRIAL_LOADED_VERSIONS", "for serve: how many versions are kept loaded, default 16"),
     ("SEATRIAL_LOG", "log level, default info"),
 ];
 

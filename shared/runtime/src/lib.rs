@@ -5,8 +5,12 @@ pub mod caller;
 pub mod config;
 pub mod failure;
 pub mod label;
+pub mod link;
 pub mod problem;
+pub mod queue;
+pub mod sqs_event;
 pub mod task;
+pub mod wire;
 
 pub use config::Config;
 pub use failure::Failure;

@@ -1,0 +1,125 @@
+//! Writes the manifest over all evidence of a promotion that ended, however it ended.
+//!
+//! First the registry's own words become evidence (the promotion, its gates, its part of the history), then every object
+//! under the promotion's prefix is read back and hashed, and the list becomes the manifest. Done again, it writes the same
+//! bytes: nothing in the manifest depends on when it is made.
+
+pub mod manifest;
+
+use bytes::Bytes;
+use seatrial_artifacts::evidence::put_evidence;
+use seatrial_artifacts::store::ObjectStore;
+use seatrial_domain::gate::GateKind;
+use seatrial_domain::history::HistoryEntry;
+use seatrial_domain::ids::{Actor, GateId};
+use seatrial_domain::promotion::{EvidenceRef, PromotionRecord, PromotionStatus};
+use seatrial_domain::refusal::Refusal;
+use seatrial_domain::task::{Attested, HeldTask};
+use seatrial_domain::{ModelName, canonical};
+use seatrial_evidence::keys;
+use seatrial_registry::Registry;
+use seatrial_registry::ops::Ops;
+use seatrial_runtime::Failure;
+use serde::Serialize;
+
+use manifest::{Manifest, Subject};
+
+/// The largest evidence object that is read back, in bytes.
+const OBJECT_LIMIT: u64 = 256 << 20;
+
+/// Carries out one task.
+///
+/// # Errors
+/// When the promotion still runs, an object cannot be read, or the registry is unavailable.
+pub async fn handle<C>(
+    registry: &dyn Registry,
+    evidence: &dyn ObjectStore,
+    clock: C,
+    task: HeldTask,
+) -> Result<Attested, Failure>
+where
+    C: Fn() -> jiff::Timestamp + Send + Sync,
+{
+    let promotion = registry
+        .promotion(&task.model, &task.promotion)
+        .await?
+        .ok_or_else(|| Refusal::NotFound { what: format!("promotion {} of model {}", task.promotion, task.model) })?;
+    if promotion.status == PromotionStatus::Running {
+        return Err(Failure::invalid(format!("promotion {} still runs; it is attested when it ended", promotion.id)));
+    }
+    let reference = write(registry, evidence, &promotion).await?;
+    let objects = reference.1;
+    let ops = Ops::new(registry, Actor::function("attest"), &clock);
+    ops.attested(&task.model, &task.promotion, &reference.0).await?;
+    Ok(Attested { manifest: reference.0.key, objects, status: promotion.status })
+}
+
+/// Writes records and manifest; the manifest's reference and how many objects it lists.
+async fn write(
+    registry: &dyn Registry,
+    evidence: &dyn ObjectStore,
+    promotion: &PromotionRecord,
+) -> Result<(EvidenceRef, u64), Failure> {
+    let prefix = keys::evidence_prefix(&promotion.model, &promotion.id);
+    let folder = prefix.trim_end_matches('/');
+    // The record as it was when the promotion ended: what attesting itself adds must not change the bytes.
+    let mut record = promotion.clone();
+    record.attested = false;
+    record.evidence.remove(&seatrial_domain::promotion::EvidenceKind::Manifest);
+    put(evidence, folder, "promotion", &record).await?;
+    for kind in [GateKind::ShadowWindow, GateKind::Approval] {
+        if let Some(gate) = registry.gate(&GateId::derive(&promotion.id, kind.as_str(), 1)).await? {
+            put(evidence, folder, &format!("gate-{}", kind.as_str().replace('_', "-")), &gate).await?;
+        }
+    }
+    let history = history_of(registry, &promotion.model, promotion).await?;
+    put(evidence, folder, "history", &history).await?;
+
+    let mut subjects = Vec::new();
+    for object in evidence.list(&prefix).await? {
+        if manifest::is_manifest(&object.key) {
+            continue;
+        }
+        let bytes = evidence.get(&object.key, OBJECT_LIMIT).await?.ok_or_else(|| {
+            Failure::unavailable("reading an evidence object", format!("{} vanished while it was listed", object.key))
+        })?;
+        subjects.push(Subject {
+            name: object.key,
+            size: bytes.len() as u64,
+            digest: manifest::Sha256 { sha256: canonical::sha256(&bytes).hex().to_owned() },
+            version_id: object.version,
+        });
+    }
+    let count = subjects.len() as u64;
+    let manifest = Manifest::of(promotion, subjects);
+    Ok((put(evidence, folder, "manifest", &manifest).await?, count))
+}
+
+/// The history's entries up to the end of the promotion, its attestation excluded.
+async fn history_of(
+    registry: &dyn Registry,
+    model: &ModelName,
+    promotion: &PromotionRecord,
+) -> Result<Vec<HistoryEntry>, Failure> {
+    let mut all: Vec<HistoryEntry> = Vec::new();
+    loop {
+        let page = registry.history(model, all.last().map_or(0, |e| e.seq), 500).await?;
+        if page.is_empty() {
+            break;
+        }
+        all.extend(page);
+    }
+    let last = all.iter().rposition(|e| e.promotion.as_ref() == Some(&promotion.id) && e.event != "attested");
+    all.truncate(last.map_or(0, |i| i + 1));
+    Ok(all)
+}
+
+async fn put<T: Serialize + Sync>(
+    evidence: &dyn ObjectStore,
+    folder: &str,
+    kind: &str,
+    value: &T,
+) -> Result<EvidenceRef, Failure> {
+    let bytes = canonical::to_bytes(value).map_err(|e| Failure::internal("writing canonical JSON", e))?;
+    Ok(put_evidence(evidence, folder, kind, Bytes::from(bytes)).await?)
+}

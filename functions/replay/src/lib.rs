@@ -1,0 +1,217 @@
+//! Runs champion and challenger on the same sampled request, in one child process, in random order, and writes the pair.
+//!
+//! The caller was answered long ago: nothing here can touch them. A version that kills the child is evidence against the
+//! challenger. If a whole invocation died (the sandbox ran out of memory or time), its messages come again; then each row is
+//! marked before it is run, and a row whose marker was never finished is a crash and is not run again.
+
+mod child;
+mod pairing;
+pub mod worker;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use jiff::{SignedDuration, Timestamp};
+use seatrial_artifacts::package::fetch_version;
+use seatrial_artifacts::store::ObjectStore;
+use seatrial_domain::canonical;
+use seatrial_domain::ids::{Digest, ModelName, PromotionId, VersionRef};
+use seatrial_domain::policy::Policy;
+use seatrial_evidence::pair::Pair;
+use seatrial_evidence::shadow::Sample;
+use seatrial_evidence::{keys, table};
+use seatrial_inference::ModelConfig;
+use seatrial_registry::{AttemptState, Attempts, Records, Watermarks};
+use seatrial_runtime::Failure;
+use seatrial_runtime::queue::Queue;
+use seatrial_runtime::sqs_event::{BatchAnswer, SqsEvent, SqsMessage};
+use tokio::sync::Mutex;
+
+use child::{Child, Outcome};
+
+/// How long attempt markers are kept.
+const ATTEMPT_TTL: SignedDuration = SignedDuration::from_hours(24 * 14);
+
+/// What `replay` works with.
+#[derive(Clone, Copy)]
+pub struct Ports<'a> {
+    /// Reading the registry.
+    pub records: &'a dyn Records,
+    /// Attempt markers.
+    pub attempts: &'a dyn Attempts,
+    /// The evidence clock.
+    pub watermarks: &'a dyn Watermarks,
+    /// The models bucket.
+    pub models: &'a dyn ObjectStore,
+    /// The data bucket.
+    pub data: &'a dyn ObjectStore,
+    /// Where the batch came from.
+    pub queue: &'a dyn Queue,
+}
+
+/// The function with its warm child.
+pub struct Replayer<'a> {
+    ports: Ports<'a>,
+    library: PathBuf,
+    versions: PathBuf,
+    warm: Mutex<Option<Warm>>,
+}
+
+impl std::fmt::Debug for Replayer<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Replayer")
+    }
+}
+
+/// A child that has these two versions loaded.
+struct Warm {
+    champion: Digest,
+    challenger: Digest,
+    child: Child,
+}
+
+/// A promotion whose rows are replayed.
+struct Shadow {
+    model: ModelName,
+    id: PromotionId,
+    champion: VersionRef,
+    challenger: VersionRef,
+    policy: Policy,
+    positive: Option<usize>,
+    folders: (PathBuf, PathBuf),
+}
+
+impl<'a> Replayer<'a> {
+    /// A replayer that keeps versions in the folder `versions`.
+    #[must_use]
+    pub fn new(ports: Ports<'a>, library: PathBuf, versions: PathBuf) -> Self {
+        Self { ports, library, versions, warm: Mutex::new(None) }
+    }
+
+    /// Handles a batch. A message that is not a list of samples is dropped with a log line: only `observe` writes here.
+    ///
+    /// # Errors
+    /// When a dependency does not answer: the batch comes again.
+    pub async fn handle<C>(&self, clock: C, event: SqsEvent) -> Result<BatchAnswer, Failure>
+    where
+        C: Fn() -> Timestamp + Send + Sync,
+    {
+        let mut by_promotion: BTreeMap<(ModelName, PromotionId), Vec<(Sample, bool)>> = BTreeMap::new();
+        for message in &event.records {
+            let again = message.attributes.approximate_receive_count.as_deref().is_some_and(|n| n != "1");
+            match serde_json::from_str::<Vec<Sample>>(&message.body) {
+                Ok(samples) => {
+                    for sample in samples {
+                        let key = (sample.row.model.clone(), sample.promotion.clone());
+                        by_promotion.entry(key).or_default().push((sample, again));
+                    }
+                }
+                Err(e) => tracing::error!(message = message.message_id, error = %e, "a message of the shadow queue is not a list of samples"),
+            }
+        }
+        for ((model, promotion), samples) in by_promotion {
+            if let Some(shadow) = self.shadow(&model, &promotion).await? {
+                self.replay(&shadow, samples, clock()).await?;
+            }
+        }
+        if let Some(oldest) = event.records.iter().filter_map(SqsMessage::sent_at).min() {
+            self.ports.watermarks.set_drained_at(self.ports.queue.name(), oldest).await?;
+        }
+        Ok(BatchAnswer::default())
+    }
+
+    /// The promotion's two versions, fetched and verified; `None` when there is nothing to compare.
+    async fn shadow(&self, model: &ModelName, promotion: &PromotionId) -> Result<Option<Shadow>, Failure> {
+        let Some(record) = self.ports.records.promotion(model, promotion).await? else { return Ok(None) };
+        let Some(champion) = record.champion else { return Ok(None) };
+        let policy = self.ports.records.policy(model, record.policy.number).await?;
+        let policy = policy.map(|p| p.policy).unwrap_or_default();
+        let champion_folder = fetch_version(self.ports.models, model, &champion.digest, &self.versions).await?;
+        let challenger_folder = fetch_version(self.ports.models, model, &record.challenger.digest, &self.versions).await?;
+        let config = tokio::fs::read_to_string(champion_folder.join("config.yaml"))
+            .await
+            .map_err(|e| Failure::unavailable("reading the champion's config.yaml", e))?;
+        let positive = ModelConfig::from_yaml(&config).ok().and_then(|c| {
+            let class = policy.positive_class.clone().or(c.positive_class)?;
+            c.classes.iter().position(|k| *k == class)
+        });
+        Ok(Some(Shadow {
+            model: model.clone(),
+            id: promotion.clone(),
+            champion,
+            challenger: record.challenger,
+            policy,
+            positive,
+            folders: (champion_folder, challenger_folder),
+        }))
+    }
+
+    async fn replay(&self, shadow: &Shadow, samples: Vec<(Sample, bool)>, now: Timestamp) -> Result<(), Failure> {
+        let columns = shadow.policy.segment_columns();
+        let mut parts: BTreeMap<u16, Vec<Pair>> = BTreeMap::new();
+        for (sample, again) in samples {
+            let outcome = self.outcome(shadow, &sample, again, now).await?;
+            let pair = pairing::pair(&sample, shadow.champion.version, &columns, shadow.positive, outcome);
+            let part = keys::partition(&pair.observation_id, shadow.policy.shadow.partitions);
+            parts.entry(part).or_default().push(pair);
+        }
+        for (part, pairs) in parts {
+            let file = table::write_pairs(&pairs).map_err(|e| Failure::internal("writing pairs", e))?;
+            let key = keys::pairs(&shadow.model, &shadow.id, part, &canonical::sha256(&file));
+            self.ports.data.put_if_absent(&key, Bytes::from(file), "application/vnd.apache.parquet").await?;
+        }
+        Ok(())
+    }
+
+    async fn outcome(&self, shadow: &Shadow, sample: &Sample, again: bool, now: Timestamp) -> Result<Outcome, Failure> {
+        let id = &sample.row.observation_id;
+        if again {
+            let expires = now.saturating_add(ATTEMPT_TTL).unwrap_or(Timestamp::MAX);
+            let state = self.ports.attempts.mark_attempt(&shadow.id, id, expires).await?;
+            if matches!(state, AttemptState::Again { finished: false, .. }) {
+                return Ok(Outcome::Died("crash"));
+            }
+        }
+        let outcome = self.run(shadow, sample).await?;
+        if again {
+            self.ports.attempts.finish_attempt(&shadow.id, id).await?;
+        }
+        Ok(outcome)
+    }
+
+    /// Runs both versions in the warm child, or in a new one.
+    async fn run(&self, shadow: &Shadow, sample: &Sample) -> Result<Outcome, Failure> {
+        let mut warm = self.warm.lock().await;
+        let fits = warm
+            .as_ref()
+            .is_some_and(|w| w.champion == shadow.champion.digest && w.challenger == shadow.challenger.digest);
+        if !fits {
+            *warm = None;
+            let program = std::env::current_exe().map_err(|e| Failure::internal("finding this program", e))?;
+            let (champion, challenger) = shadow.folders.clone();
+            let Some(mut child) = Child::start(&program, self.library.clone(), champion, challenger).await? else {
+                return Ok(Outcome::Died("crash"));
+            };
+            if let Some(trouble) = &child.champion_trouble {
+                return Err(Failure::internal("loading the champion for the replay", trouble.clone()));
+            }
+            // Once unmeasured, so that no pair's latency holds the first run's allocations.
+            if let Outcome::Died(_) = child.run(sample.row.inputs.clone(), true).await {
+                return Ok(Outcome::Died("crash"));
+            }
+            *warm = Some(Warm {
+                champion: shadow.champion.digest.clone(),
+                challenger: shadow.challenger.digest.clone(),
+                child,
+            });
+        }
+        let Some(ready) = warm.as_mut() else { return Ok(Outcome::Died("crash")) };
+        let first = pairing::challenger_first(&sample.row.observation_id);
+        let outcome = ready.child.run(sample.row.inputs.clone(), first).await;
+        if matches!(outcome, Outcome::Died(_)) {
+            *warm = None;
+        }
+        Ok(outcome)
+    }
+}

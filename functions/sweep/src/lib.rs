@@ -1,0 +1,200 @@
+//! Brings what nobody finishes to its lawful end: promotions whose execution died, gates past their time, promotions that
+//! ended without a manifest, holdbacks past the stability window.
+//!
+//! It only ever ends things; nothing here leads a challenger forward.
+
+mod executions;
+
+use jiff::{SignedDuration, Timestamp};
+use seatrial_artifacts::store::ObjectStore;
+use seatrial_domain::gate::GateStatus;
+use seatrial_domain::ids::Actor;
+use seatrial_domain::promotion::{PromotionRecord, PromotionStatus};
+use seatrial_domain::route::Weight;
+use seatrial_domain::task::Held;
+use seatrial_domain::{ModelName, PromotionId};
+use seatrial_registry::ops::{self, Ops};
+use seatrial_registry::{GateFilter, Registry};
+use seatrial_runtime::Failure;
+use serde_json::{Value, json};
+
+pub use executions::{Executions, Standing, StepFunctions};
+
+/// How long an ended promotion's own execution has to write the manifest before `sweep` does.
+const ATTEST_AFTER: SignedDuration = SignedDuration::from_secs(120);
+
+/// What `sweep` works with.
+#[derive(Clone, Copy)]
+pub struct Ports<'a> {
+    /// The registry.
+    pub registry: &'a dyn Registry,
+    /// The evidence bucket.
+    pub evidence: &'a dyn ObjectStore,
+    /// Step Functions.
+    pub executions: &'a dyn Executions,
+}
+
+impl std::fmt::Debug for Ports<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Ports")
+    }
+}
+
+/// Handles a schedule's tick, or the event of an execution that failed, timed out or was stopped. One model's trouble does
+/// not keep the others from being swept; the first trouble is the failure.
+///
+/// # Errors
+/// When something could not be brought to its end; it is tried again at the next tick.
+pub async fn handle<C>(ports: &Ports<'_>, clock: C, event: Value) -> Result<Value, Failure>
+where
+    C: Fn() -> Timestamp + Send + Sync,
+{
+    let mut sweep = Sweep { ports, clock: &clock, done: Vec::new(), first_failure: None };
+    match dead_execution(&event) {
+        Some((model, promotion)) => sweep.model(&model, Some(&promotion)).await,
+        None => {
+            sweep.gates().await;
+            for model in ports.registry.models().await? {
+                sweep.model(&model, None).await;
+            }
+        }
+    }
+    match sweep.first_failure {
+        Some(failure) => Err(failure),
+        None => Ok(json!({ "done": sweep.done })),
+    }
+}
+
+/// The promotion of an execution event: its name is the promotion's, its input names the model.
+fn dead_execution(event: &Value) -> Option<(ModelName, PromotionId)> {
+    let detail = event.get("detail")?;
+    let promotion = PromotionId::parse(detail.get("name")?.as_str()?).ok()?;
+    let input: Value = serde_json::from_str(detail.get("input")?.as_str()?).ok()?;
+    let model = ModelName::parse(input.get("model")?.as_str()?).ok()?;
+    Some((model, promotion))
+}
+
+struct Sweep<'a, C> {
+    ports: &'a Ports<'a>,
+    clock: &'a C,
+    done: Vec<String>,
+    first_failure: Option<Failure>,
+}
+
+impl<C: Fn() -> Timestamp + Send + Sync> Sweep<'_, C> {
+    fn ops(&self) -> Ops<'_> {
+        Ops::new(self.ports.registry, Actor::function("sweep"), self.clock)
+    }
+
+    fn note(&mut self, result: Result<Option<String>, Failure>) {
+        match result {
+            Ok(Some(done)) => {
+                tracing::info!(done, "swept");
+                self.done.push(done);
+            }
+            Ok(None) => {}
+            Err(failure) => {
+                tracing::error!(error = failure.chain(), "something could not be swept");
+                self.first_failure.get_or_insert(failure);
+            }
+        }
+    }
+
+    /// Closes gates whose time is over or whose promotion no longer holds its model.
+    async fn gates(&mut self) {
+        let pending = match self.ports.registry.gates(&GateFilter::pending()).await {
+            Ok(gates) => gates,
+            Err(e) => return self.note(Err(e.into())),
+        };
+        for gate in pending {
+            let closed = self.ops().close_gate(&gate.id).await;
+            self.note(closed.map_err(Failure::from).map(|g| {
+                (g.value.status != GateStatus::Pending).then(|| format!("gate {} {}", gate.id, g.value.state_phrase()))
+            }));
+        }
+    }
+
+    async fn model(&mut self, model: &ModelName, promotion: Option<&PromotionId>) {
+        let ended = self.end_dead(model).await;
+        self.note(ended);
+        let records = match promotion {
+            Some(id) => self.ports.registry.promotion(model, id).await.map(|p| p.into_iter().collect()),
+            None => self.ports.registry.promotions(model).await,
+        };
+        match records {
+            Ok(records) => {
+                for record in records {
+                    let attested = self.attest(&record).await;
+                    self.note(attested);
+                }
+            }
+            Err(e) => self.note(Err(e.into())),
+        }
+        let holdback = self.end_holdback(model).await;
+        self.note(holdback);
+    }
+
+    /// Ends the running promotion of `model` when its execution is dead.
+    async fn end_dead(&self, model: &ModelName) -> Result<Option<String>, Failure> {
+        let Some(head) = self.ports.registry.head(model).await? else { return Ok(None) };
+        let Some(running) = head.running else { return Ok(None) };
+        let Some(record) = self.ports.registry.promotion(model, &running.promotion).await? else { return Ok(None) };
+        let Some(arn) = &record.execution else { return Ok(None) };
+        let Standing::Dead(how) = self.ports.executions.standing(arn).await? else { return Ok(None) };
+        let reason = format!("its execution is {how} and left the promotion unfinished");
+        let ended = self.ops().end_promotion(model, &running.promotion, running.epoch, &reason).await?;
+        Ok(ended.fresh.then(|| format!("promotion {} of {model} ended: {reason}", running.promotion)))
+    }
+
+    /// Writes the manifest of a promotion that ended without one.
+    async fn attest(&self, record: &PromotionRecord) -> Result<Option<String>, Failure> {
+        let ended = record.ended_at.filter(|_| record.status != PromotionStatus::Running && !record.attested);
+        let Some(ended_at) = ended else { return Ok(None) };
+        let alive = match &record.execution {
+            Some(arn) => self.ports.executions.standing(arn).await? == Standing::Alive,
+            None => false,
+        };
+        if alive && (self.clock)().duration_since(ended_at) < ATTEST_AFTER {
+            return Ok(None);
+        }
+        let held = Held {
+            schema: seatrial_domain::task::SCHEMA,
+            model: record.model.clone(),
+            promotion: record.id.clone(),
+            epoch: record.epoch,
+            version: record.challenger.version,
+        };
+        let attested = fn_attest::handle(self.ports.registry, self.ports.evidence, self.clock, held).await?;
+        Ok(Some(format!("promotion {} attested: {} objects", record.id, attested.objects)))
+    }
+
+    /// Ends the holdback once the stability window of the crown is over.
+    async fn end_holdback(&self, model: &ModelName) -> Result<Option<String>, Failure> {
+        let Some(head) = self.ports.registry.head(model).await? else { return Ok(None) };
+        if head.route.holdback == Weight::ZERO || head.running.is_some() {
+            return Ok(None);
+        }
+        let Some(promotion) = &head.route.promotion else { return Ok(None) };
+        let Some(record) = self.ports.registry.promotion(model, promotion).await? else { return Ok(None) };
+        let stability = ops::pinned_policy(self.ports.registry, &record).await?.policy.canary.stability_seconds;
+        if (self.clock)().duration_since(head.route.since) < SignedDuration::from_secs(i64::from(stability)) {
+            return Ok(None);
+        }
+        self.ops().end_holdback(model).await?;
+        Ok(Some(format!("the holdback of {model} ended")))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_execution_named_as_a_promotion_is_one() {
+        let event = json!({ "detail": { "name": "pr_0123456789abcdef01234567", "input": "{\"model\":\"m\"}", "status": "FAILED" } });
+        assert_eq!(dead_execution(&event).unwrap().0.as_str(), "m");
+        assert!(dead_execution(&json!({ "detail": { "name": "pr_0123456789abcdef01234567-canary", "input": "{}" } })).is_none());
+        assert!(dead_execution(&json!({ "source": "aws.events" })).is_none());
+    }
+}
