@@ -1,2 +1,16 @@
-//! Turns an event into a started promotion, once.
-fn main() {}
+//! `intake`: turns an event into a started promotion, once.
+
+use aws_sdk_sfn::Client;
+use fn_intake::{StepFunctions, handle};
+use seatrial_runtime::lambda_runtime::Error;
+use seatrial_runtime::wire::Wiring;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let wiring = Wiring::start().await;
+    let registry = wiring.registry()?;
+    let submissions = wiring.config.need("SEATRIAL_SUBMISSIONS_BUCKET")?;
+    let machine = wiring.config.need("SEATRIAL_PROMOTION_MACHINE_ARN")?;
+    let starter = StepFunctions::new(Client::new(&wiring.aws), machine);
+    seatrial_runtime::run_events(|event| handle(&registry, &starter, submissions, event)).await
+}

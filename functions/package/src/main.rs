@@ -1,2 +1,21 @@
-//! Validates a submission and registers the version.
-fn main() {}
+//! `package`: validates a submission and registers the version.
+
+use fn_package::{Ports, handle};
+use seatrial_runtime::lambda_runtime::Error;
+use seatrial_runtime::wire::Wiring;
+
+#[tokio::main]
+async fn main() -> Result<(), Error> {
+    let wiring = Wiring::start().await;
+    let registry = wiring.registry()?;
+    let submissions = wiring.bucket("SEATRIAL_SUBMISSIONS_BUCKET")?;
+    let models = wiring.bucket("SEATRIAL_MODELS_BUCKET")?;
+    let evidence = wiring.bucket("SEATRIAL_EVIDENCE_BUCKET")?;
+    let ports = Ports {
+        registry: &registry,
+        submissions: submissions.as_ref(),
+        models: models.as_ref(),
+        evidence: evidence.as_ref(),
+    };
+    seatrial_runtime::run_task(|task| handle(&ports, seatrial_runtime::now, task)).await
+}

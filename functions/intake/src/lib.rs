@@ -1,0 +1,62 @@
+//! Turns an event into a started promotion, once.
+//!
+//! The promotion's name is made from the event, and the execution has the promotion's name. An event that comes twice names
+//! the same execution, and Step Functions starts a name once.
+
+mod event;
+mod starter;
+
+use seatrial_domain::task::PromotionInput;
+use seatrial_domain::{ModelName, PromotionId};
+use seatrial_registry::Registry;
+use seatrial_runtime::Failure;
+use serde::Serialize;
+use serde_json::Value;
+
+pub use event::{Asked, read};
+pub use starter::{Starter, StepFunctions};
+
+/// What came of an event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Taken {
+    /// The promotion it names; nothing for an event that asks for none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub promotion: Option<PromotionId>,
+    /// Whether this call started its execution.
+    pub started: bool,
+}
+
+/// Handles one event.
+///
+/// # Errors
+/// `Invalid` for an event that asks for what cannot be done: it goes to the dead-letter queue, and trying it again does not
+/// help. `Unavailable` where it does.
+pub async fn handle(
+    registry: &dyn Registry,
+    starter: &dyn Starter,
+    submissions: &str,
+    event: Value,
+) -> Result<Taken, Failure> {
+    let Some(input) = read(event, submissions)?.map(Asked::into_input) else {
+        return Ok(Taken { promotion: None, started: false });
+    };
+    needs_policy(registry, &input.model).await?;
+    let started = start(starter, &input).await?;
+    tracing::info!(model = %input.model, promotion = %input.promotion, started, "a promotion was asked for");
+    Ok(Taken { promotion: Some(input.promotion), started })
+}
+
+async fn start(starter: &dyn Starter, input: &PromotionInput) -> Result<bool, Failure> {
+    let text = serde_json::to_string(input).map_err(|e| Failure::internal("writing the execution's input", e))?;
+    starter.start(input.promotion.as_str(), &text).await
+}
+
+async fn needs_policy(registry: &dyn Registry, model: &ModelName) -> Result<(), Failure> {
+    let head = registry.head(model).await?;
+    if head.is_some_and(|h| h.policy.is_some()) {
+        return Ok(());
+    }
+    Err(Failure::invalid(format!(
+        "model {model} has no policy, so no promotion of it starts; set one with `seatrial policy set {model} FILE` and submit again"
+    )))
+}

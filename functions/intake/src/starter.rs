@@ -1,0 +1,97 @@
+//! Starts executions of the promotion state machine, each name once.
+
+use async_trait::async_trait;
+use aws_sdk_sfn::Client;
+use aws_sdk_sfn::error::DisplayErrorContext;
+use seatrial_runtime::Failure;
+use serde_json::Value;
+
+/// Starts promotions.
+#[async_trait]
+pub trait Starter: Send + Sync {
+    /// Starts the execution `name` with `input`. `false` when it was started already, with the same input.
+    ///
+    /// # Errors
+    /// When the name stands for another input, or Step Functions does not answer.
+    async fn start(&self, name: &str, input: &str) -> Result<bool, Failure>;
+}
+
+/// Step Functions.
+#[derive(Debug, Clone)]
+pub struct StepFunctions {
+    client: Client,
+    machine: String,
+}
+
+impl StepFunctions {
+    /// Starts executions of the state machine with this ARN.
+    pub fn new(client: Client, machine: impl Into<String>) -> Self {
+        Self { client, machine: machine.into() }
+    }
+
+    /// AWS answers a repeated start of a running execution as if it were the first, and refuses it afterwards; other engines
+    /// refuse it always. So a refusal is looked into: the same input is the same promotion.
+    async fn known(&self, name: &str, input: &str) -> Result<bool, Failure> {
+        let found = self.client.describe_execution().execution_arn(execution_arn(&self.machine, name)).send().await;
+        match found {
+            Ok(found) if same_json(found.input().unwrap_or_default(), input) => Ok(false),
+            Ok(_) => Err(Failure::invalid(format!(
+                "promotion {name} was started with another input; a deliberate second run needs the next attempt number"
+            ))),
+            Err(e) => Err(unavailable("looking at the execution that has the promotion's name", e)),
+        }
+    }
+}
+
+#[async_trait]
+impl Starter for StepFunctions {
+    async fn start(&self, name: &str, input: &str) -> Result<bool, Failure> {
+        let request = self.client.start_execution().state_machine_arn(&self.machine).name(name).input(input);
+        match request.send().await {
+            Ok(_) => Ok(true),
+            Err(e) if e.as_service_error().is_some_and(|e| e.is_execution_already_exists()) => {
+                self.known(name, input).await
+            }
+            Err(e) => Err(unavailable("starting the promotion", e)),
+        }
+    }
+}
+
+fn unavailable<E>(doing: &str, error: aws_sdk_sfn::error::SdkError<E>) -> Failure
+where
+    E: std::error::Error + Send + Sync + 'static,
+{
+    Failure::unavailable(doing, DisplayErrorContext(error).to_string())
+}
+
+/// The ARN of an execution of a state machine.
+fn execution_arn(machine: &str, name: &str) -> String {
+    format!("{}:{name}", machine.replacen(":stateMachine:", ":execution:", 1))
+}
+
+fn same_json(one: &str, other: &str) -> bool {
+    match (serde_json::from_str::<Value>(one), serde_json::from_str::<Value>(other)) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_execution_is_named_after_its_machine() {
+        assert_eq!(
+            execution_arn("arn:aws:states:eu-west-1:123456789012:stateMachine:s-promotion", "pr_1"),
+            "arn:aws:states:eu-west-1:123456789012:execution:s-promotion:pr_1"
+        );
+    }
+
+    #[test]
+    fn inputs_are_compared_as_json() {
+        assert!(same_json(r#"{"a":1,"b":2}"#, r#"{ "b": 2, "a": 1 }"#));
+        assert!(!same_json(r#"{"a":1}"#, r#"{"a":2}"#));
+        assert!(!same_json("", ""));
+    }
+}

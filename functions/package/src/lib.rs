@@ -1,0 +1,162 @@
+//! Makes a version of a submission, or takes one that is there, and lets its promotion take the model.
+//!
+//! Every step is named by what it makes: blobs by their digests, the version by its digest, the promotion by its id. So a
+//! task that is repeated finds what the first one did and gives the same answer.
+
+mod refusal;
+
+use seatrial_artifacts::{InspectError, ObjectStore, Prefix, PublishError, inspect, name_version, publish};
+use seatrial_domain::ids::Actor;
+use seatrial_domain::refusal::Refusal;
+use seatrial_domain::task::{Held, PackageTask, PromotionInput, SCHEMA, SubmissionRef};
+use seatrial_domain::{ModelName, VersionName};
+use seatrial_registry::Registry;
+use seatrial_registry::ops::Ops;
+use seatrial_runtime::{Failure, label};
+
+/// What `package` works with.
+#[derive(Clone, Copy)]
+pub struct Ports<'a> {
+    /// The registry.
+    pub registry: &'a dyn Registry,
+    /// The submissions bucket.
+    pub submissions: &'a dyn ObjectStore,
+    /// The models bucket.
+    pub models: &'a dyn ObjectStore,
+    /// The evidence bucket, for what was refused and why.
+    pub evidence: &'a dyn ObjectStore,
+}
+
+impl std::fmt::Debug for Ports<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Ports")
+    }
+}
+
+/// Carries out one task.
+///
+/// # Errors
+/// `InvalidSubmission` with every defect; `ModelBusy` while another promotion holds the model; `Superseded` when this one
+/// has ended; `Invalid` for a model without a policy, an unknown version or a submission in a wrong place.
+pub async fn handle<C>(ports: &Ports<'_>, clock: C, task: PackageTask) -> Result<Held, Failure>
+where
+    C: Fn() -> jiff::Timestamp + Send + Sync,
+{
+    let PackageTask { input, execution } = &task;
+    if input.schema != SCHEMA {
+        return Err(Failure::invalid(format!("the task has schema {}; this function takes {SCHEMA}", input.schema)));
+    }
+    let ops = Ops::new(ports.registry, Actor::function("package"), &clock);
+    let version = match ports.registry.promotion(&input.model, &input.promotion).await? {
+        // The task is repeated: the promotion has begun, so its version is packaged.
+        Some(known) => known.challenger.version,
+        None => {
+            needs_policy(ports.registry, &input.model).await?;
+            find_version(ports, &ops, input).await?
+        }
+    };
+    let started = ops
+        .start_promotion(&input.model, &input.promotion, version, &input.requested_by, Some(execution))
+        .await
+        .map_err(|e| keep_label(e.into(), version))?
+        .value;
+    Ok(Held {
+        schema: SCHEMA,
+        model: input.model.clone(),
+        promotion: input.promotion.clone(),
+        epoch: started.epoch,
+        version,
+    })
+}
+
+/// A model that nobody made rules for takes no submission: nothing is written before that is known.
+async fn needs_policy(registry: &dyn Registry, model: &ModelName) -> Result<(), Failure> {
+    let head = registry.head(model).await?;
+    if head.is_some_and(|h| h.policy.is_some()) {
+        return Ok(());
+    }
+    Err(Failure::invalid(format!(
+        "model {model} has no policy, so nothing says how its versions are judged; set one with `seatrial policy set {model} FILE` and submit again"
+    )))
+}
+
+async fn find_version(ports: &Ports<'_>, ops: &Ops<'_>, input: &PromotionInput) -> Result<VersionName, Failure> {
+    match (&input.submission, input.version) {
+        (None, Some(version)) => {
+            let found = ports.registry.version(&input.model, version).await?;
+            let missing = || Refusal::NotFound { what: format!("version {version} of model {}", input.model) };
+            Ok(found.ok_or_else(missing)?.version)
+        }
+        (Some(submission), None) => package(ports, ops, input, submission).await,
+        (found, _) => {
+            let found = if found.is_some() { "both" } else { "neither" };
+            Err(Failure::invalid(format!("the task must name either a submission or a version; it names {found}")))
+        }
+    }
+}
+
+async fn package(
+    ports: &Ports<'_>,
+    ops: &Ops<'_>,
+    input: &PromotionInput,
+    submission: &SubmissionRef,
+) -> Result<VersionName, Failure> {
+    belongs(submission, &input.model, ports.submissions.bucket())?;
+    let source = Prefix::new(ports.submissions, submission.prefix.clone());
+    let inspected = match inspect(&source, &input.model, &|_| {}).await {
+        Ok(inspected) => inspected,
+        Err(InspectError::Refused(defects)) => {
+            return Err(refusal::refuse(ports.evidence, input, submission, &defects).await?);
+        }
+        Err(InspectError::Store(e)) => return Err(changed_or(e)),
+    };
+    let package = inspected.package().map_err(|e| Failure::internal("writing the manifest", e))?;
+    publish(&inspected, &package, ports.submissions, ports.models).await.map_err(not_published)?;
+    let submitter = &input.requested_by.principal;
+    let registered = ops.register_version(&input.model, &package.digest, &package.summary, submitter).await?;
+    let version = registered.value.version;
+    let size = package.manifest.len() as u64;
+    name_version(ports.models, &input.model, &package.digest, size, version).await.map_err(not_published)?;
+    tracing::info!(
+        model = %input.model, %version, digest = %package.digest, size = package.summary.size, fresh = registered.fresh,
+        "packaged"
+    );
+    Ok(version)
+}
+
+/// A submission lies in our own bucket, under its own model. The function's rights reach further than a task should.
+fn belongs(submission: &SubmissionRef, model: &ModelName, bucket: &str) -> Result<(), Failure> {
+    let id = submission.prefix.strip_prefix(&format!("submissions/{model}/")).and_then(|rest| rest.strip_suffix('/'));
+    let fine = id.is_some_and(|id| !id.is_empty() && !id.contains('/'));
+    if fine && submission.bucket == bucket {
+        return Ok(());
+    }
+    Err(Failure::invalid(format!(
+        "the submission s3://{}/{} is not where submissions of {model} lie: expected s3://{bucket}/submissions/{model}/<id>/",
+        submission.bucket, submission.prefix
+    )))
+}
+
+fn changed_or(error: seatrial_artifacts::StoreError) -> Failure {
+    match &error {
+        seatrial_artifacts::StoreError::Changed { .. } => {
+            Failure { label: label::INVALID_SUBMISSION, message: error.to_string(), source: None }
+        }
+        _ => error.into(),
+    }
+}
+
+fn not_published(error: PublishError) -> Failure {
+    match error {
+        PublishError::Store(e) => changed_or(e),
+        PublishError::Layout { .. } => Failure::internal(&format!("naming the version ({error})"), error),
+    }
+}
+
+/// The version is packaged even where its promotion may not begin: whoever reads the refusal should know.
+fn keep_label(failure: Failure, version: VersionName) -> Failure {
+    if failure.label == label::MODEL_BUSY {
+        return Failure { message: format!("{version} is packaged, but {}", failure.message), ..failure };
+    }
+    failure
+}
