@@ -1,1 +1,12 @@
 //! End-to-end and offline suites.
+
+pub mod asl;
+pub mod template;
+
+use std::path::PathBuf;
+
+/// A file or folder of the repository.
+#[must_use]
+pub fn repository(path: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
+}

@@ -1,0 +1,233 @@
+//! Who may do what: the roles in the template against the promises of the design.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::BTreeSet;
+
+use seatrial_tests::template::{Template, list};
+use serde_json::{Value, json};
+
+const WRITES: [&str; 3] = ["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"];
+/// Where the registry's promises live.
+const REGISTRY: [&str; 4] = ["MODELS", "MODEL#*", "HISTORY#*", "GATE#*"];
+
+fn template() -> Template {
+    Template::read().unwrap()
+}
+
+fn roles(t: &Template) -> Vec<(String, Vec<Value>)> {
+    t.of_type("AWS::IAM::Role").into_keys().map(|role| (role.to_owned(), t.statements(role))).collect()
+}
+
+/// The roles with a statement for which `matches` holds.
+fn who(matches: impl Fn(&Value) -> bool) -> Vec<String> {
+    let t = template();
+    roles(&t)
+        .into_iter()
+        .filter(|(_, statements)| statements.iter().any(&matches))
+        .map(|(role, _)| role.replace("Role", "").to_lowercase())
+        .collect()
+}
+
+fn allows(statement: &Value, actions: &[&str]) -> bool {
+    list(&statement["Action"]).iter().any(|a| actions.contains(&a.as_str()))
+}
+
+fn partitions(statement: &Value) -> Vec<String> {
+    list(&statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"])
+}
+
+fn may_in(actions: &[&str], partition: &str) -> Vec<String> {
+    who(|s| allows(s, actions) && partitions(s).iter().any(|p| p == partition))
+}
+
+#[test]
+fn no_role_may_do_everything_and_a_star_gives_its_reason() {
+    let t = template();
+    for (role, statements) in roles(&t) {
+        assert!(!statements.is_empty(), "{role}");
+        for statement in statements {
+            assert_eq!(statement["Effect"], "Allow", "{role}");
+            for action in list(&statement["Action"]) {
+                assert!(!action.contains('*'), "{role} may {action}");
+            }
+            assert!(statement["NotAction"].is_null() && statement["NotResource"].is_null(), "{role}");
+        }
+    }
+    let lines: Vec<_> = t.text.lines().map(str::trim).collect();
+    for (i, line) in lines.iter().enumerate().filter(|(_, l)| **l == "Resource: \"*\"") {
+        let start = (0..i).rev().find(|j| lines[*j].starts_with("- Effect:")).unwrap();
+        assert!(
+            lines[start - 1].starts_with('#'),
+            "line {}: {line}: the comment above the statement says why",
+            i + 1
+        );
+    }
+}
+
+#[test]
+fn every_right_on_the_table_names_its_partitions() {
+    let t = template();
+    let own = [
+        "MODELS",
+        "MODEL#*",
+        "HISTORY#*",
+        "GATE#*",
+        "CAP#*",
+        "TOKEN#*",
+        "TALLY#*",
+        "WATERMARK#*",
+        "ATTEMPT#*",
+    ];
+    for (role, statements) in roles(&t) {
+        for s in statements.iter().filter(|s| s["Resource"] == json!({ "Fn::GetAtt": ["Table", "Arn"] })) {
+            assert!(!partitions(s).is_empty(), "{role}: {s}");
+            for partition in partitions(s) {
+                assert!(own.contains(&partition.as_str()), "{role}: {partition}");
+            }
+            assert!(
+                !allows(s, &["dynamodb:Scan"]),
+                "{role}: a scan has no leading keys, so nothing would hold it"
+            );
+        }
+    }
+    assert_eq!(
+        who(|s| allows(s, &["dynamodb:Query"]) && s["Resource"]["Fn::Sub"] == "${Table.Arn}/index/gsi1"),
+        ["approvals", "control", "sweep"]
+    );
+}
+
+#[test]
+fn task_tokens_are_known_to_gate_and_answer_only() {
+    assert_eq!(who(|s| partitions(s).iter().any(|p| p == "TOKEN#*")), ["answer", "gate"]);
+    assert_eq!(
+        who(|s| allows(s, &["states:SendTaskSuccess", "states:SendTaskFailure", "states:SendTaskHeartbeat"])),
+        ["answer", "gate"]
+    );
+    // Nobody reads the history of an execution: it holds the payloads of gates.
+    assert!(who(|s| allows(s, &["states:GetExecutionHistory"])).is_empty());
+    // The stream carries every item; the mapping's filter picks gates, and only `answer` reads it.
+    assert_eq!(who(|s| allows(s, &["dynamodb:GetRecords"])), ["answer"]);
+}
+
+#[test]
+fn the_public_function_has_nothing_to_do_with_state_machines() {
+    let t = template();
+    for s in t.statements("ApprovalsRole") {
+        let foreign = list(&s["Action"])
+            .into_iter()
+            .find(|a| !["dynamodb:", "s3:", "logs:"].iter().any(|p| a.starts_with(p)));
+        assert_eq!(foreign, None);
+        assert!(!allows(&s, &["s3:PutObject", "s3:DeleteObject"]), "approvals shows evidence, it makes none");
+    }
+}
+
+#[test]
+fn who_judges_the_canary_cannot_touch_the_route() {
+    for name in ["HealthRole", "ObserveRole", "ReplayRole", "AnswerRole", "IntakeRole", "ServeRole"] {
+        for s in template().statements(name) {
+            let touched: Vec<_> =
+                partitions(&s).into_iter().filter(|p| REGISTRY.contains(&p.as_str())).collect();
+            assert!(touched.is_empty() || !allows(&s, &WRITES), "{name} writes {touched:?}");
+        }
+    }
+    let t = template();
+    for s in t.statements("ServeRole") {
+        assert!(
+            !allows(&s, &["s3:GetObject"]) || s["Resource"]["Fn::Sub"] == "${ModelsBucket.Arn}/*",
+            "serve reads models only"
+        );
+    }
+}
+
+#[test]
+fn what_links_may_do_is_kept_by_gate_approvals_and_sweep() {
+    assert_eq!(who(|s| partitions(s).iter().any(|p| p == "CAP#*")), ["approvals", "gate", "sweep"]);
+    assert_eq!(
+        may_in(&["dynamodb:PutItem"], "CAP#*"),
+        ["gate", "sweep"],
+        "approvals uses capabilities up, it makes none"
+    );
+}
+
+#[test]
+fn promotions_are_started_by_intake_and_control() {
+    let starts = |s: &Value| allows(s, &["states:StartExecution"]);
+    assert_eq!(who(starts), ["control", "intake", "promotionmachine"]);
+    let t = template();
+    for s in t.statements("PromotionMachineRole").iter().filter(|s| starts(s)) {
+        assert_eq!(
+            s["Resource"]["Ref"], "CanaryStateMachine",
+            "a promotion starts its canary and nothing else"
+        );
+    }
+}
+
+#[test]
+fn crown_is_called_by_the_promotion_alone() {
+    let t = template();
+    let calls = |role: &str| -> BTreeSet<String> {
+        let statements = t.statements(role);
+        statements
+            .iter()
+            .filter(|s| allows(s, &["lambda:InvokeFunction"]))
+            .flat_map(|s| Template::references(&s["Resource"]))
+            .collect()
+    };
+    let callers = |alias: &str| -> Vec<String> {
+        roles(&t).into_iter().map(|(role, _)| role).filter(|role| calls(role).contains(alias)).collect()
+    };
+    assert_eq!(callers("CrownAlias"), ["PromotionMachineRole"]);
+    assert_eq!(callers("ShiftAlias"), ["CanaryMachineRole", "PromotionMachineRole"]);
+    assert_eq!(callers("RollbackAlias"), ["PromotionMachineRole", "SweepRole"]);
+    // The machines may call exactly what their definitions name.
+    for (machine, role) in
+        [("PromotionStateMachine", "PromotionMachineRole"), ("CanaryStateMachine", "CanaryMachineRole")]
+    {
+        let substitutions = t.properties(machine)["DefinitionSubstitutions"].clone();
+        let named: BTreeSet<String> =
+            Template::references(&substitutions).into_iter().filter(|r| r.ends_with("Alias")).collect();
+        assert_eq!(calls(role), named, "{role}");
+    }
+}
+
+#[test]
+fn evidence_is_never_deleted_by_the_product() {
+    let deletes = [
+        "s3:DeleteObject",
+        "s3:DeleteObjectVersion",
+        "s3:BypassGovernanceRetention",
+        "s3:PutObjectRetention",
+    ];
+    assert!(who(|s| allows(s, &deletes)).is_empty());
+}
+
+#[test]
+fn a_nested_execution_has_the_rights_that_sync_needs() {
+    let statements = template().statements("PromotionMachineRole");
+    let has = |action: &str, of: &str| {
+        statements.iter().any(|s| allows(s, &[action]) && s["Resource"].to_string().contains(of))
+    };
+    for action in ["states:DescribeExecution", "states:StopExecution"] {
+        assert!(has(action, "execution:${CanaryStateMachine.Name}:*"), "{action}");
+    }
+    for action in ["events:PutTargets", "events:PutRule", "events:DescribeRule"] {
+        assert!(has(action, "rule/StepFunctionsGetEventsForStepFunctionsExecutionRule"), "{action}");
+    }
+}
+
+#[test]
+fn a_function_writes_to_its_own_log_group() {
+    let t = template();
+    for function in t.of_type("AWS::Lambda::Function").into_keys() {
+        let name = function.strip_suffix("Function").unwrap();
+        let statements = t.statements(&format!("{name}Role"));
+        let logs: Vec<_> = statements.iter().filter(|s| allows(s, &["logs:PutLogEvents"])).collect();
+        assert_eq!(logs.len(), 1, "{name}");
+        assert_eq!(
+            logs[0]["Resource"],
+            json!({ "Fn::GetAtt": [format!("{name}LogGroup"), "Arn"] }),
+            "{name}"
+        );
+    }
+}

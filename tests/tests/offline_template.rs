@@ -1,0 +1,342 @@
+//! The template as text: that nothing was forgotten for any function, bucket or queue.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use seatrial_runtime::config;
+use seatrial_tests::repository;
+use seatrial_tests::template::{Template, list};
+use serde_json::{Value, json};
+
+fn template() -> Template {
+    Template::read().unwrap()
+}
+
+/// The functions by the names of their folders, with the names they have in the template.
+fn functions() -> BTreeMap<String, String> {
+    let folders = fs::read_dir(repository("functions")).unwrap().map(|e| e.unwrap().path());
+    let names = folders
+        .filter(|p| p.join("Cargo.toml").exists())
+        .map(|p| p.file_name().unwrap().to_str().unwrap().to_owned());
+    names.map(|name| (name.clone(), name[..1].to_uppercase() + &name[1..])).collect()
+}
+
+#[test]
+fn every_function_has_what_it_needs_around_it() {
+    let t = template();
+    assert_eq!(functions().len(), t.of_type("AWS::Lambda::Function").len(), "functions/ and template");
+    for (folder, name) in functions() {
+        let function = t.properties(&format!("{name}Function"));
+        assert_eq!(
+            function["FunctionName"],
+            json!({ "Fn::Sub": format!("${{AWS::StackName}}-{folder}") }),
+            "{folder}"
+        );
+        assert_eq!(
+            function["Role"],
+            json!({ "Fn::GetAtt": [format!("{name}Role"), "Arn"] }),
+            "{folder} has a role of its own"
+        );
+        assert_eq!(function["Code"]["S3Key"], json!({ "Ref": format!("{name}Key") }), "{folder}");
+        assert_eq!(function["Runtime"], "provided.al2023", "{folder}");
+        assert_eq!(
+            t.properties(&format!("{name}Version"))["FunctionName"]["Ref"],
+            format!("{name}Function"),
+            "{folder}"
+        );
+        let alias = t.properties(&format!("{name}Alias"));
+        assert_eq!(alias["Name"], "live", "{folder}");
+        assert_eq!(
+            alias["FunctionVersion"],
+            json!({ "Fn::GetAtt": [format!("{name}Version"), "Version"] }),
+            "{folder}"
+        );
+        let group = t.properties(&format!("{name}LogGroup"));
+        assert_eq!(
+            group["LogGroupName"],
+            json!({ "Fn::Sub": format!("/aws/lambda/${{AWS::StackName}}-{folder}") }),
+            "{folder}"
+        );
+        let alarm = t.properties(&format!("{name}ErrorsAlarm"));
+        assert_eq!(alarm["MetricName"], "Errors", "{folder}");
+        assert_eq!(alarm["Dimensions"][0]["Value"]["Ref"], format!("{name}Function"), "{folder}");
+        let output = &t.root()["Outputs"][format!("{name}FunctionName")]["Value"]["Ref"];
+        assert_eq!(*output, format!("{name}Function"), "{folder}");
+    }
+}
+
+#[test]
+fn a_version_is_published_anew_when_a_parameter_of_its_function_changes() {
+    let t = template();
+    let parameters = t.parameters();
+    for name in functions().values() {
+        let mut wanted = Template::references(t.properties(&format!("{name}Function")));
+        // What is the same for every zip of a deployment, and what belongs to the function and not to a version of it.
+        wanted.retain(|r| {
+            parameters.contains(r) && *r != "ArtifactBucket" && *r != format!("{name}Concurrency")
+        });
+        let named = Template::references(&t.properties(&format!("{name}Version"))["Description"]);
+        assert_eq!(
+            named, wanted,
+            "{name}: named in the version's description (left), used by the function (right)"
+        );
+    }
+}
+
+#[test]
+fn everything_calls_the_alias() {
+    let t = template();
+    let is_alias = |v: &Value| v["Ref"].as_str().is_some_and(|r| r.ends_with("Alias"));
+    for (name, p) in
+        t.of_type("AWS::Lambda::EventSourceMapping").into_iter().chain(t.of_type("AWS::Lambda::Permission"))
+    {
+        assert!(is_alias(&p["FunctionName"]), "{name}");
+    }
+    for (name, p) in t.of_type("AWS::ApiGatewayV2::Integration") {
+        assert!(is_alias(&p["IntegrationUri"]), "{name}");
+        assert_eq!(p["PayloadFormatVersion"], "2.0", "{name}");
+    }
+    for (name, p) in t.of_type("AWS::Events::Rule") {
+        for target in p["Targets"].as_array().unwrap() {
+            assert!(is_alias(&target["Arn"]), "{name}");
+            assert!(
+                target["DeadLetterConfig"]["Arn"].is_object(),
+                "{name}: an event that cannot be delivered is lost"
+            );
+        }
+    }
+    for (name, p) in t.of_type("AWS::Lambda::EventInvokeConfig") {
+        assert_eq!(p["Qualifier"], "live", "{name}");
+        assert!(p["DestinationConfig"]["OnFailure"]["Destination"].is_object(), "{name}");
+    }
+}
+
+#[test]
+fn the_environment_is_what_the_runtime_knows_and_what_the_code_asks_for() {
+    let t = template();
+    let known: BTreeSet<_> = config::NAMES.iter().map(|(name, _)| *name).collect();
+    for (folder, name) in functions() {
+        let variables = t.properties(&format!("{name}Function"))["Environment"]["Variables"].clone();
+        let set: BTreeSet<String> = variables.as_object().unwrap().keys().cloned().collect();
+        for variable in &set {
+            assert!(known.contains(variable.as_str()), "{folder}: {variable} is not in the runtime's list");
+        }
+        for asked in names_in_sources(&repository("functions").join(&folder).join("src"), &known) {
+            // Outside Lambda only, or with a default beside the binary.
+            if !["SEATRIAL_LISTEN", "SEATRIAL_ONNXRUNTIME"].contains(&asked.as_str()) {
+                assert!(set.contains(&asked), "{folder} reads {asked}, which the template does not set");
+            }
+        }
+        let bytes: usize = set.iter().map(|v| v.len() + 128).sum();
+        assert!(bytes < 4_096, "{folder}: the environment of a function is limited to 4 KB");
+    }
+}
+
+fn names_in_sources(folder: &Path, known: &BTreeSet<&str>) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(names_in_sources(&path, known));
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            let text = fs::read_to_string(&path).unwrap();
+            let text = text.split("#[cfg(test)]").next().unwrap();
+            found
+                .extend(known.iter().filter(|n| text.contains(&format!("\"{n}\""))).map(|n| (*n).to_owned()));
+        }
+    }
+    found
+}
+
+#[test]
+fn queues_have_dead_letters_encryption_and_alarms() {
+    let t = template();
+    let queues = t.of_type("AWS::SQS::Queue");
+    let alarms = t.of_type("AWS::CloudWatch::Alarm");
+    for (name, p) in &queues {
+        assert_eq!(p["SqsManagedSseEnabled"], true, "{name}");
+        if name.ends_with("DeadLetters") {
+            let alarmed = alarms.values().any(|a| {
+                a["MetricName"] == "ApproximateNumberOfMessagesVisible"
+                    && a["Dimensions"][0]["Value"] == json!({ "Fn::GetAtt": [name, "QueueName"] })
+            });
+            assert!(alarmed, "{name} has no alarm");
+            assert_eq!(
+                p["MessageRetentionPeriod"], 1_209_600,
+                "{name} keeps its messages as long as SQS can"
+            );
+        } else {
+            let target =
+                p["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0].as_str().unwrap_or_default();
+            assert!(queues.contains_key(target), "{name} has no dead-letter queue");
+            assert!(p["RedrivePolicy"]["maxReceiveCount"].as_u64().is_some_and(|n| n > 1), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_message_stays_hidden_six_times_as_long_as_its_function_may_run() {
+    let t = template();
+    for (name, p) in t.of_type("AWS::Lambda::EventSourceMapping") {
+        let function = p["FunctionName"]["Ref"].as_str().unwrap().replace("Alias", "Function");
+        let timeout = t.properties(&function)["Timeout"].as_u64().unwrap();
+        let source = p["EventSourceArn"]["Fn::GetAtt"][0].as_str().unwrap();
+        assert_eq!(p["FunctionResponseTypes"], json!(["ReportBatchItemFailures"]), "{name}");
+        if source == "Table" {
+            assert_eq!(p["BisectBatchOnFunctionError"], true, "{name}");
+            assert!(
+                p["MaximumRetryAttempts"].as_u64().is_some_and(|n| n < 10_000),
+                "{name}: one bad record would block the shard"
+            );
+            assert!(p["DestinationConfig"]["OnFailure"]["Destination"].is_object(), "{name}");
+            continue;
+        }
+        let parameter = t.properties(source)["VisibilityTimeout"]["Ref"].as_str().unwrap();
+        let hidden: u64 = t.default(parameter).unwrap().parse().unwrap();
+        assert!(hidden >= 6 * timeout, "{name}: {parameter} is {hidden} s, {function} may run {timeout} s");
+    }
+}
+
+#[test]
+fn buckets_are_private_encrypted_versioned_and_speak_tls_only() {
+    let t = template();
+    let buckets = t.of_type("AWS::S3::Bucket");
+    assert_eq!(
+        buckets.keys().copied().collect::<Vec<_>>(),
+        ["DataBucket", "EvidenceBucket", "ModelsBucket", "SubmissionsBucket"]
+    );
+    for (name, p) in buckets {
+        let rule =
+            &p["BucketEncryption"]["ServerSideEncryptionConfiguration"][0]["ServerSideEncryptionByDefault"];
+        assert!(rule["SSEAlgorithm"].is_string(), "{name}");
+        assert_eq!(p["VersioningConfiguration"]["Status"], "Enabled", "{name}");
+        let block = p["PublicAccessBlockConfiguration"].as_object().unwrap();
+        assert!(block.len() == 4 && block.values().all(|v| *v == true), "{name}");
+        assert_eq!(t.resource(name)["DeletionPolicy"], "Retain", "{name}");
+        let policy = t.properties(&format!("{name}Policy"));
+        assert_eq!(policy["Bucket"]["Ref"], name);
+        let deny = &policy["PolicyDocument"]["Statement"][0];
+        assert_eq!(
+            (&deny["Effect"], &deny["Principal"], &deny["Action"]),
+            (&json!("Deny"), &json!("*"), &json!("s3:*")),
+            "{name}"
+        );
+        assert_eq!(deny["Condition"], json!({ "Bool": { "aws:SecureTransport": "false" } }), "{name}");
+        assert_eq!(deny["Resource"].as_array().unwrap().len(), 2, "{name}: the bucket and its objects");
+    }
+    let lock = &t.properties("EvidenceBucket")["ObjectLockConfiguration"];
+    assert_eq!(t.properties("EvidenceBucket")["ObjectLockEnabled"], true);
+    assert!(
+        lock["Rule"]["DefaultRetention"]["Mode"].is_object()
+            && lock["Rule"]["DefaultRetention"]["Days"].is_object()
+    );
+}
+
+#[test]
+fn the_table_can_be_restored_and_is_laid_out_as_the_registry_expects() {
+    let t = template();
+    let table = t.properties("Table");
+    assert_eq!(table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"], true);
+    assert_eq!(table["SSESpecification"]["SSEEnabled"], true);
+    assert_eq!(
+        table["TimeToLiveSpecification"],
+        json!({ "AttributeName": "expires_at_epoch", "Enabled": true })
+    );
+    assert_eq!(table["StreamSpecification"]["StreamViewType"], "NEW_IMAGE");
+    let keys = |v: &Value| list(&v.as_array().unwrap().iter().map(|k| k["AttributeName"].clone()).collect());
+    assert_eq!(keys(&table["KeySchema"]), ["pk", "sk"]);
+    assert_eq!(keys(&table["GlobalSecondaryIndexes"][0]["KeySchema"]), ["gsi1pk", "gsi1sk"]);
+    assert!(table["DeletionProtectionEnabled"]["Ref"].is_string());
+    assert_eq!(t.resource("Table")["DeletionPolicy"], "Retain");
+}
+
+#[test]
+fn logs_end_and_hold_no_secret() {
+    let t = template();
+    for (name, p) in t.of_type("AWS::Logs::LogGroup") {
+        assert_eq!(p["RetentionInDays"]["Ref"], "LogRetentionDays", "{name}");
+    }
+    for (name, p) in t.of_type("AWS::StepFunctions::StateMachine") {
+        assert_eq!(
+            p["LoggingConfiguration"]["IncludeExecutionData"], false,
+            "{name}: the input of a gate holds its task token"
+        );
+    }
+    for (name, p) in t.of_type("AWS::ApiGatewayV2::Stage") {
+        let format = p["AccessLogSettings"]["Format"].as_str().unwrap();
+        for secret in
+            ["$context.path", "$context.authorizer", "$context.integration.error", "$context.requestOverride"]
+        {
+            assert!(!format.contains(secret), "{name}: the path of a link holds its secret");
+        }
+        assert!(format.contains("$context.routeKey"), "{name}");
+        serde_json::from_str::<Value>(format).unwrap();
+    }
+}
+
+#[test]
+fn only_the_pages_of_approvers_are_public() {
+    let t = template();
+    let routes = t.of_type("AWS::ApiGatewayV2::Route");
+    let public: BTreeSet<_> = routes
+        .values()
+        .filter(|r| r["AuthorizationType"] != "AWS_IAM")
+        .map(|r| r["RouteKey"].as_str().unwrap())
+        .collect();
+    assert_eq!(public.into_iter().collect::<Vec<_>>(), ["ANY /", "ANY /g/{proxy+}", "ANY /l/{proxy+}"]);
+    let apis: BTreeSet<_> = routes.values().map(|r| r["ApiId"]["Ref"].as_str().unwrap()).collect();
+    assert_eq!(apis.into_iter().collect::<Vec<_>>(), ["ApprovalsApi", "ControlApi", "ServeApi"]);
+    for (name, r) in &routes {
+        if r["AuthorizationType"] != "AWS_IAM" {
+            assert_eq!(r["ApiId"]["Ref"], "ApprovalsApi", "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_local_identity_is_refused_in_a_real_account() {
+    let t = template();
+    let rule = &t.root()["Rules"]["LocalIdentityNeedsAnEmulator"];
+    let emulator = json!({ "Fn::Equals": [{ "Ref": "AWS::AccountId" }, "000000000000"] });
+    assert_eq!(rule["Assertions"][0]["Assert"], emulator);
+    assert!(t.root()["Conditions"]["HasLocalIdentity"]["Fn::And"].as_array().unwrap().contains(&emulator));
+    for (name, p) in t.of_type("AWS::Lambda::Function") {
+        let variable = &p["Environment"]["Variables"]["SEATRIAL_LOCAL_IDENTITY"];
+        if !variable.is_null() {
+            assert_eq!(variable["Fn::If"][0], "HasLocalIdentity", "{name}");
+            assert_eq!(variable["Fn::If"][2], json!({ "Ref": "AWS::NoValue" }), "{name}");
+        }
+    }
+}
+
+#[test]
+fn the_filter_of_answer_lets_decided_gates_through_and_nothing_else() {
+    let t = template();
+    let pattern =
+        t.properties("AnswerSource")["FilterCriteria"]["Filters"][0]["Pattern"].as_str().unwrap().to_owned();
+    let pattern: Value = serde_json::from_str(&pattern).unwrap();
+    assert_eq!(pattern["dynamodb"]["Keys"]["sk"]["S"], json!(["GATE"]));
+    let let_through = list(&pattern["dynamodb"]["NewImage"]["status"]["S"]);
+    use seatrial_domain::gate::GateStatus::{Approved, Cancelled, Expired, Pending, Rejected};
+    for status in [Pending, Approved, Rejected, Expired, Cancelled] {
+        let word = serde_json::to_value(status).unwrap();
+        assert_eq!(let_through.iter().any(|w| json!(w) == word), status != Pending, "{word}");
+    }
+}
+
+#[test]
+fn every_parameter_is_used_and_described() {
+    let t = template();
+    let mut used = BTreeSet::new();
+    for part in ["Rules", "Conditions", "Resources", "Outputs"] {
+        used.extend(Template::references(&t.root()[part]));
+    }
+    for parameter in t.parameters() {
+        assert!(used.contains(&parameter), "{parameter} is not used");
+        let says = t.root()["Parameters"][&parameter]["Description"].as_str().unwrap_or_default();
+        assert!(says.ends_with('.'), "{parameter} has no description");
+    }
+}
