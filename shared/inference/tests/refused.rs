@@ -126,3 +126,19 @@ fn a_process_has_one_library() {
     assert!(matches!(Runtime::load(Path::new("/etc/hostname")), Err(RuntimeError::Other { .. })));
     assert!(matches!(Runtime::load(Path::new("/nowhere/lib.so")), Err(RuntimeError::Missing { .. })));
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+
+    /// A damaged graph is refused, or loads and answers or fails as any model does; the process goes on.
+    #[test]
+    fn a_damaged_graph_never_takes_the_process_down(at in 0_usize..3_600, byte: u8) {
+        let folder = common::fixtures().join("submissions/v1");
+        let config = ModelConfig::from_yaml(&std::fs::read_to_string(folder.join("config.yaml")).unwrap()).unwrap();
+        let mut bytes = std::fs::read(folder.join("weights/model.onnx")).unwrap();
+        bytes[at] = byte;
+        if let Ok(model) = Model::from_bytes(common::runtime(), &bytes, &config) {
+            let _ = model.predict(&Batch::from_rows(&common::traffic("live.jsonl", 5)).unwrap());
+        }
+    }
+}
