@@ -139,7 +139,15 @@ pub fn answer_of(gate: &GateRecord) -> Option<GateAnswer> {
         // A promotion that ended without its gate goes nowhere: its execution takes the way of a rejection to its end.
         (GateStatus::Rejected | GateStatus::Cancelled, _) => GateOutcome::Rejected,
     };
-    Some(GateAnswer { outcome, why: format!("gate {} was {}", gate.id, gate.state_phrase()), wait_seconds: 0 })
+    let why = match (gate.status, gate.decisions.last()) {
+        (GateStatus::Expired, _) => format!("nobody decided gate {} before it expired at {}", gate.id, gate.expires_at),
+        (GateStatus::Approved | GateStatus::Rejected, Some(last)) => {
+            let said: String = last.comment.chars().take(300).collect();
+            format!("{} at gate {}: {said}", gate.state_phrase(), gate.id)
+        }
+        _ => format!("gate {} was {}", gate.id, gate.state_phrase()),
+    };
+    Some(GateAnswer { outcome, why, wait_seconds: 0 })
 }
 
 /// The gate after `decision`, by the rules of `approval` as they are now (who may decide is evaluated live).
