@@ -1,0 +1,213 @@
+//! The `package` task, over memory: what it makes, what it refuses, and that twice is once.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use fn_package::{Ports, handle};
+use jiff::Timestamp;
+use seatrial_artifacts::{Folder, MemoryS3, MemoryStore, ObjectStore, inspect, upload_submission};
+use seatrial_domain::ids::{Actor, Auth};
+use seatrial_domain::policy::Policy;
+use seatrial_domain::task::{Held, PackageTask, PromotionInput, SubmissionRef};
+use seatrial_domain::version::VersionStatus;
+use seatrial_domain::{ModelName, PromotionId, VersionName};
+use seatrial_registry::ops::Ops;
+use seatrial_registry::{MemoryRegistry, Records};
+use seatrial_runtime::{Failure, label};
+
+fn clock() -> Timestamp {
+    "2026-11-21T10:00:00Z".parse().unwrap()
+}
+
+fn ann() -> Actor {
+    Actor { principal: "arn:aws:iam::1:user/ann".into(), auth: Auth::Iam }
+}
+
+struct World {
+    registry: MemoryRegistry,
+    s3: MemoryS3,
+    submissions: MemoryStore,
+    models: MemoryStore,
+    evidence: MemoryStore,
+    model: ModelName,
+}
+
+impl World {
+    async fn new() -> Self {
+        let s3 = MemoryS3::default();
+        let world = Self {
+            registry: MemoryRegistry::default(),
+            submissions: s3.bucket("submissions"),
+            models: s3.bucket("models"),
+            evidence: s3.bucket("evidence"),
+            model: ModelName::parse("adult-income").unwrap(),
+            s3,
+        };
+        world.ops().set_policy(&world.model, &policy()).await.unwrap();
+        world
+    }
+
+    fn ops(&self) -> Ops<'_> {
+        Ops::new(&self.registry, ann(), &clock)
+    }
+
+    async fn submit(&self, id: &str) -> SubmissionRef {
+        let folder = fixture();
+        let inspected = inspect(&Folder::new(&folder), &self.model, &|_| {}).await.unwrap();
+        upload_submission(&self.submissions, &inspected, &folder, id, "somebody", &|_| {}).await.unwrap()
+    }
+
+    fn task(&self, cause: &str, submission: Option<SubmissionRef>, version: Option<VersionName>) -> PackageTask {
+        PackageTask {
+            input: PromotionInput {
+                schema: 1,
+                model: self.model.clone(),
+                promotion: PromotionId::derive(&self.model, cause, 1),
+                submission,
+                version,
+                requested_by: ann(),
+            },
+            execution: "arn:aws:states:r:1:execution:m:pr".into(),
+        }
+    }
+
+    async fn run(&self, task: &PackageTask) -> Result<Held, Failure> {
+        let (registry, submissions) = (&self.registry, &self.submissions);
+        let ports = Ports { registry, submissions, models: &self.models, evidence: &self.evidence };
+        handle(&ports, clock, task.clone()).await
+    }
+}
+
+fn fixture() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/submissions/v1")
+}
+
+fn policy() -> Policy {
+    serde_json::from_value(serde_json::json!({
+        "task": "binary", "positive_class": ">50K",
+        "approval": { "approvers": [{ "email": "ann@example.com", "principals": ["arn:aws:iam::1:user/ann"] }] },
+    }))
+    .unwrap()
+}
+
+#[tokio::test]
+async fn a_submission_becomes_a_version_and_its_promotion_holds_the_model() {
+    let world = World::new().await;
+    let task = world.task("one", Some(world.submit("s1").await), None);
+    let held = world.run(&task).await.unwrap();
+    assert_eq!((held.version, held.epoch), (VersionName::new(1), 1));
+    let version = world.registry.version(&world.model, held.version).await.unwrap().unwrap();
+    assert_eq!((version.status, version.submitted_by.as_str()), (VersionStatus::Evaluating, "arn:aws:iam::1:user/ann"));
+    let promotion = world.registry.promotion(&world.model, &held.promotion).await.unwrap().unwrap();
+    assert_eq!(promotion.execution.as_deref(), Some("arn:aws:states:r:1:execution:m:pr"));
+    let index = world.models.get("adult-income/index.json", 1 << 20).await.unwrap().unwrap();
+    let index = String::from_utf8(index.to_vec()).unwrap();
+    assert!(index.contains(version.digest.as_str()) && index.contains("\"v1\""), "{index}");
+}
+
+#[tokio::test]
+async fn a_repeated_task_gives_the_same_answer_and_writes_nothing() {
+    let world = World::new().await;
+    let task = world.task("one", Some(world.submit("s1").await), None);
+    let first = world.run(&task).await.unwrap();
+    let (writes, history) = (world.s3.writes(), world.registry.history(&world.model, 0, 99).await.unwrap());
+    assert_eq!(world.run(&task).await.unwrap(), first);
+    assert_eq!(world.s3.writes(), writes);
+    assert_eq!(world.registry.history(&world.model, 0, 99).await.unwrap(), history);
+}
+
+#[tokio::test]
+async fn the_same_bytes_again_are_no_second_version() {
+    let world = World::new().await;
+    let first = world.run(&world.task("one", Some(world.submit("s1").await), None)).await.unwrap();
+    world.ops().end_promotion(&world.model, &first.promotion, first.epoch, "a test").await.unwrap();
+    let second = world.run(&world.task("two", Some(world.submit("s2").await), None)).await.unwrap();
+    assert_eq!(second.version, first.version);
+    assert_ne!(second.promotion, first.promotion);
+    assert_eq!(world.registry.versions(&world.model).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_busy_model_refuses_the_promotion_but_keeps_the_version() {
+    let world = World::new().await;
+    world.run(&world.task("one", Some(world.submit("s1").await), None)).await.unwrap();
+    let key = "submissions/adult-income/s2/";
+    let other = world.submit("s2").await;
+    let changelog = Bytes::from_static(b"# v2\nOther words.");
+    world.submissions.put(&format!("{key}CHANGELOG.md"), changelog, "text/markdown").await.unwrap();
+    world.submissions.put(&format!("{key}submission.json"), Bytes::from_static(b"{\"schema\":1}"), "x").await.unwrap();
+    let refused = world.run(&world.task("two", Some(other), None)).await.unwrap_err();
+    assert_eq!(refused.label, label::MODEL_BUSY);
+    assert!(refused.message.starts_with("v2 is packaged, but"), "{}", refused.message);
+    let version = world.registry.version(&world.model, VersionName::new(2)).await.unwrap().unwrap();
+    assert_eq!(version.status, VersionStatus::Packaged);
+}
+
+#[tokio::test]
+async fn a_bad_submission_is_refused_with_all_its_defects_and_nothing_else_is_written() {
+    let world = World::new().await;
+    let submission = world.submit("s1").await;
+    for (file, content) in [("config.yaml", "schema: 9\n"), ("eval_results.json", "[]"), ("submission.json", "{\"schema\":1}")] {
+        let key = format!("{}{file}", submission.prefix);
+        world.submissions.put(&key, Bytes::from_static(content.as_bytes()), "x").await.unwrap();
+    }
+    let task = world.task("one", Some(submission), None);
+    let refused = world.run(&task).await.unwrap_err();
+    assert_eq!(refused.label, label::INVALID_SUBMISSION);
+    let told = world.evidence.list("").await.unwrap();
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0].key, format!("refused/adult-income/{}.json", task.input.promotion));
+    assert!(refused.message.contains(&told[0].key) && refused.message.contains("eval_results.json"), "{}", refused.message);
+    let document = world.evidence.get(&told[0].key, 1 << 20).await.unwrap().unwrap();
+    let document: serde_json::Value = serde_json::from_slice(&document).unwrap();
+    assert!(document["defects"].as_array().unwrap().len() >= 2, "{document}");
+    assert!(world.models.list("").await.unwrap().is_empty(), "no blob may be there");
+    assert!(world.registry.versions(&world.model).await.unwrap().is_empty());
+    assert_eq!(world.registry.head(&world.model).await.unwrap().unwrap().running, None);
+    let writes = world.s3.writes();
+    assert_eq!(world.run(&task).await.unwrap_err().label, label::INVALID_SUBMISSION);
+    assert_eq!(world.s3.writes(), writes);
+}
+
+#[tokio::test]
+async fn a_version_is_promoted_again_by_name() {
+    let world = World::new().await;
+    let first = world.run(&world.task("one", Some(world.submit("s1").await), None)).await.unwrap();
+    world.ops().end_promotion(&world.model, &first.promotion, first.epoch, "a test").await.unwrap();
+    let again = world.run(&world.task("two", None, Some(first.version))).await.unwrap();
+    assert_eq!((again.version, again.epoch > first.epoch), (first.version, true));
+    let unknown = world.run(&world.task("three", None, Some(VersionName::new(9)))).await.unwrap_err();
+    assert!(unknown.message.contains("v9") && unknown.label == label::INVALID, "{}", unknown.message);
+    let ended = world.run(&world.task("one", None, Some(first.version))).await.unwrap_err();
+    assert_eq!(ended.label, label::SUPERSEDED);
+}
+
+#[tokio::test]
+async fn a_task_reaches_no_further_than_its_own_models_submissions() {
+    let world = World::new().await;
+    let good = world.submit("s1").await;
+    for (bucket, prefix) in [
+        ("models", good.prefix.as_str()), ("submissions", "submissions/other/s1/"), ("submissions", "submissions/adult-income/"),
+        ("submissions", "submissions/adult-income/s1"), ("submissions", "submissions/adult-income/s1/weights/"), ("submissions", ""),
+    ] {
+        let place = SubmissionRef { bucket: bucket.into(), prefix: prefix.into() };
+        let refused = world.run(&world.task(prefix, Some(place), None)).await.unwrap_err();
+        assert_eq!(refused.label, label::INVALID, "{bucket}/{prefix}");
+    }
+    let both = world.run(&world.task("both", Some(good), Some(VersionName::new(1)))).await.unwrap_err();
+    assert!(both.message.contains("both"), "{}", both.message);
+    assert!(world.registry.versions(&world.model).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_model_without_a_policy_takes_nothing() {
+    let world = World::new().await;
+    let model = ModelName::parse("unknown").unwrap();
+    let mut task = world.task("one", None, Some(VersionName::new(1)));
+    task.input.promotion = PromotionId::derive(&model, "one", 1);
+    task.input.model = model.clone();
+    let refused = world.run(&task).await.unwrap_err();
+    assert!(refused.message.contains("seatrial policy set unknown"), "{}", refused.message);
+    assert_eq!(world.registry.head(&model).await.unwrap(), None);
+}
