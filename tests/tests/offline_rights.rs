@@ -141,11 +141,11 @@ fn who_judges_the_canary_cannot_touch_the_route() {
 }
 
 #[test]
-fn what_links_may_do_is_kept_by_gate_approvals_and_sweep() {
-    assert_eq!(who(|s| partitions(s).iter().any(|p| p == "CAP#*")), ["approvals", "gate", "sweep"]);
+fn what_links_may_do_is_kept_by_gate_and_used_up_by_approvals() {
+    assert_eq!(who(|s| partitions(s).iter().any(|p| p == "CAP#*")), ["approvals", "gate"]);
     assert_eq!(
         may_in(&["dynamodb:PutItem"], "CAP#*"),
-        ["gate", "sweep"],
+        ["gate"],
         "approvals uses capabilities up, it makes none"
     );
 }
@@ -179,7 +179,7 @@ fn crown_is_called_by_the_promotion_alone() {
     };
     assert_eq!(callers("CrownAlias"), ["PromotionMachineRole"]);
     assert_eq!(callers("ShiftAlias"), ["CanaryMachineRole", "PromotionMachineRole"]);
-    assert_eq!(callers("RollbackAlias"), ["PromotionMachineRole", "SweepRole"]);
+    assert_eq!(callers("RollbackAlias"), ["PromotionMachineRole"]);
     // The machines may call exactly what their definitions name.
     for (machine, role) in
         [("PromotionStateMachine", "PromotionMachineRole"), ("CanaryStateMachine", "CanaryMachineRole")]

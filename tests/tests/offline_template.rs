@@ -124,28 +124,31 @@ fn the_environment_is_what_the_runtime_knows_and_what_the_code_asks_for() {
         for variable in &set {
             assert!(known.contains(variable.as_str()), "{folder}: {variable} is not in the runtime's list");
         }
-        for asked in names_in_sources(&repository("functions").join(&folder).join("src"), &known) {
-            // Outside Lambda only, or with a default beside the binary.
-            if !["SEATRIAL_LISTEN", "SEATRIAL_ONNXRUNTIME"].contains(&asked.as_str()) {
-                assert!(set.contains(&asked), "{folder} reads {asked}, which the template does not set");
-            }
+        for asked in needed_by(&repository("functions").join(&folder).join("src")) {
+            assert!(set.contains(&asked), "{folder} needs {asked}, which the template does not set");
         }
         let bytes: usize = set.iter().map(|v| v.len() + 128).sum();
         assert!(bytes < 4_096, "{folder}: the environment of a function is limited to 4 KB");
     }
 }
 
-fn names_in_sources(folder: &Path, known: &BTreeSet<&str>) -> BTreeSet<String> {
+/// The names that sources ask for in a way that fails without them: `need("…")`, `bucket("…")`, `table()`, `registry()`.
+fn needed_by(folder: &Path) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            found.extend(names_in_sources(&path, known));
+            found.extend(needed_by(&path));
         } else if path.extension().is_some_and(|e| e == "rs") {
             let text = fs::read_to_string(&path).unwrap();
             let text = text.split("#[cfg(test)]").next().unwrap();
-            found
-                .extend(known.iter().filter(|n| text.contains(&format!("\"{n}\""))).map(|n| (*n).to_owned()));
+            for call in ["need(\"", "bucket(\""] {
+                let names = text.split(call).skip(1).map(|rest| rest.split('"').next().unwrap().to_owned());
+                found.extend(names.filter(|name| name.starts_with("SEATRIAL_")));
+            }
+            if text.contains(".table()") || text.contains(".registry()") {
+                found.insert("SEATRIAL_TABLE".to_owned());
+            }
         }
     }
     found
