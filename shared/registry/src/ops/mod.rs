@@ -176,7 +176,10 @@ fn not_found(what: String) -> OpError {
 ///
 /// # Errors
 /// [`Refusal::NotFound`] when it is gone, [`Refusal::Invalid`] when it is not the one that was pinned.
-pub async fn pinned_policy(registry: &dyn Registry, promotion: &PromotionRecord) -> Result<PolicyRecord, OpError> {
+pub async fn pinned_policy(
+    registry: &dyn Registry,
+    promotion: &PromotionRecord,
+) -> Result<PolicyRecord, OpError> {
     let number = promotion.policy.number;
     let found = registry.policy(&promotion.model, number).await?;
     let policy = found.ok_or_else(|| not_found(format!("policy {number} of model {}", promotion.model)))?;
@@ -188,4 +191,17 @@ pub async fn pinned_policy(registry: &dyn Registry, promotion: &PromotionRecord)
         return Err(Refusal::Invalid { why }.into());
     }
     Ok(policy)
+}
+
+/// The policy in force now: it says who may decide, whatever a promotion has pinned.
+///
+/// # Errors
+/// [`Refusal::NotFound`] without such a model, or when it has no policy.
+pub async fn live_policy(registry: &dyn Registry, model: &ModelName) -> Result<PolicyRecord, OpError> {
+    let head = registry.head(model).await?.ok_or_else(|| not_found(format!("model {model}")))?;
+    let Some(reference) = head.policy else {
+        return Err(not_found(format!("a policy of model {model}")));
+    };
+    let found = registry.policy(model, reference.number).await?;
+    found.ok_or_else(|| not_found(format!("policy {} of model {model}", reference.number)))
 }

@@ -1,0 +1,114 @@
+//! From the registry's stream to answered tokens.
+
+use seatrial_domain::GateId;
+use seatrial_domain::gate::answer_of;
+use seatrial_registry::{Records, Tokens};
+use seatrial_runtime::Failure;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::callbacks::{CallbackError, Callbacks};
+
+/// What became of a gate's answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// The execution has it.
+    Answered,
+    /// The gate is not decided: there is nothing to say.
+    Undecided,
+    /// No execution waits for this gate.
+    NobodyWaits,
+}
+
+/// The records of a batch that must come again (`ReportBatchItemFailures`).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BatchResponse {
+    /// By sequence number.
+    pub batch_item_failures: Vec<ItemFailure>,
+}
+
+/// One of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ItemFailure {
+    /// The record's sequence number.
+    pub item_identifier: String,
+}
+
+#[derive(Deserialize)]
+struct StreamRecord {
+    dynamodb: StreamChange,
+}
+
+#[derive(Deserialize)]
+struct StreamChange {
+    #[serde(rename = "Keys")]
+    keys: Value,
+    #[serde(rename = "SequenceNumber")]
+    sequence: String,
+}
+
+/// Handles a batch of the stream. Every gate is tried, and those that could not be answered come again.
+///
+/// # Errors
+/// When the event is not one of a stream.
+pub async fn handle<R>(registry: &R, callbacks: &dyn Callbacks, event: Value) -> Result<BatchResponse, Failure>
+where
+    R: Records + Tokens + ?Sized,
+{
+    let Some(Value::Array(records)) = event.get("Records") else {
+        return Err(Failure::invalid("the event has no Records; answer takes the registry's stream"));
+    };
+    let mut response = BatchResponse::default();
+    for record in records {
+        let Ok(StreamRecord { dynamodb }) = serde_json::from_value(record.clone()) else {
+            tracing::error!("a stream record has no keys or sequence number; it is passed over");
+            continue;
+        };
+        let Some(gate) = gate_of(&dynamodb.keys) else {
+            tracing::error!(keys = %dynamodb.keys, "a stream record is not a gate's; it is passed over");
+            continue;
+        };
+        if let Err(failure) = tell(registry, callbacks, &gate).await {
+            tracing::warn!(%gate, label = failure.label, error = failure.chain(), "a gate's answer comes again");
+            response.batch_item_failures.push(ItemFailure { item_identifier: dynamodb.sequence });
+        }
+    }
+    Ok(response)
+}
+
+fn gate_of(keys: &Value) -> Option<GateId> {
+    let pk = keys.pointer("/pk/S")?.as_str()?;
+    GateId::parse(pk.strip_prefix("GATE#")?).ok()
+}
+
+/// Tells the execution that waits for `gate` how it stands. The registry is read anew: the stream only says where to look.
+///
+/// # Errors
+/// When registry or Step Functions do not answer; then nothing was forgotten, and it can be tried again.
+pub async fn tell<R>(registry: &R, callbacks: &dyn Callbacks, gate: &GateId) -> Result<Told, Failure>
+where
+    R: Records + Tokens + ?Sized,
+{
+    let Some(answer) = registry.gate(gate).await?.as_ref().and_then(answer_of) else {
+        return Ok(Told::Undecided);
+    };
+    let Some(token) = registry.token(gate).await? else {
+        return Ok(Told::NobodyWaits);
+    };
+    let told = match callbacks.succeed(&token, &answer).await {
+        Ok(()) => {
+            tracing::info!(%gate, outcome = ?answer.outcome, "the execution was told");
+            Told::Answered
+        }
+        Err(CallbackError::NobodyWaits { why }) => {
+            tracing::warn!(%gate, outcome = ?answer.outcome, why, "the gate is orphaned: no execution waits for it any more");
+            Told::NobodyWaits
+        }
+        Err(CallbackError::Unavailable { source }) => return Err(Failure::unavailable("telling the execution", source)),
+    };
+    // Forgotten only now: a crash before this line leaves the token, and the next try finds that nobody waits.
+    registry.delete_token(gate, &token).await?;
+    Ok(told)
+}

@@ -1,0 +1,91 @@
+//! Bringing approvers to a gate.
+//!
+//! One approver, one mail. A mark in the registry says who was written to: set before the mail is tried, finished after it
+//! went out. A crash between both leaves it unfinished, and the next attempt writes again with a new link: an approver who
+//! may have got two links is better off than one who got none, and either link decides once and only as that person.
+
+use std::time::Duration;
+
+use seatrial_domain::canonical::sha256;
+use seatrial_domain::gate::{Capability, GateRecord};
+use seatrial_domain::policy::{Approval, Approver};
+use seatrial_registry::AttemptState;
+use seatrial_registry::ops::live_policy;
+use seatrial_report::mail::{self, Address};
+use seatrial_runtime::Failure;
+use seatrial_runtime::link::LinkSecret;
+
+use crate::At;
+use crate::mailer::Mailer;
+
+/// How long one mail may take: a slow sender must not use up the time of the others.
+const MAIL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Writes to every approver who was not written to yet. Failures are logged, approver by approver; the gate is open and can
+/// be decided through the API and the command line without any mail.
+pub(crate) async fn all(at: &At<'_>, gate: &GateRecord) {
+    let Some(mailer) = at.ports.mailer else {
+        tracing::warn!(gate = %gate.id, "no sender of mail is set up (SEATRIAL_MAIL_FROM): approvers must be told by other means");
+        return;
+    };
+    // Who may decide is evaluated live, so that is who is told.
+    let approval = match live_policy(at.ports.registry, &gate.model).await {
+        Ok(record) => record.policy.approval,
+        Err(error) => {
+            let failure = Failure::from(error);
+            tracing::error!(gate = %gate.id, label = failure.label, error = failure.chain(), "nobody was written to: the policy could not be read");
+            return;
+        }
+    };
+    for approver in &approval.approvers {
+        let sent = tokio::time::timeout(MAIL_TIMEOUT, one(at, gate, &approval, approver, mailer)).await;
+        let sent = sent.unwrap_or_else(|_| Err(Failure::unavailable("sending a mail", "it took more than 10 seconds")));
+        if let Err(failure) = sent {
+            tracing::error!(
+                gate = %gate.id, approver = approver.email, label = failure.label, error = failure.chain(),
+                "an approver was not written to; the gate is open without it"
+            );
+        }
+    }
+}
+
+async fn one(
+    at: &At<'_>,
+    gate: &GateRecord,
+    approval: &Approval,
+    approver: &Approver,
+    mailer: &dyn Mailer,
+) -> Result<(), Failure> {
+    let registry = at.ports.registry;
+    let person = approver.email.to_lowercase();
+    let mark = format!("mail#{}#{}", gate.id, sha256(person.as_bytes()).short());
+    let before = registry.mark_attempt(&gate.promotion, &mark, gate.expires_at).await?;
+    if matches!(before, AttemptState::Again { finished: true, .. }) {
+        return Ok(());
+    }
+    let (url, address) = if needs_login(approval) {
+        (format!("{}/g/{}", at.ports.approvals_url, gate.id), Address::Plain)
+    } else {
+        let secret = LinkSecret::mint()?;
+        let capability = Capability {
+            gate: gate.id.clone(),
+            model: gate.model.clone(),
+            approver: approver.email.clone(),
+            expires_at: gate.expires_at,
+            used_at: None,
+            revoked: false,
+        };
+        registry.put_capability(&secret.hash(), &capability).await?;
+        (format!("{}/l/{}", at.ports.approvals_url, secret.expose()), Address::Capability)
+    };
+    let mail = mail::about(gate, &url, address, at.now).map_err(|e| Failure::internal("writing the mail", e))?;
+    mailer.send(&approver.email, &mail).await?;
+    registry.finish_attempt(&gate.promotion, &mark).await?;
+    tracing::info!(gate = %gate.id, approver = approver.email, "an approver was written to");
+    Ok(())
+}
+
+/// Whether a link alone cannot decide. Then it is no secret, only the gate's address.
+fn needs_login(approval: &Approval) -> bool {
+    approval.separation_of_duties || approval.quorum > 1
+}
