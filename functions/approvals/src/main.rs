@@ -1,2 +1,20 @@
-//! Review page and JSON API for decisions.
-fn main() {}
+//! `approvals`: the review page and the JSON API of decisions.
+
+use std::sync::Arc;
+
+use fn_approvals::{App, BaseUrl, router};
+use seatrial_runtime::lambda_runtime::Error;
+use seatrial_runtime::wire::Wiring;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let wiring = Wiring::start().await;
+    let app = App {
+        registry: Arc::new(wiring.registry()?),
+        evidence: wiring.bucket("SEATRIAL_EVIDENCE_BUCKET")?,
+        base: BaseUrl::parse(wiring.config.need("SEATRIAL_APPROVALS_URL")?)?,
+        local_identity: wiring.config.get("SEATRIAL_LOCAL_IDENTITY").map(str::to_owned),
+        clock: seatrial_runtime::now,
+    };
+    lambda_http::run(router(app)).await
+}
