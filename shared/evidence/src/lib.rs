@@ -1,8 +1,10 @@
 //! What decisions rest on: observations, tallies, pairs, summaries, and the comparison report.
 
-pub mod observation;
-pub mod report;
 pub mod keys;
+pub mod observation;
 pub mod pair;
-pub mod table;
+pub mod progress;
+pub mod report;
 pub mod shadow;
+pub mod summary;
+pub mod table;
