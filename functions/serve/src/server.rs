@@ -1,0 +1,129 @@
+//! The plain HTTP server, with what it does in the background.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::serve::ListenerExt;
+use seatrial_domain::ids::ModelName;
+use seatrial_runtime::{Failure, now};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::alarm::Alarm;
+use crate::app::App;
+use crate::http::router;
+use crate::routes::REFRESH;
+
+/// Where the server listens unless `SEATRIAL_LISTEN` says otherwise.
+pub const LISTEN: &str = "127.0.0.1:8080";
+/// How often observations are sent.
+const SEND: Duration = Duration::from_secs(1);
+/// How long requests may go on after the signal to end.
+const DRAIN: Duration = Duration::from_secs(28);
+/// How long the last observations may take.
+const LAST: Duration = Duration::from_secs(10);
+
+/// Serves until `end`, then answers what is in flight and sends the last observations.
+///
+/// # Errors
+/// When the address cannot be listened on, or the server fails.
+pub async fn serve(
+    app: Arc<App>,
+    listen: &str,
+    preload: Vec<ModelName>,
+    end: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), Failure> {
+    let address: SocketAddr = listen.parse().map_err(|_| {
+        Failure::invalid(format!("SEATRIAL_LISTEN is {listen:?}; expected an address and a port, for example {LISTEN}"))
+    })?;
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|error| Failure::internal(&format!("listening on {address} (is the port taken? set SEATRIAL_LISTEN)"), error))?;
+    let bound = listener.local_addr().map_err(|error| Failure::internal("asking for the address", error))?;
+    tracing::info!(address = %bound, "the data plane listens");
+    let background = background(&app, preload);
+    // Answers are small: waiting to fill a packet would only delay them.
+    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
+    let (told, mut ending) = tokio::sync::watch::channel(false);
+    let signalled = async move {
+        end.await;
+        tracing::info!("the data plane ends: requests in flight are answered");
+        // Nobody listens any more only when serving has ended by itself.
+        let _ = told.send(true);
+    };
+    let serving = axum::serve(listener, router(Arc::clone(&app))).with_graceful_shutdown(signalled);
+    let served = tokio::select! {
+        served = serving => served,
+        () = async {
+            drop(ending.wait_for(|ending| *ending).await);
+            tokio::time::sleep(DRAIN).await;
+        } => Ok(()),
+    };
+    background.iter().for_each(JoinHandle::abort);
+    if !tokio::time::timeout(LAST, app.outbox.flush(None)).await.unwrap_or(false) {
+        tracing::error!("the observation queue did not take the last observations");
+    }
+    served.map_err(|error| Failure::internal("serving", error))
+}
+
+/// Returns at the first SIGTERM or interrupt.
+pub async fn signalled() {
+    let terminate = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut terminate) => drop(terminate.recv().await),
+            Err(error) => {
+                tracing::warn!(error = %error, "SIGTERM cannot be listened for");
+                std::future::pending::<()>().await;
+            }
+        }
+    };
+    tokio::select! {
+        () = terminate => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}
+
+fn background(app: &Arc<App>, preload: Vec<ModelName>) -> Vec<JoinHandle<()>> {
+    let sender = Arc::clone(app);
+    let reader = Arc::clone(app);
+    vec![
+        tokio::spawn(async move {
+            let mut tick = interval(SEND);
+            tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                tokio::select! {
+                    _ = tick.tick() => {}
+                    () = sender.outbox.woken() => {}
+                }
+                sender.outbox.flush(Some(now().as_second())).await;
+            }
+        }),
+        tokio::spawn(async move {
+            let mut tick = interval(REFRESH);
+            tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                tick.tick().await;
+                // Asking for a model keeps it in use.
+                for model in &preload {
+                    drop(reader.view(model).await);
+                }
+                read(&reader).await;
+            }
+        }),
+    ]
+}
+
+/// Reads the routes in use, and asks for the versions they name.
+async fn read(app: &Arc<App>) {
+    app.routes.refresh_all().await;
+    for standing in app.routes.standings() {
+        if standing.view.stale {
+            let why = "the registry could not be read for 5 s; the champion answers everyone";
+            app.alarms.raise(Alarm::RouteStale, &standing.model, why);
+        }
+        app.want(&standing.model, &standing.view);
+    }
+}
