@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
+use ort::logging::LogLevel;
 use ort::session::{Session, SessionInputValue, builder::SessionBuilder};
 
 use crate::answers::{Prediction, Raw, predictions};
@@ -198,7 +199,8 @@ fn builder(runtime: &Runtime, config: &ModelConfig) -> Result<SessionBuilder, Lo
     let failed = |e: ort::Error| LoadError::Engine(e.message().to_owned());
     let builder = Session::builder(&runtime.environment).map_err(failed)?;
     let builder = builder.with_intra_threads(config.threads.into()).map_err(|e| failed(e.into()))?;
-    builder.with_inter_threads(1).map_err(|e| failed(e.into()))
+    let builder = builder.with_inter_threads(1).map_err(|e| failed(e.into()))?;
+    builder.with_log_level(LogLevel::Error).map_err(|e| failed(e.into()))
 }
 
 fn signature(config: &ModelConfig, plan: &Plan) -> Signature {
