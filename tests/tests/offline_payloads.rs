@@ -80,7 +80,7 @@ fn every_payload_fits_the_function_that_gets_it() {
             match function {
                 "${PackageFunction}" => fits::<PackageTask>(&at, &sent),
                 "${EvaluateFunction}" | "${CrownFunction}" | "${AttestFunction}" => {
-                    fits::<HeldTask>(&at, &sent)
+                    fits::<HeldTask>(&at, &sent);
                 }
                 "${ShiftFunction}" => fits::<ShiftTask>(&at, &sent),
                 "${CompareFunction}" => fits::<CompareTask>(&at, &sent),
