@@ -43,8 +43,8 @@ impl PublishError {
         matches!(self, Self::Store(e) if e.is_transient())
     }
 
-    fn layout(model: &ModelName, why: impl ToString) -> Self {
-        Self::Layout { model: model.clone(), why: why.to_string() }
+    fn layout(model: &ModelName, why: String) -> Self {
+        Self::Layout { model: model.clone(), why }
     }
 }
 
