@@ -31,8 +31,8 @@ pub fn enforce(change: &Change, previous: Option<&Head>) -> Result<(), Refusal> 
     chain(change, previous)?;
     belongs(change)?;
     hands(change, previous)?;
-    traffic(change, previous)?;
     champion(change, previous)?;
+    traffic(change, previous)?;
     statuses(change, previous)?;
     decision(change)
 }
@@ -53,8 +53,13 @@ fn chain(change: &Change, previous: &Head) -> Result<(), Refusal> {
     let (head, entry) = (&change.head, &change.entry);
     must(head.revision == previous.revision + 1, "the head's revision is not the next one")?;
     must(entry.seq == previous.chain.seq + 1, "the history entry is not the next one")?;
-    must(entry.previous == previous.chain.hash, "the history entry does not name the hash of the one before")?;
-    let hash = entry.expected_hash().map_err(|e| invalid(format!("the history entry has no canonical form: {e}")))?;
+    must(
+        entry.previous == previous.chain.hash,
+        "the history entry does not name the hash of the one before",
+    )?;
+    let hash = entry
+        .expected_hash()
+        .map_err(|e| invalid(format!("the history entry has no canonical form: {e}")))?;
     must(entry.hash == hash, "the history entry does not have the hash of its content")?;
     must(head.chain == ChainTip { seq: entry.seq, hash }, "the head does not end at the history entry")?;
     must(entry.epoch == head.epoch, "the history entry names another epoch than the head")
@@ -88,8 +93,9 @@ fn traffic(change: &Change, previous: &Head) -> Result<(), Refusal> {
     let (route, before) = (&change.head.route, &previous.route);
     let standby_serves = route.standby.is_none() || route.standby == change.head.standby;
     must(standby_serves, "the holdback goes to a version that is not the standby")?;
-    let more_held_back = route.holdback > before.holdback || (route.standby.is_some() && route.standby != before.standby);
-    must(!more_held_back || change.approval.is_some(), "a holdback begins without a crown")?;
+    let more_held_back =
+        route.holdback > before.holdback || (route.standby.is_some() && route.standby != before.standby);
+    must(!more_held_back || route.champion != before.champion, "a holdback begins without a crown")?;
     must(route.weight < Weight::FULL, "a challenger has all the traffic; that is the crown")?;
     if route.weight == Weight::ZERO {
         return Ok(());
@@ -135,7 +141,10 @@ fn approval_covers(
     let Some(approval) = &change.approval else {
         return Err(unapproved("the change names no decision"));
     };
-    if approval.promotion != *promotion || approval.epoch != epoch || approval.bound.package != challenger.digest {
+    if approval.promotion != *promotion
+        || approval.epoch != epoch
+        || approval.bound.package != challenger.digest
+    {
         return Err(unapproved("the decision belongs to another promotion, epoch or package"));
     }
     let Some(record) = change.promotion.as_ref().filter(|p| p.id == *promotion && p.epoch == epoch) else {
@@ -153,16 +162,29 @@ fn statuses(change: &Change, previous: &Head) -> Result<(), Refusal> {
     for version in &change.versions {
         let reference = Some(version.reference());
         let is_champion = head.champion() == reference.as_ref();
-        must((version.status == VersionStatus::Champion) == is_champion, "a version and the head disagree on the champion")?;
+        must(
+            (version.status == VersionStatus::Champion) == is_champion,
+            "a version and the head disagree on the champion",
+        )?;
         let is_standby = head.standby == reference;
-        must((version.status == VersionStatus::Standby) == is_standby, "a version and the head disagree on the standby")?;
+        must(
+            (version.status == VersionStatus::Standby) == is_standby,
+            "a version and the head disagree on the standby",
+        )?;
     }
-    let written = |r: Option<&VersionRef>| r.is_none_or(|r| change.versions.iter().any(|v| v.reference() == *r));
+    let written =
+        |r: Option<&VersionRef>| r.is_none_or(|r| change.versions.iter().any(|v| v.reference() == *r));
     if head.champion() != previous.champion() {
-        must(written(head.champion()) && written(previous.champion()), "the champions before and after are not both written")?;
+        must(
+            written(head.champion()) && written(previous.champion()),
+            "the champions before and after are not both written",
+        )?;
     }
     if head.standby != previous.standby {
-        must(written(head.standby.as_ref()) && written(previous.standby.as_ref()), "the standbys before and after are not both written")?;
+        must(
+            written(head.standby.as_ref()) && written(previous.standby.as_ref()),
+            "the standbys before and after are not both written",
+        )?;
     }
     Ok(())
 }
@@ -178,7 +200,8 @@ fn decision(change: &Change) -> Result<(), Refusal> {
         GateStatus::Expired | GateStatus::Cancelled => false,
     };
     if decided {
-        let by_actor = gate.decisions.last().is_some_and(|d| d.by == change.entry.actor && d.at == change.entry.at);
+        let by_actor =
+            gate.decisions.last().is_some_and(|d| d.by == change.entry.actor && d.at == change.entry.at);
         must(by_actor, "a gate is decided by a decision that is not this actor's")?;
     }
     let by_link = gate.decisions.last().is_some_and(|d| d.by.auth == Auth::Link && d.at == change.entry.at);

@@ -136,7 +136,10 @@ pub(crate) fn bound_attributes(bound: &Bound) -> [(&'static str, Attr); 4] {
     ]
 }
 
-fn item<T: Serialize>(doc: &T, attributes: impl IntoIterator<Item = (&'static str, Attr)>) -> Result<Item, StoreError> {
+fn item<T: Serialize>(
+    doc: &T,
+    attributes: impl IntoIterator<Item = (&'static str, Attr)>,
+) -> Result<Item, StoreError> {
     let doc =
         serde_json::to_string(doc).map_err(|e| unwritable(std::any::type_name::<T>(), Some(Box::new(e))))?;
     let mut item: Item = attributes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
@@ -211,7 +214,9 @@ pub(crate) fn read_capability(at: &Key, stored: &Item) -> Result<Capability, Sto
     let mut capability: Capability = read(at, stored)?;
     capability.revoked = stored.get("revoked") == Some(&Attr::B(true));
     capability.used_at = match stored.get("used_at") {
-        Some(Attr::S(at_text)) => Some(at_text.parse::<Timestamp>().map_err(|e| corrupt(at, "a time in used_at", e))?),
+        Some(Attr::S(at_text)) => {
+            Some(at_text.parse::<Timestamp>().map_err(|e| corrupt(at, "a time in used_at", e))?)
+        }
         _ => None,
     };
     Ok(capability)

@@ -46,7 +46,7 @@ pub mod table;
 pub use enforce::enforce;
 pub use error::{CommitError, OpError, Source, StoreError};
 pub use ports::{
-    AttemptState, Attempts, Capabilities, Commits, GateFilter, Records, Registry, Tallies, TallyItem, TaskToken,
-    Tokens, Watermarks,
+    AttemptState, Attempts, Capabilities, Commits, GateFilter, Records, Registry, Tallies, TallyItem,
+    TaskToken, Tokens, Watermarks,
 };
 pub use store::{DynamoRegistry, MemoryRegistry, TableRegistry};

@@ -11,9 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::StoreError;
 use crate::layout::{self, DOC, corrupt, text};
-use crate::ports::{
-    AttemptState, Attempts, Capabilities, Tallies, TallyItem, TaskToken, Tokens, Watermarks,
-};
+use crate::ports::{AttemptState, Attempts, Capabilities, Tallies, TallyItem, TaskToken, Tokens, Watermarks};
 use crate::store::TableRegistry;
 use crate::table::{Action, Attr, Cond, Item, Key, Range, TTL, Table, Write};
 
@@ -27,7 +25,12 @@ fn ttl(at: Timestamp) -> (&'static str, Attr) {
 
 #[async_trait]
 impl<T: Table> Tokens for TableRegistry<T> {
-    async fn put_token(&self, gate: &GateId, token: &TaskToken, expires_at: Timestamp) -> Result<(), StoreError> {
+    async fn put_token(
+        &self,
+        gate: &GateId,
+        token: &TaskToken,
+        expires_at: Timestamp,
+    ) -> Result<(), StoreError> {
         let put = Action::Put(item([("token", text(token.expose())), ttl(expires_at)]));
         let write = Write { key: layout::token_key(gate), action: put, condition: Cond::Always };
         self.table.write(&write).await.map(|_| ())
@@ -66,7 +69,9 @@ impl<T: Table> Capabilities for TableRegistry<T> {
 
     async fn revoke(&self, hash: &Digest) -> Result<bool, StoreError> {
         let set = Action::Set(item([("revoked", Attr::B(true))]));
-        self.table.write(&Write { key: layout::capability_key(hash), action: set, condition: Cond::Exists }).await
+        self.table
+            .write(&Write { key: layout::capability_key(hash), action: set, condition: Cond::Exists })
+            .await
     }
 }
 
@@ -111,7 +116,13 @@ impl<T: Table> Tallies for TableRegistry<T> {
                 let meta: TallyMeta = layout::read_at(&pk, &item)?;
                 let body = match item.remove("body") {
                     Some(Attr::S(body)) => body,
-                    _ => return Err(StoreError::Corrupt { item: pk.clone(), expected: "a body".into(), source: None }),
+                    _ => {
+                        return Err(StoreError::Corrupt {
+                            item: pk.clone(),
+                            expected: "a body".into(),
+                            source: None,
+                        });
+                    }
                 };
                 let expires_at = match item.get(TTL) {
                     Some(Attr::N(second)) => Timestamp::from_second(*second).unwrap_or(Timestamp::MAX),
@@ -129,9 +140,9 @@ impl<T: Table> Watermarks for TableRegistry<T> {
     async fn drained_at(&self, queue: &str) -> Result<Option<Timestamp>, StoreError> {
         let at = layout::watermark_key(queue);
         match self.table.get(&at).await?.as_ref().and_then(|item| item.get("drained_us")) {
-            Some(Attr::N(us)) => {
-                Timestamp::from_microsecond(*us).map(Some).map_err(|e| corrupt(&at, "microseconds of Unix time", e))
-            }
+            Some(Attr::N(us)) => Timestamp::from_microsecond(*us)
+                .map(Some)
+                .map_err(|e| corrupt(&at, "microseconds of Unix time", e)),
             _ => Ok(None),
         }
     }
@@ -141,7 +152,10 @@ impl<T: Table> Watermarks for TableRegistry<T> {
         // Two consumers report 10:00:07 and 10:00:05; whichever comes last, 10:00:07 stays.
         let condition = Cond::Any(vec![Cond::Missing("drained_us"), Cond::Less("drained_us", Attr::N(us))]);
         let set = Action::Set(item([("drained_us", Attr::N(us))]));
-        self.table.write(&Write { key: layout::watermark_key(queue), action: set, condition }).await.map(|_| ())
+        self.table
+            .write(&Write { key: layout::watermark_key(queue), action: set, condition })
+            .await
+            .map(|_| ())
     }
 }
 

@@ -48,7 +48,12 @@ pub(crate) fn plan(change: &Change) -> Result<Vec<(Part, Write)>, StoreError> {
 
     // The head's condition already gives each number to one writer; this one guards the log itself: an entry, once
     // written, is never replaced, not even by a head that was put back by hand.
-    put(Part::History, layout::history_key(model, change.entry.seq), layout::history_item(&change.entry)?, Cond::Absent);
+    put(
+        Part::History,
+        layout::history_key(model, change.entry.seq),
+        layout::history_item(&change.entry)?,
+        Cond::Absent,
+    );
 
     // Two uploads of the same bytes.   A: claim DIGEST#x if absent → v3        B: claim DIGEST#x if absent → refused
     // B is told v3 and makes no v4.
@@ -59,7 +64,12 @@ pub(crate) fn plan(change: &Change) -> Result<Vec<(Part, Write)>, StoreError> {
         // A version's bytes never change: a record may replace another only under the same digest.
         let new = change.claim.as_ref().is_some_and(|(_, claimed)| *claimed == version.version);
         let condition = if new { Cond::Absent } else { Cond::Eq("digest", text(&version.digest)) };
-        put(Part::Version, layout::version_key(model, version.version), layout::version_item(version)?, condition);
+        put(
+            Part::Version,
+            layout::version_key(model, version.version),
+            layout::version_item(version)?,
+            condition,
+        );
     }
     if let Some(promotion) = &change.promotion {
         // running → … → ended, and never back: an ended promotion is written again only to say that it is attested.
@@ -155,16 +165,31 @@ pub(crate) fn meaning(change: &Change, failed: &[Part]) -> CommitError {
     }
     let refusal = if has(Part::Approval) {
         let why = change.approval.as_ref().map_or_else(String::new, |a| {
-            format!("gate {} is not approved for promotion {} at epoch {} with exactly these digests", a.gate, a.promotion, a.epoch)
+            format!(
+                "gate {} is not approved for promotion {} at epoch {} with exactly these digests",
+                a.gate, a.promotion, a.epoch
+            )
         });
         Refusal::NotApproved { why }
     } else if let (true, Some(gate)) = (has(Part::Capability) || has(Part::Gate), &change.gate) {
-        let state = if has(Part::Capability) { "closed to this link: it was used, revoked, expired or is another's" } else { "open or closed" };
+        let state = if has(Part::Capability) {
+            "closed to this link: it was used, revoked, expired or is another's"
+        } else {
+            "open or closed"
+        };
         Refusal::GateClosed { gate: gate.id.clone(), state: state.into() }
     } else if let (true, Some(promotion)) = (has(Part::Promotion), &change.promotion) {
-        Refusal::Superseded { promotion: promotion.id.clone(), epoch: promotion.epoch, found: change.head.epoch }
+        Refusal::Superseded {
+            promotion: promotion.id.clone(),
+            epoch: promotion.epoch,
+            found: change.head.epoch,
+        }
     } else {
-        Refusal::Invalid { why: format!("the registry holds records of model {model} that contradict this change: {failed:?}") }
+        Refusal::Invalid {
+            why: format!(
+                "the registry holds records of model {model} that contradict this change: {failed:?}"
+            ),
+        }
     };
     CommitError::Refused(refusal)
 }

@@ -22,7 +22,11 @@ pub trait Records: Send + Sync {
     /// The head of a model; `None` when there is no such model.
     async fn head(&self, model: &ModelName) -> Result<Option<Head>, StoreError>;
     /// One version.
-    async fn version(&self, model: &ModelName, version: VersionName) -> Result<Option<VersionRecord>, StoreError>;
+    async fn version(
+        &self,
+        model: &ModelName,
+        version: VersionName,
+    ) -> Result<Option<VersionRecord>, StoreError>;
     /// All versions, oldest first.
     async fn versions(&self, model: &ModelName) -> Result<Vec<VersionRecord>, StoreError>;
     /// The version with these bytes.
@@ -113,7 +117,12 @@ impl std::fmt::Debug for TaskToken {
 #[async_trait]
 pub trait Tokens: Send + Sync {
     /// Keeps the token of a gate in the place of an earlier one. `expires_at` is when the table may forget it.
-    async fn put_token(&self, gate: &GateId, token: &TaskToken, expires_at: Timestamp) -> Result<(), StoreError>;
+    async fn put_token(
+        &self,
+        gate: &GateId,
+        token: &TaskToken,
+        expires_at: Timestamp,
+    ) -> Result<(), StoreError>;
     /// The token of a gate, if an execution waits.
     async fn token(&self, gate: &GateId) -> Result<Option<TaskToken>, StoreError>;
     /// Forgets `token` once it is answered; keeps a newer one that took its place meanwhile.
@@ -156,7 +165,12 @@ pub trait Tallies: Send + Sync {
     /// Keeps a tally. `false` when this tally was kept already: then nothing was written.
     async fn put_tally(&self, tally: &TallyItem) -> Result<bool, StoreError>;
     /// The tallies of an epoch whose second lies in `seconds`, by second, arm and id.
-    async fn tallies(&self, model: &ModelName, epoch: u64, seconds: Range<i64>) -> Result<Vec<TallyItem>, StoreError>;
+    async fn tallies(
+        &self,
+        model: &ModelName,
+        epoch: u64,
+        seconds: Range<i64>,
+    ) -> Result<Vec<TallyItem>, StoreError>;
 }
 
 /// How far queues are surely drained.

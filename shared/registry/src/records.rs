@@ -41,7 +41,11 @@ impl<T: Table> Records for TableRegistry<T> {
         self.one(layout::head_key(model)).await
     }
 
-    async fn version(&self, model: &ModelName, version: VersionName) -> Result<Option<VersionRecord>, StoreError> {
+    async fn version(
+        &self,
+        model: &ModelName,
+        version: VersionName,
+    ) -> Result<Option<VersionRecord>, StoreError> {
         self.one(layout::version_key(model, version)).await
     }
 
@@ -114,7 +118,11 @@ impl<T: Table> Records for TableRegistry<T> {
                     expected: "a model's name".into(),
                     source: Some(Box::new(e)),
                 }),
-                _ => Err(StoreError::Corrupt { item: layout::MODELS.into(), expected: "a model's name".into(), source: None }),
+                _ => Err(StoreError::Corrupt {
+                    item: layout::MODELS.into(),
+                    expected: "a model's name".into(),
+                    source: None,
+                }),
             })
             .collect()
     }

@@ -112,7 +112,8 @@ impl Ops<'_> {
                     gate.as_ref(),
                     &policy,
                 )?;
-                let crown = Crown { champion: record.challenger.clone(), standby: change.head.standby.clone() };
+                let crown =
+                    Crown { champion: record.challenger.clone(), standby: change.head.standby.clone() };
                 Next::commit(change, crown)
             })
         })

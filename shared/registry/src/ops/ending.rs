@@ -62,7 +62,13 @@ impl Ops<'_> {
                 let challenger = self.version(model, record.challenger.version).await?;
                 let gate = self.open_gate_of(&record).await?;
                 let context = self.context(&head);
-                commit_promotion(change::end_promotion(&context, &record, &challenger, gate.as_ref(), reason)?)
+                commit_promotion(change::end_promotion(
+                    &context,
+                    &record,
+                    &challenger,
+                    gate.as_ref(),
+                    reason,
+                )?)
             })
         })
         .await
@@ -90,7 +96,8 @@ impl Ops<'_> {
                 };
                 let context = self.context(&head);
                 if let (Some(running), false) = (&running, champion) {
-                    let (gate, record, version) = (running.gate.as_ref(), &running.promotion, &running.challenger);
+                    let (gate, record, version) =
+                        (running.gate.as_ref(), &running.promotion, &running.challenger);
                     let change = change::end_promotion(&context, record, version, gate, reason)?;
                     return commit_rollback(change, Some(record.id.clone()), Some(record.challenger.clone()));
                 }
@@ -109,7 +116,11 @@ impl Ops<'_> {
                     gate: r.gate.as_ref(),
                 });
                 let change = change::roll_back(&context, &serving, standby.as_ref(), ends, reason)?;
-                commit_rollback(change, running.as_ref().map(|r| r.promotion.id.clone()), head.champion().cloned())
+                commit_rollback(
+                    change,
+                    running.as_ref().map(|r| r.promotion.id.clone()),
+                    head.champion().cloned(),
+                )
             })
         })
         .await

@@ -102,7 +102,9 @@ impl Ops<'_> {
                     self_approval: false,
                 };
                 let link = capability.cloned();
-                commit_gate(change::decide_gate(&context, &promotion, &version, &record, decision, &approval, link)?)
+                commit_gate(change::decide_gate(
+                    &context, &promotion, &version, &record, decision, &approval, link,
+                )?)
             })
         })
         .await
@@ -136,7 +138,8 @@ impl Ops<'_> {
             return Err(not_found(format!("a policy of model {}", head.model)));
         };
         let found = self.registry.policy(&head.model, reference.number).await?;
-        let policy = found.ok_or_else(|| not_found(format!("policy {} of model {}", reference.number, head.model)))?;
+        let policy =
+            found.ok_or_else(|| not_found(format!("policy {} of model {}", reference.number, head.model)))?;
         Ok(policy.policy.approval)
     }
 }

@@ -108,7 +108,7 @@ impl<'a> Ops<'a> {
     /// Reads the head, lets `decide` read the rest and decide, commits; all again on a conflict.
     ///
     /// The head is read first. So when the commit finds its revision unchanged, nothing that was read after it has changed
-    /// either, because every write to a model's records moves it.
+    /// either, because every write to a model's records moves it. The same is asked of a refusal before it is believed.
     async fn transact<'f, T>(
         &self,
         model: &ModelName,
@@ -124,9 +124,15 @@ impl<'a> Ops<'a> {
                 (None, Missing::Create) => Head::new(model.clone(), self.clock.now()),
                 (None, Missing::Refuse) => return Err(not_found(format!("model {model}"))),
             };
-            let (change, value) = match decide(head).await? {
-                Next::Already(value) => return Ok(Outcome { value, fresh: false }),
-                Next::Commit(change, value) => (change, value),
+            let revision = head.revision;
+            let (change, value) = match decide(head).await {
+                Ok(Next::Already(value)) => return Ok(Outcome { value, fresh: false }),
+                Ok(Next::Commit(change, value)) => (change, value),
+                // rollback: reads head 7 ──────────────► reads v2: champion → "a champion cannot be aborted"
+                // crown:         reads head 7, writes head 8 ─┘
+                // A refusal is final only if all it rests on belongs together; else it is decided anew.
+                Err(OpError::Refused(_)) if self.moved(model, revision).await? => continue,
+                Err(error) => return Err(error),
             };
             match self.registry.commit(*change).await {
                 Ok(()) => return Ok(Outcome { value, fresh: true }),
@@ -137,6 +143,11 @@ impl<'a> Ops<'a> {
             }
         }
         Err(OpError::Contended { model: model.clone(), tries: TRIES })
+    }
+
+    /// Whether the model's head is no longer at `revision`.
+    async fn moved(&self, model: &ModelName, revision: u64) -> Result<bool, OpError> {
+        Ok(self.registry.head(model).await?.map_or(0, |head| head.revision) != revision)
     }
 
     async fn promotion(&self, model: &ModelName, id: &PromotionId) -> Result<PromotionRecord, OpError> {

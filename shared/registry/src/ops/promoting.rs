@@ -28,7 +28,8 @@ impl Ops<'_> {
                     return Ok(Next::Already(known));
                 }
                 let context = self.context(&head);
-                let change = change::register_version(&context, digest.clone(), package.clone(), submitted_by)?;
+                let change =
+                    change::register_version(&context, digest.clone(), package.clone(), submitted_by)?;
                 let written = written_version(&change)?;
                 Next::commit(change, written)
             })
@@ -54,13 +55,16 @@ impl Ops<'_> {
                 if let Some(known) = self.registry.promotion(model, id).await? {
                     head.held_by(id, known.epoch)?;
                     if known.challenger.version != version {
-                        let why = format!("promotion {id} promotes {}, not {version}", known.challenger.version);
+                        let why =
+                            format!("promotion {id} promotes {}, not {version}", known.challenger.version);
                         return Err(Refusal::Invalid { why }.into());
                     }
                     return Ok(Next::Already(known));
                 }
                 let Some(policy) = &head.policy else {
-                    let why = format!("model {model} has no policy; set one with `seatrial policy set {model} FILE`");
+                    let why = format!(
+                        "model {model} has no policy; set one with `seatrial policy set {model} FILE`"
+                    );
                     return Err(Refusal::Invalid { why }.into());
                 };
                 let challenger = self.version(model, version).await?;
@@ -68,7 +72,8 @@ impl Ops<'_> {
                 let policy =
                     found.ok_or_else(|| not_found(format!("policy {} of model {model}", policy.number)))?;
                 let context = self.context(&head);
-                let change = change::start_promotion(&context, id, &challenger, &policy, requested_by, execution)?;
+                let change =
+                    change::start_promotion(&context, id, &challenger, &policy, requested_by, execution)?;
                 commit_promotion(change)
             })
         })
@@ -97,7 +102,14 @@ impl Ops<'_> {
                 }
                 let version = self.version(model, record.challenger.version).await?;
                 let context = self.context(&head);
-                commit_promotion(change::record_evidence(&context, &record, &version, kind, object.clone(), verdict)?)
+                commit_promotion(change::record_evidence(
+                    &context,
+                    &record,
+                    &version,
+                    kind,
+                    object.clone(),
+                    verdict,
+                )?)
             })
         })
         .await
@@ -147,7 +159,12 @@ impl Ops<'_> {
                     return Ok(Next::Already(record));
                 }
                 let version = self.version(model, record.challenger.version).await?;
-                commit_promotion(change::close_shadow(&self.context(&head), &record, &version, stopped_early)?)
+                commit_promotion(change::close_shadow(
+                    &self.context(&head),
+                    &record,
+                    &version,
+                    stopped_early,
+                )?)
             })
         })
         .await

@@ -13,7 +13,11 @@ impl Ops<'_> {
     ///
     /// # Errors
     /// [`seatrial_domain::Refusal::Invalid`] with every defect of the policy.
-    pub async fn set_policy(&self, model: &ModelName, policy: &Policy) -> Result<Outcome<PolicyRef>, OpError> {
+    pub async fn set_policy(
+        &self,
+        model: &ModelName,
+        policy: &Policy,
+    ) -> Result<Outcome<PolicyRef>, OpError> {
         let digest = canonical::digest(policy).ok();
         let digest = &digest;
         self.transact(model, Missing::Create, |head| {

@@ -37,7 +37,8 @@ where
 #[async_trait]
 impl Table for DynamoTable {
     async fn get(&self, key: &Key) -> Result<Option<Item>, StoreError> {
-        let request = self.client.get_item().table_name(&self.name).set_key(Some(to_key(key))).consistent_read(true);
+        let request =
+            self.client.get_item().table_name(&self.name).set_key(Some(to_key(key))).consistent_read(true);
         let answer = request.send().await.map_err(unavailable(|| format!("read {key}")))?;
         Ok(answer.item.map(from_item))
     }
@@ -70,7 +71,8 @@ impl Table for DynamoTable {
             ($request:expr) => {{
                 let (names, values) = with.into_maps();
                 let request = $request.table_name(&self.name).set_condition_expression(condition);
-                let request = request.set_expression_attribute_names(names).set_expression_attribute_values(values);
+                let request =
+                    request.set_expression_attribute_names(names).set_expression_attribute_values(values);
                 match request.send().await {
                     Ok(_) => Ok(true),
                     Err(e) if failed(e.code()) => Ok(false),
@@ -85,7 +87,9 @@ impl Table for DynamoTable {
                 send!(self.client.update_item().set_key(key).update_expression(update))
             }
             Action::Delete => send!(self.client.delete_item().set_key(key)),
-            Action::Check => Ok(matches!(self.transact(std::slice::from_ref(write), "").await?, Transacted::Done)),
+            Action::Check => {
+                Ok(matches!(self.transact(std::slice::from_ref(write), "").await?, Transacted::Done))
+            }
         }
     }
 
@@ -152,7 +156,10 @@ impl DynamoTable {
             ($builder:expr) => {{
                 let (names, values) = with.into_maps();
                 let builder = $builder.table_name(&self.name).set_condition_expression(condition);
-                builder.set_expression_attribute_names(names).set_expression_attribute_values(values).build()?
+                builder
+                    .set_expression_attribute_names(names)
+                    .set_expression_attribute_values(values)
+                    .build()?
             }};
         }
         Ok(match &write.action {
@@ -177,7 +184,8 @@ fn refused(error: &SdkError<TransactWriteItemsError>) -> Option<Transacted> {
         TransactWriteItemsError::TransactionCanceledException(cancelled) => {
             let codes: Vec<&str> =
                 cancelled.cancellation_reasons().iter().map(|r| r.code().unwrap_or("None")).collect();
-            let failed: Vec<usize> = (0..codes.len()).filter(|i| codes[*i] == "ConditionalCheckFailed").collect();
+            let failed: Vec<usize> =
+                (0..codes.len()).filter(|i| codes[*i] == "ConditionalCheckFailed").collect();
             let busy = ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"];
             if !failed.is_empty() {
                 Some(Transacted::Refused(failed))

@@ -27,7 +27,9 @@ impl Placeholders {
     }
 
     /// The maps as the SDK takes them: absent rather than empty, which DynamoDB refuses.
-    pub(super) fn into_maps(self) -> (Option<HashMap<String, String>>, Option<HashMap<String, AttributeValue>>) {
+    pub(super) fn into_maps(
+        self,
+    ) -> (Option<HashMap<String, String>>, Option<HashMap<String, AttributeValue>>) {
         (Some(self.names).filter(|n| !n.is_empty()), Some(self.values).filter(|v| !v.is_empty()))
     }
 
@@ -51,7 +53,8 @@ impl Placeholders {
     }
 
     fn join(&mut self, conditions: &[Cond], word: &str) -> Option<String> {
-        let parts: Vec<String> = conditions.iter().filter_map(|c| self.condition(c)).map(|c| format!("({c})")).collect();
+        let parts: Vec<String> =
+            conditions.iter().filter_map(|c| self.condition(c)).map(|c| format!("({c})")).collect();
         (!parts.is_empty()).then(|| parts.join(word))
     }
 
@@ -112,7 +115,10 @@ mod tests {
             Cond::Always,
         ]);
         let text = placeholders.condition(&condition);
-        assert_eq!(text.as_deref(), Some("(#status = :v0) AND ((attribute_not_exists(#used_at)) OR (#n < :v1))"));
+        assert_eq!(
+            text.as_deref(),
+            Some("(#status = :v0) AND ((attribute_not_exists(#used_at)) OR (#n < :v1))")
+        );
         assert_eq!(placeholders.names["#status"], "status");
         assert_eq!(placeholders.values[":v1"], AttributeValue::N("3".into()));
     }
@@ -128,8 +134,12 @@ mod tests {
 
     #[test]
     fn an_item_comes_back_as_it_went() {
-        let item: Item =
-            [("a".to_owned(), Attr::N(-7)), ("b".to_owned(), Attr::B(true)), ("c".to_owned(), Attr::S("ä".into()))].into();
+        let item: Item = [
+            ("a".to_owned(), Attr::N(-7)),
+            ("b".to_owned(), Attr::B(true)),
+            ("c".to_owned(), Attr::S("ä".into())),
+        ]
+        .into();
         let key = Key { pk: "p".into(), sk: "s".into() };
         assert_eq!(from_item(to_item(&key, &item)), item);
     }

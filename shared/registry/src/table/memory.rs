@@ -73,7 +73,8 @@ impl Table for MemoryTable {
     async fn query_index(&self, pk: &str) -> Result<Vec<Item>, StoreError> {
         let wanted = Attr::S(pk.to_owned());
         let items = self.items().await;
-        let mut found: Vec<_> = items.values().filter(|item| item.get(INDEX_PK) == Some(&wanted)).cloned().collect();
+        let mut found: Vec<_> =
+            items.values().filter(|item| item.get(INDEX_PK) == Some(&wanted)).cloned().collect();
         found.sort_by(|a, b| a.get(INDEX_SK).cmp(&b.get(INDEX_SK)));
         Ok(found)
     }

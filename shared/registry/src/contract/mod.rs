@@ -1,0 +1,77 @@
+//! The contract of the registry, as a suite that runs against any of its implementations.
+//!
+//! Each case makes a model of its own, so a table may be shared and kept. [`contract_tests`](crate::contract_tests) makes
+//! one test of each case.
+//!
+//! ```ignore
+//! seatrial_registry::contract_tests!(async { MemoryRegistry::default() });
+//! ```
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a suite of tests")]
+#![expect(missing_docs, reason = "the names of the cases say what they are")]
+
+pub mod approvals;
+pub mod operational;
+pub mod races;
+pub mod records;
+mod scenario;
+
+pub use scenario::{Full, Scenario};
+
+/// One test of each case of the contract, with the registry that `$make`, a future, comes to.
+#[macro_export]
+macro_rules! contract_tests {
+    ($make:expr) => {
+        $crate::contract_tests!(@module records, $make,
+            records_come_back_as_written
+            histories_come_in_pages_and_verify
+            the_same_digest_twice_is_one_version
+            everything_done_twice_has_the_effect_of_once
+            a_change_is_committed_once_and_from_the_present_head_only
+            a_new_model_begins_once
+            an_unusable_policy_or_an_unknown_model_changes_nothing
+            a_repeated_rollback_is_not_a_second_one
+            a_rollback_ends_what_runs_and_then_takes_the_champion_back
+        );
+        $crate::contract_tests!(@module approvals, $make,
+            shift_and_crown_without_a_decision_are_refused
+            an_approval_of_other_digests_is_refused
+            an_approval_of_another_epoch_is_refused
+            nobody_becomes_champion_but_the_challenger_and_the_standby
+            a_closed_gate_is_final
+            a_link_decides_once_as_its_own_person
+            a_revoked_or_expired_link_decides_nothing
+            who_may_decide_is_read_at_the_moment
+            gates_are_listed_by_status
+        );
+        $crate::contract_tests!(@module races, $make,
+            twenty_crowns_make_one_champion
+            a_rollback_against_a_crown_in_flight
+            a_rollback_against_a_shift_in_flight_and_a_canary_that_goes_on
+            ten_ends_of_a_promotion_are_one
+            approval_and_rejection_at_once_are_one_decision
+            a_link_opened_in_two_windows_decides_once
+            two_promotions_at_once_and_one_holds_the_model
+            uploads_of_the_same_bytes_at_once_are_one_version
+            twenty_writers_make_one_chain
+        );
+        $crate::contract_tests!(@module operational, $make,
+            a_token_is_replaced_and_only_the_answered_one_is_forgotten
+            tallies_count_once_and_come_by_the_second
+            a_watermark_never_goes_back
+            an_attempt_leaves_its_mark
+            a_capability_is_never_made_fresh_again
+        );
+    };
+    (@module $module:ident, $make:expr, $($case:ident)*) => {
+        mod $module {
+            #[allow(unused_imports)]
+            use super::*;
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+                async fn $case() {
+                    $crate::contract::$module::$case(&$make.await).await;
+                }
+            )*
+        }
+    };
+}
