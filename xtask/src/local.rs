@@ -14,7 +14,7 @@ use crate::engine::{ACCOUNT, DEFAULT_PORT, Engine, Options, REGION, Running};
 use crate::stack::{self, STACK};
 use crate::template::{Scope, Template};
 use crate::zips::{self, Profile};
-use crate::{dropped, outputs, paths, processes, say};
+use crate::{dropped, interrupt, outputs, paths, processes, say};
 
 /// The local engine and the stack on it.
 #[derive(Subcommand)]
@@ -116,6 +116,7 @@ pub fn up(folder: &Path, wanted: &Up) -> Result<PathBuf> {
     let result = deployed.and_then(|outputs| {
         let file = outputs_file(folder);
         outputs::write(&file, &outputs)?;
+        interrupt::check()?;
         Ok(file)
     });
     if result.is_err() && before.is_none() {

@@ -7,6 +7,7 @@ mod dropped;
 mod dropped_buckets;
 mod engine;
 mod glibc;
+mod interrupt;
 mod local;
 mod onnxruntime;
 mod outputs;
@@ -68,6 +69,7 @@ fn main() -> ExitCode {
 }
 
 fn run_task(task: Task) -> Result<()> {
+    interrupt::install()?;
     match task {
         Task::Build(build) => {
             let profile = if build.release { zips::Profile::Release } else { zips::Profile::Fast };

@@ -10,7 +10,7 @@ use clap::Args;
 
 use crate::local::{self, Up};
 use crate::venv::Venv;
-use crate::{paths, run, say};
+use crate::{interrupt, paths, run, say};
 
 /// What to test.
 #[derive(Args)]
@@ -55,13 +55,14 @@ pub fn run(wanted: &Test) -> Result<()> {
     let mut done = Vec::new();
     for (name, step) in steps {
         let clock = say::step(name);
-        let outcome = step().unwrap_or_else(|error| Outcome::Failed(format!("{error:#}")));
+        let result = step().and_then(|outcome| interrupt::check().map(|()| outcome));
+        let outcome = result.unwrap_or_else(|error| Outcome::Failed(format!("{error:#}")));
         if let Outcome::Failed(reason) = &outcome {
             say::note(format!("FAILED: {reason}"));
         }
         let failed = matches!(outcome, Outcome::Failed(_));
         done.push(Done { name, took: clock.elapsed(), outcome });
-        if failed && !wanted.keep_going {
+        if interrupt::requested() || (failed && !wanted.keep_going) {
             break;
         }
     }
@@ -168,9 +169,29 @@ fn end_to_end() -> Result<Outcome> {
 fn suite(outputs: &Path) -> Result<()> {
     let library = crate::onnxruntime::ensure()?;
     let mut command = if run::exists("cargo-nextest") {
-        cargo(&["nextest", "run", "--package", "seatrial-tests", "--features", "engine"])
+        cargo(&[
+            "nextest",
+            "run",
+            "--package",
+            "seatrial-tests",
+            "--features",
+            "engine",
+            "-E",
+            "binary(/^e2e_/)",
+        ])
     } else {
-        cargo(&["test", "--package", "seatrial-tests", "--features", "engine", "--", "--test-threads", "2"])
+        cargo(&[
+            "test",
+            "--package",
+            "seatrial-tests",
+            "--features",
+            "engine",
+            "--test",
+            "e2e_*",
+            "--",
+            "--test-threads",
+            "2",
+        ])
     };
     command.env("SEATRIAL_OUTPUTS", outputs).env("SEATRIAL_CLI", cli()).env("ORT_DYLIB_PATH", library);
     run::loud(&mut command)
