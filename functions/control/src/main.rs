@@ -1,2 +1,23 @@
-//! The operator API behind the CLI.
-fn main() {}
+//! `control`: the operator API behind the command line.
+
+use std::sync::Arc;
+
+use fn_control::{Control, StepFunctions, app};
+use seatrial_runtime::lambda_http;
+use seatrial_runtime::wire::Wiring;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_http::Error> {
+    let wiring = Wiring::start().await;
+    let machine = wiring.config.need("SEATRIAL_PROMOTION_MACHINE_ARN")?;
+    let control = Control {
+        registry: Arc::new(wiring.registry()?),
+        models: wiring.bucket("SEATRIAL_MODELS_BUCKET")?,
+        data: wiring.bucket("SEATRIAL_DATA_BUCKET")?,
+        evidence: wiring.bucket("SEATRIAL_EVIDENCE_BUCKET")?,
+        starter: Arc::new(StepFunctions::new(aws_sdk_sfn::Client::new(&wiring.aws), machine)),
+        local_identity: wiring.config.get("SEATRIAL_LOCAL_IDENTITY").map(str::to_owned),
+        clock: seatrial_runtime::now,
+    };
+    lambda_http::run(app(control)).await
+}

@@ -1,0 +1,219 @@
+//! The commands. Each is a few lines over the API; what is decided is decided there.
+
+mod approvals;
+mod connect;
+mod promote;
+mod rollback;
+mod settings;
+mod shadow;
+mod show;
+mod submit;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use seatrial_domain::ModelName;
+use seatrial_domain::ids::VersionName;
+
+use crate::api::Api;
+use crate::deployment::Deployment;
+use crate::failure::Failure;
+use crate::output::Format;
+
+/// Promote machine-learning models to production, and prove that it was right to.
+#[derive(Debug, Parser)]
+#[command(name = "seatrial", version, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// How to print.
+    #[arg(long, value_enum, default_value = "table", global = true)]
+    pub output: Format,
+    /// The deployment's file [default: .seatrial.json, else target/local/outputs.json].
+    #[arg(long, value_name = "FILE", global = true, env = "SEATRIAL_DEPLOYMENT")]
+    pub deployment: Option<PathBuf>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  something unexpected
+  2  wrong usage
+  3  what was given is wrong (a submission, a policy, a file)
+  4  what was named does not exist
+  5  refused by the rules or the present state
+  6  the caller is not known or may not do it
+  7  something did not answer; try again
+  8  the promotion that was waited for ended without success
+
+Examples:
+  seatrial package ./my-model --model credit-risk
+  seatrial status credit-risk
+  seatrial approvals approve ga_0123… --comment \"better on every segment\"
+  seatrial rollback credit-risk --reason \"complaints from branch 12\"";
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Remember which deployment to talk to: writes .seatrial.json from a stack's outputs.
+    Connect {
+        /// The CloudFormation stack.
+        #[arg(long, default_value = "seatrial")]
+        stack: String,
+        /// Its region [default: the usual AWS configuration].
+        #[arg(long)]
+        region: Option<String>,
+    },
+    /// Check a submission, upload it, and start its promotion.
+    ///
+    /// The folder holds weights/, config.yaml, eval_results.json, CHANGELOG.md, data_manifest.txt, and may hold
+    /// model_card.md and reference.parquet. Every defect is reported at once; nothing is uploaded until there is none.
+    #[command(after_help = "Example:\n  seatrial package ./my-model --model credit-risk --wait")]
+    Package {
+        /// The submission's folder.
+        folder: PathBuf,
+        /// The model.
+        #[arg(long)]
+        model: ModelName,
+        /// Only check; upload nothing.
+        #[arg(long)]
+        check: bool,
+        /// Wait until the version is registered.
+        #[arg(long)]
+        wait: bool,
+    },
+    /// List the models.
+    Models,
+    /// Show how a model stands: route, versions, promotion, what happens next.
+    Status {
+        /// The model.
+        model: ModelName,
+    },
+    /// Show which version served when, and who changed it; checks the hash chain.
+    History {
+        /// The model.
+        model: ModelName,
+    },
+    /// Start, watch or end a shadow.
+    #[command(subcommand)]
+    Shadow(shadow::Shadow),
+    /// Show the comparison of challenger and champion.
+    Compare {
+        /// The model.
+        model: ModelName,
+        /// The promotion [default: the running one, else the last].
+        #[arg(long)]
+        promotion: Option<String>,
+    },
+    /// Promote a version that is packaged.
+    #[command(after_help = "Example:\n  seatrial promote credit-risk v3 --wait")]
+    Promote {
+        /// The model.
+        model: ModelName,
+        /// The version.
+        version: VersionName,
+        /// Wait until it ended; exits with 8 when it was not crowned.
+        #[arg(long)]
+        wait: bool,
+    },
+    /// List, show and decide gates.
+    #[command(subcommand)]
+    Approvals(approvals::Approvals),
+    /// Take a canary back, or the champion. Waits for nothing.
+    ///
+    /// While a promotion runs, its challenger is taken back and the champion stays. Otherwise, or with --champion, the
+    /// standby serves again.
+    #[command(after_help = "Examples:\n  seatrial rollback credit-risk --reason \"errors in the app\"\n  seatrial rollback credit-risk --champion --reason \"…\" --direct")]
+    Rollback {
+        /// The model.
+        model: ModelName,
+        /// Why, in a sentence; kept in the history.
+        #[arg(long)]
+        reason: String,
+        /// Take the champion back, even while a promotion runs.
+        #[arg(long)]
+        champion: bool,
+        /// Do not go through the API: write the registry's table with the caller's own rights.
+        #[arg(long)]
+        direct: bool,
+    },
+    /// Take a version out of use for good.
+    Retire {
+        /// The model.
+        model: ModelName,
+        /// The version.
+        version: VersionName,
+        /// Why, in a sentence.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Set or show a model's policy.
+    #[command(subcommand)]
+    Policy(settings::PolicyCommand),
+    /// Set a model's held-out benchmark.
+    #[command(subcommand)]
+    Benchmark(settings::BenchmarkCommand),
+}
+
+/// What a command works with.
+pub(crate) struct Session {
+    pub(crate) deployment: Deployment,
+    pub(crate) format: Format,
+}
+
+impl Session {
+    /// The operator API.
+    pub(crate) async fn control(&self) -> Result<Api, Failure> {
+        Api::new(self.deployment.need("ControlUrl")?, self.deployment.aws().await)
+    }
+
+    /// The API of gates.
+    pub(crate) async fn approvals(&self) -> Result<Api, Failure> {
+        Api::new(self.deployment.need("ApprovalsUrl")?, self.deployment.aws().await)
+    }
+}
+
+/// Runs a command.
+///
+/// # Errors
+/// With the exit code and the words the command fails with.
+pub async fn run(cli: Cli) -> Result<(), Failure> {
+    let format = cli.output;
+    if let Command::Connect { stack, region } = &cli.command {
+        return connect::connect(stack, region.as_deref(), format).await;
+    }
+    if let Command::Package { folder, model, check: true, .. } = &cli.command {
+        return submit::check(folder, model, format).await;
+    }
+    let session = Session { deployment: Deployment::find(cli.deployment.as_deref())?, format };
+    match cli.command {
+        Command::Connect { .. } => Ok(()),
+        Command::Package { folder, model, wait, .. } => submit::submit(&session, &folder, &model, wait).await,
+        Command::Models => show::models(&session).await,
+        Command::Status { model } => show::status(&session, &model).await,
+        Command::History { model } => show::history(&session, &model).await,
+        Command::Shadow(command) => shadow::run(&session, command).await,
+        Command::Compare { model, promotion } => show::compare(&session, &model, promotion.as_deref()).await,
+        Command::Promote { model, version, wait } => promote::promote(&session, &model, version, wait).await,
+        Command::Approvals(command) => approvals::run(&session, command).await,
+        Command::Rollback { model, reason, champion, direct } => {
+            rollback::rollback(&session, &model, &reason, champion, direct).await
+        }
+        Command::Retire { model, version, reason } => rollback::retire(&session, &model, version, &reason).await,
+        Command::Policy(command) => settings::policy(&session, command).await,
+        Command::Benchmark(command) => settings::benchmark(&session, command).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

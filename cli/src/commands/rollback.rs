@@ -1,0 +1,82 @@
+//! Taking back, and out of use.
+
+use std::time::Instant;
+
+use seatrial_domain::ModelName;
+use seatrial_domain::ids::{Actor, Auth, VersionName};
+use seatrial_registry::ops::{Ops, SystemClock};
+use seatrial_registry::{DynamoRegistry, OpError};
+use serde_json::{Value, json};
+
+use super::Session;
+use crate::failure::{Failure, REFUSED};
+use crate::output::{self, text};
+
+/// Rolls back through the API, or directly on the table.
+pub(crate) async fn rollback(
+    session: &Session,
+    model: &ModelName,
+    reason: &str,
+    champion: bool,
+    direct: bool,
+) -> Result<(), Failure> {
+    let started = Instant::now();
+    let mut done: Value = if direct {
+        on_the_table(session, model, reason, champion).await?
+    } else {
+        let body = json!({ "reason": reason, "champion": champion });
+        session.control().await?.post(&format!("/v1/models/{model}/rollback"), &body).await?
+    };
+    done["milliseconds"] = json!(started.elapsed().as_millis() as u64);
+    output::print(session.format, &done, |d| {
+        let serves = text(d, "/champion/version");
+        let what = match (text(d, "/from/version"), d.get("champion_changed").and_then(Value::as_bool)) {
+            (from, Some(true)) => format!("{from} was taken back; {serves} serves everyone"),
+            (from, _) => format!("{from} was taken off the route; {serves} serves everyone"),
+        };
+        format!("{what} (epoch {}, {} ms)", text(d, "/epoch"), text(d, "/milliseconds"))
+    })
+}
+
+async fn on_the_table(session: &Session, model: &ModelName, reason: &str, champion: bool) -> Result<Value, Failure> {
+    let aws = session.deployment.aws().await;
+    let registry = DynamoRegistry::new(aws_sdk_dynamodb::Client::new(&aws), session.deployment.need("TableName")?);
+    let ops = Ops::new(&registry, direct_actor(&aws).await, &SystemClock);
+    let done = ops.roll_back(model, reason, champion).await.map_err(|e| match e {
+        OpError::Refused(refusal) => Failure::new(REFUSED, refusal.code(), refusal.to_string()),
+        other => Failure::unavailable(chain(&other)),
+    })?;
+    let done = done.value;
+    Ok(json!({
+        "model": model, "epoch": done.epoch, "ended": done.ended, "from": done.from, "champion": done.champion,
+        "champion_changed": done.champion_changed, "history": done.seq,
+    }))
+}
+
+/// Who writes the table directly: the access key, which AWS's own logs tie to a person.
+async fn direct_actor(aws: &aws_config::SdkConfig) -> Actor {
+    use aws_credential_types::provider::ProvideCredentials;
+    let key = match aws.credentials_provider() {
+        Some(provider) => provider.provide_credentials().await.map(|c| c.access_key_id().to_owned()).unwrap_or_default(),
+        None => String::new(),
+    };
+    Actor { principal: format!("access-key/{key}"), auth: Auth::Iam }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text.push_str(": ");
+        text.push_str(&next.to_string());
+        cause = next.source();
+    }
+    text
+}
+
+/// Takes a version out of use.
+pub(crate) async fn retire(session: &Session, model: &ModelName, version: VersionName, reason: &str) -> Result<(), Failure> {
+    let path = format!("/v1/models/{model}/versions/{version}/retire");
+    let record: Value = session.control().await?.post(&path, &json!({ "reason": reason })).await?;
+    output::print(session.format, &record, |_| format!("{version} of {model} is retired"))
+}

@@ -1,0 +1,120 @@
+//! Checking and uploading a submission.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use seatrial_artifacts::{Folder, InspectError, Inspected, Progress, S3Store, Stage, inspect, s3_client, upload_submission};
+use seatrial_domain::ModelName;
+use serde_json::{Value, json};
+
+use super::Session;
+use crate::failure::{Failure, INVALID, UNAVAILABLE};
+use crate::output::{self, Format};
+
+/// How long `--wait` waits for the version.
+const WAIT: Duration = Duration::from_secs(600);
+
+fn bar(format: Format) -> ProgressBar {
+    if format == Format::Json {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{msg:40!} {bar:24} {bytes:>10} / {total_bytes:10} {eta:>4}");
+    ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+fn show(bar: &ProgressBar, progress: &Progress) {
+    let verb = match progress.stage {
+        Stage::Checking => "checking",
+        Stage::Uploading => "uploading",
+    };
+    bar.set_length(progress.total);
+    bar.set_position(progress.done);
+    bar.set_message(format!("{verb} {}", progress.file));
+}
+
+async fn inspected(folder: &Path, model: &ModelName, bar: &ProgressBar) -> Result<Inspected, Failure> {
+    let source = Folder::new(folder);
+    match inspect(&source, model, &|p| show(bar, p)).await {
+        Ok(inspected) => Ok(inspected),
+        Err(InspectError::Refused(defects)) => {
+            bar.finish_and_clear();
+            let message = format!("the submission has {} defects; nothing was uploaded", defects.len());
+            let defects = defects.iter().filter_map(|d| serde_json::to_value(d).ok()).collect();
+            Err(Failure { exit: INVALID, code: "invalid_submission".into(), message, defects })
+        }
+        Err(InspectError::Store(e)) => Err(Failure::invalid(format!("the folder cannot be read: {e}"))),
+    }
+}
+
+fn digest_of(inspected: &Inspected) -> Result<seatrial_domain::Digest, Failure> {
+    Ok(inspected.package().map_err(|e| Failure::unexpected(format!("the package has no manifest: {e}")))?.digest)
+}
+
+/// Checks a submission and uploads nothing.
+pub(crate) async fn check(folder: &Path, model: &ModelName, format: Format) -> Result<(), Failure> {
+    let bar = bar(format);
+    let inspected = inspected(folder, model, &bar).await?;
+    bar.finish_and_clear();
+    let digest = digest_of(&inspected)?;
+    output::print(format, &json!({ "model": model, "digest": digest, "files": inspected.files.len() }), |_| {
+        format!("the submission is sound: {} files; as a package its digest is {digest}", inspected.files.len())
+    })
+}
+
+/// Checks a submission, uploads it, and says what it has become.
+pub(crate) async fn submit(session: &Session, folder: &Path, model: &ModelName, wait: bool) -> Result<(), Failure> {
+    let bar = bar(session.format);
+    let inspected = inspected(folder, model, &bar).await?;
+    let digest = digest_of(&inspected)?;
+    let control = session.control().await?;
+    // A model without a policy refuses the promotion; better to hear it before gigabytes are uploaded.
+    control.get::<Value>(&format!("/v1/models/{model}/policy")).await?;
+    let aws = session.deployment.aws().await;
+    let store = S3Store::new(s3_client(&aws), session.deployment.need("SubmissionsBucket")?);
+    let id = uuid::Uuid::now_v7().to_string();
+    let by = whoami();
+    let submission = upload_submission(&store, &inspected, folder, &id, &by, &|p| show(&bar, p))
+        .await
+        .map_err(|e| Failure::new(UNAVAILABLE, "upload_failed", format!("the upload did not finish: {e}; run the command again")))?;
+    bar.finish_and_clear();
+    let version = if wait { Some(registered(session, model, digest.as_str()).await?) } else { None };
+    let answer = json!({ "model": model, "submission": submission, "digest": digest, "version": version });
+    output::print(session.format, &answer, |a| {
+        let mut text = output::facts([
+            ("submission", submission.prefix.clone()),
+            ("digest", digest.to_string()),
+            ("version", a.get("version").and_then(Value::as_str).unwrap_or_default().to_owned()),
+        ]);
+        text.push_str(&format!("next        seatrial status {model}\n"));
+        text
+    })
+}
+
+/// Waits until a version of `model` has this digest.
+async fn registered(session: &Session, model: &ModelName, digest: &str) -> Result<String, Failure> {
+    let control = session.control().await?;
+    let started = Instant::now();
+    while started.elapsed() < WAIT {
+        match control.get::<Value>(&format!("/v1/models/{model}")).await {
+            Ok(view) => {
+                let versions = view.get("versions").and_then(Value::as_array).cloned().unwrap_or_default();
+                if let Some(found) = versions.iter().find(|v| v.get("digest").and_then(Value::as_str) == Some(digest)) {
+                    return Ok(output::text(found, "/version"));
+                }
+            }
+            Err(e) if e.exit == UNAVAILABLE => {}
+            Err(e) => return Err(e),
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    Err(Failure::unavailable(format!(
+        "the submission was uploaded, but no version is registered after {} s; see the execution of the promotion state machine", WAIT.as_secs()
+    )))
+}
+
+/// The name a submission carries for people; who really submitted is what the bucket's own records say.
+#[expect(clippy::disallowed_methods, reason = "the user's own name, at the command line")]
+fn whoami() -> String {
+    std::env::var("USER").ok().filter(|u| !u.is_empty()).unwrap_or_else(|| "unknown".into())
+}

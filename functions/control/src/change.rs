@@ -1,0 +1,211 @@
+//! The routes that change something.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use seatrial_artifacts::benchmark_key;
+use seatrial_artifacts::store::Hasher;
+use seatrial_domain::gate::{GateKind, GateRecord};
+use seatrial_domain::head::{BenchmarkRef, PolicyRef};
+use seatrial_domain::ids::{Actor, Digest, GateId, VersionName};
+use seatrial_domain::policy::Policy;
+use seatrial_domain::task::{PromotionInput, SCHEMA};
+use seatrial_domain::version::VersionRecord;
+use seatrial_domain::{ModelName, PromotionId};
+use seatrial_registry::ops::Ops;
+use seatrial_runtime::Failure;
+use seatrial_runtime::problem::Problem;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::{Caller, Control, model_of, no_model};
+
+fn parse<T: DeserializeOwned>(body: &Bytes, what: &str) -> Result<T, Problem> {
+    serde_json::from_slice(body).map_err(|e| Problem::bad_request(format!("the body is not {what}: {e}")))
+}
+
+fn operations<'a>(control: &'a Control, actor: Actor) -> Ops<'a> {
+    Ops::new(control.registry.as_ref(), actor, &control.clock)
+}
+
+fn reason(text: &str) -> Result<&str, Problem> {
+    let text = text.trim();
+    if text.is_empty() || text.chars().count() > 1_000 {
+        return Err(Problem::bad_request("`reason` must have 1 to 1000 characters: say in a sentence why"));
+    }
+    Ok(text)
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Promote {
+    version: VersionName,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Started {
+    promotion: PromotionId,
+    version: VersionName,
+}
+
+/// Starts a promotion of a packaged version. The promotion's name counts the attempts, so asking twice at once starts one.
+pub(crate) async fn promote(
+    State(control): State<Control>,
+    Caller(actor): Caller,
+    Path(model): Path<String>,
+    body: Bytes,
+) -> Result<(StatusCode, Json<Started>), Problem> {
+    let model = model_of(&model)?;
+    let Promote { version } = parse(&body, r#"{"version": "v<n>"}"#)?;
+    let head = control.registry.head(&model).await.map_err(Failure::from)?.ok_or_else(|| no_model(&model))?;
+    if let Some(running) = head.running {
+        return Err(seatrial_domain::Refusal::Busy { by: running.promotion, version: running.challenger.version }.into());
+    }
+    if head.policy.is_none() {
+        return Err(Problem::bad_request(format!("model {model} has no policy; `seatrial policy set {model} FILE` first")));
+    }
+    let record = control.registry.version(&model, version).await.map_err(Failure::from)?;
+    let record = record.ok_or_else(|| Problem::not_found(&format!("version {version} of model {model}")))?;
+    seatrial_domain::version::transition(record.status, seatrial_domain::version::VersionEvent::StartPromotion)?;
+    let earlier = control.registry.promotions(&model).await.map_err(Failure::from)?;
+    let attempt = earlier.iter().filter(|p| p.challenger.version == version).count() as u32 + 1;
+    let promotion = PromotionId::derive(&model, &format!("version:{}", record.digest), attempt);
+    let input = PromotionInput {
+        schema: SCHEMA,
+        model,
+        promotion: promotion.clone(),
+        submission: None,
+        version: Some(version),
+        requested_by: actor,
+    };
+    control.starter.start(&input).await?;
+    Ok((StatusCode::ACCEPTED, Json(Started { promotion, version })))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Reason {
+    reason: String,
+}
+
+/// Ends the shadow early: the evidence so far goes to the comparison, and the record says that it was ended.
+pub(crate) async fn stop_shadow(
+    State(control): State<Control>,
+    Caller(actor): Caller,
+    Path(model): Path<String>,
+    body: Bytes,
+) -> Result<Json<GateRecord>, Problem> {
+    let model = model_of(&model)?;
+    let body: Reason = parse(&body, r#"{"reason": "…"}"#)?;
+    let head = control.registry.head(&model).await.map_err(Failure::from)?.ok_or_else(|| no_model(&model))?;
+    let running = head.running.ok_or_else(|| Problem::not_found(&format!("a running promotion of model {model}")))?;
+    let gate = GateId::derive(&running.promotion, GateKind::ShadowWindow.as_str(), 1);
+    if control.registry.gate(&gate).await.map_err(Failure::from)?.is_none() {
+        return Err(Problem::not_found(&format!("an open shadow of promotion {}", running.promotion)));
+    }
+    let decided = operations(&control, actor).decide_gate(&gate, true, reason(&body.reason)?, None).await;
+    Ok(Json(decided.map_err(problem)?.value))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RollBack {
+    reason: String,
+    /// Take the champion back although a promotion runs; else a running promotion is what ends.
+    #[serde(default)]
+    champion: bool,
+}
+
+pub(crate) async fn roll_back(
+    State(control): State<Control>,
+    Caller(actor): Caller,
+    Path(model): Path<String>,
+    body: Bytes,
+) -> Result<Json<serde_json::Value>, Problem> {
+    let model = model_of(&model)?;
+    let body: RollBack = parse(&body, r#"{"reason": "…", "champion": false}"#)?;
+    let done = operations(&control, actor).roll_back(&model, reason(&body.reason)?, body.champion).await.map_err(problem)?;
+    let done = done.value;
+    Ok(Json(json!({
+        "model": model, "epoch": done.epoch, "ended": done.ended, "from": done.from,
+        "champion": done.champion, "champion_changed": done.champion_changed, "history": done.seq,
+    })))
+}
+
+pub(crate) async fn retire(
+    State(control): State<Control>,
+    Caller(actor): Caller,
+    Path((model, version)): Path<(String, String)>,
+    body: Bytes,
+) -> Result<Json<VersionRecord>, Problem> {
+    let model = model_of(&model)?;
+    let version: VersionName =
+        version.parse().map_err(|e: seatrial_domain::ids::InvalidId| Problem::bad_request(e.to_string()))?;
+    let body: Reason = parse(&body, r#"{"reason": "…"}"#)?;
+    let retired = operations(&control, actor).retire(&model, version, reason(&body.reason)?).await;
+    Ok(Json(retired.map_err(problem)?.value))
+}
+
+pub(crate) async fn set_policy(
+    State(control): State<Control>,
+    Caller(actor): Caller,
+    Path(model): Path<String>,
+    body: Bytes,
+) -> Result<Json<PolicyRef>, Problem> {
+    let model = model_of(&model)?;
+    let policy: Policy = parse(&body, "a policy")?;
+    let defects = policy.check();
+    if !defects.is_empty() {
+        let list = defects.iter().filter_map(|d| serde_json::to_value(d).ok()).collect();
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_policy", format!("the policy has {} defects", defects.len()))
+            .with_defects(list));
+    }
+    Ok(Json(operations(&control, actor).set_policy(&model, &policy).await.map_err(problem)?.value))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SetBenchmark {
+    digest: Digest,
+}
+
+/// Sets the benchmark to a file that was uploaded under its digest; its bytes are read and hashed first.
+pub(crate) async fn set_benchmark(
+    State(control): State<Control>,
+    Caller(actor): Caller,
+    Path(model): Path<String>,
+    body: Bytes,
+) -> Result<Json<BenchmarkRef>, Problem> {
+    let model = model_of(&model)?;
+    let SetBenchmark { digest } = parse(&body, r#"{"digest": "sha256:…"}"#)?;
+    let key = benchmark_key(&model, &digest);
+    let size = verified_size(&control, &model, &key, &digest).await?;
+    let benchmark = BenchmarkRef { digest, key, size, set_at: (control.clock)() };
+    Ok(Json(operations(&control, actor).set_benchmark(&model, &benchmark).await.map_err(problem)?.value))
+}
+
+async fn verified_size(control: &Control, model: &ModelName, key: &str, digest: &Digest) -> Result<u64, Problem> {
+    let store = control.models.as_ref();
+    let meta = store.head(key).await.map_err(Failure::from)?.ok_or_else(|| {
+        Problem::not_found(&format!("the uploaded benchmark {key}; `seatrial benchmark set {model} FILE` uploads it"))
+    })?;
+    let mut chunks = store.get_stream(&meta).await.map_err(Failure::from)?;
+    let mut hasher = Hasher::default();
+    while let Some(chunk) = chunks.next().await.map_err(Failure::from)? {
+        hasher.update(&chunk);
+    }
+    let (found, _) = hasher.finish();
+    if found != *digest {
+        return Err(Problem::bad_request(format!("the uploaded benchmark has the digest {found}, not {digest}; upload it again")));
+    }
+    Ok(meta.size)
+}
+
+fn problem(error: seatrial_registry::OpError) -> Problem {
+    match error {
+        seatrial_registry::OpError::Refused(refusal) => refusal.into(),
+        other => Failure::from(other).into(),
+    }
+}

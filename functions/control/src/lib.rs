@@ -1,0 +1,98 @@
+//! The operator API: everything the command line does, over HTTPS with IAM.
+//!
+//! Reading routes answer views of the registry; changing routes go through the registry's operations, whose rules decide.
+//! Crowning is not here: people approve at the gate, and roll back here.
+
+mod change;
+mod read;
+mod starter;
+mod view;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::routing::{get, post, put};
+use jiff::Timestamp;
+use seatrial_artifacts::ObjectStore;
+use seatrial_domain::ids::Actor;
+use seatrial_domain::{ModelName, Refusal};
+use seatrial_registry::Registry;
+use seatrial_runtime::caller::caller;
+use seatrial_runtime::lambda_http::request::RequestContext;
+use seatrial_runtime::problem::Problem;
+
+pub use starter::{Starter, StepFunctions};
+
+/// What `control` works with.
+#[derive(Clone)]
+pub struct Control {
+    /// The registry.
+    pub registry: Arc<dyn Registry>,
+    /// The models bucket, for benchmarks.
+    pub models: Arc<dyn ObjectStore>,
+    /// The data bucket, for the shadow's pairs.
+    pub data: Arc<dyn ObjectStore>,
+    /// The evidence bucket, for reports.
+    pub evidence: Arc<dyn ObjectStore>,
+    /// Step Functions.
+    pub starter: Arc<dyn Starter>,
+    /// The fixed identity of an engine without IAM.
+    pub local_identity: Option<String>,
+    /// The time.
+    pub clock: fn() -> Timestamp,
+}
+
+impl std::fmt::Debug for Control {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Control")
+    }
+}
+
+/// The API.
+pub fn app(control: Control) -> Router {
+    Router::new()
+        .route("/v1/models", get(read::models))
+        .route("/v1/models/{model}", get(read::model))
+        .route("/v1/models/{model}/history", get(read::history))
+        .route("/v1/models/{model}/promotions", get(read::promotions).post(change::promote))
+        .route("/v1/models/{model}/promotions/{promotion}", get(read::promotion))
+        .route("/v1/models/{model}/promotions/{promotion}/report", get(read::report))
+        .route("/v1/models/{model}/promotions/{promotion}/manifest", get(read::manifest))
+        .route("/v1/models/{model}/shadow", get(read::shadow))
+        .route("/v1/models/{model}/shadow/stop", post(change::stop_shadow))
+        .route("/v1/models/{model}/rollback", post(change::roll_back))
+        .route("/v1/models/{model}/versions/{version}/retire", post(change::retire))
+        .route("/v1/models/{model}/policy", get(read::policy).put(change::set_policy))
+        .route("/v1/models/{model}/benchmark", put(change::set_benchmark))
+        .fallback(|| async { Problem::not_found("this path of the control API") })
+        .with_state(control)
+}
+
+/// Whoever calls, as the API's authorizer says.
+#[derive(Debug, Clone)]
+pub struct Caller(pub Actor);
+
+impl FromRequestParts<Control> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, control: &Control) -> Result<Self, Problem> {
+        let context = parts.extensions.get::<RequestContext>();
+        caller(context, control.local_identity.as_deref()).map(Self).ok_or_else(|| {
+            Problem::unauthenticated("the API did not authenticate a caller: sign the request with AWS credentials it knows")
+        })
+    }
+}
+
+/// The model's name in a path.
+fn model_of(text: &str) -> Result<ModelName, Problem> {
+    ModelName::parse(text).map_err(|e| Problem::bad_request(e.to_string()))
+}
+
+fn no_model(model: &ModelName) -> Problem {
+    Refusal::NotFound {
+        what: format!("model {model}; `seatrial policy set {model} FILE` makes it, `seatrial models` lists the others"),
+    }
+    .into()
+}

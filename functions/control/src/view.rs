@@ -1,0 +1,95 @@
+//! What the API answers about a model: the registry's records, put together for people and programs.
+
+use seatrial_domain::gate::GateRecord;
+use seatrial_domain::head::Head;
+use seatrial_domain::promotion::PromotionRecord;
+use seatrial_domain::version::VersionRecord;
+use serde::Serialize;
+
+/// A model at a glance.
+#[derive(Debug, Serialize)]
+pub struct ModelLine {
+    /// Its name.
+    pub model: String,
+    /// The version that serves.
+    pub champion: Option<String>,
+    /// The version kept ready.
+    pub standby: Option<String>,
+    /// What is being promoted.
+    pub challenger: Option<String>,
+    /// The challenger's share in percent.
+    pub weight_percent: f64,
+    /// Where the promotion is.
+    pub stage: Option<String>,
+}
+
+/// A model in full.
+#[derive(Debug, Serialize)]
+pub struct ModelView {
+    /// The head: route, champion, standby, epoch, running promotion, chain.
+    pub head: Head,
+    /// All versions.
+    pub versions: Vec<VersionRecord>,
+    /// The running promotion, else the last one.
+    pub promotion: Option<PromotionRecord>,
+    /// The gate that waits, if one does.
+    pub gate: Option<GateRecord>,
+    /// One line about what happens next.
+    pub next: String,
+}
+
+impl ModelLine {
+    /// The line of a model.
+    #[must_use]
+    pub fn of(head: &Head, challenger: Option<&VersionRecord>) -> Self {
+        let name = |v: &seatrial_domain::ids::VersionRef| v.version.to_string();
+        Self {
+            model: head.model.to_string(),
+            champion: head.champion().map(name),
+            standby: head.standby.as_ref().map(name),
+            challenger: head.running.as_ref().map(|r| name(&r.challenger)),
+            weight_percent: f64::from(head.route.weight.bps()) / 100.0,
+            stage: challenger.map(|v| stage(v).to_owned()),
+        }
+    }
+}
+
+/// The word for where a challenger is.
+fn stage(version: &VersionRecord) -> &'static str {
+    use seatrial_domain::version::VersionStatus as S;
+    match version.status {
+        S::Packaged => "packaged",
+        S::Evaluating => "evaluating",
+        S::Shadowing => "shadowing",
+        S::InReview => "in review",
+        S::Approved => "approved",
+        S::Canary => "canary",
+        S::Champion => "champion",
+        S::Standby => "standby",
+        S::Rejected => "rejected",
+        S::RolledBack => "rolled back",
+        S::Superseded => "superseded",
+        S::Retired => "retired",
+    }
+}
+
+/// What happens next to a model, in one line.
+#[must_use]
+pub fn next_step(head: &Head, challenger: Option<&VersionRecord>, gate: Option<&GateRecord>) -> String {
+    let model = &head.model;
+    match (challenger, gate) {
+        (_, Some(gate)) if gate.kind == seatrial_domain::gate::GateKind::Approval => {
+            format!("waits for a decision at {} until {}: `seatrial approvals show {}`", gate.id, gate.expires_at, gate.id)
+        }
+        (Some(version), _) => match stage(version) {
+            "shadowing" => format!("{} answers sampled requests unseen: `seatrial shadow status {model}`", version.version),
+            "canary" => format!("{} serves {}: `seatrial rollback {model}` takes it back", version.version, head.route.weight),
+            stage => format!("{} is {stage}", version.version),
+        },
+        (None, _) => match (head.champion(), &head.policy) {
+            (_, None) => format!("has no policy: `seatrial policy set {model} FILE`"),
+            (None, _) => format!("has no version yet: `seatrial package DIR --model {model}`"),
+            (Some(champion), _) => format!("{} serves everyone", champion.version),
+        },
+    }
+}
