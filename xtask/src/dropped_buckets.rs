@@ -193,7 +193,7 @@ fn lifecycle_rule(index: usize, rule: &Value) -> Result<LifecycleRule> {
             "Id" => id = value.as_str().context("a rule's Id is text")?.to_owned(),
             "Prefix" => prefix = value.as_str().context("a rule's Prefix is text")?.to_owned(),
             "ExpirationInDays" => {
-                out = out.expiration(LifecycleExpiration::builder().days(days(value)?).build())
+                out = out.expiration(LifecycleExpiration::builder().days(days(value)?).build());
             }
             "ExpiredObjectDeleteMarker" => {
                 out = out.expiration(
@@ -201,7 +201,7 @@ fn lifecycle_rule(index: usize, rule: &Value) -> Result<LifecycleRule> {
                 );
             }
             "NoncurrentVersionExpirationInDays" => {
-                out = out.noncurrent_version_expiration(noncurrent(days(value)?))
+                out = out.noncurrent_version_expiration(noncurrent(days(value)?));
             }
             "NoncurrentVersionExpiration" => {
                 let wanted = value

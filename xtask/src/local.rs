@@ -239,7 +239,10 @@ fn show_status(format: Format) -> Result<()> {
                         rows.extend(outputs.into_iter().map(|(name, value)| [name, value]));
                     }
                     None => {
-                        rows.push(["stack".to_owned(), "not deployed: run `cargo xtask local up`".to_owned()])
+                        rows.push([
+                            "stack".to_owned(),
+                            "not deployed: run `cargo xtask local up`".to_owned(),
+                        ]);
                     }
                 }
                 println!("{}", say::table(["what", "value"], rows));
