@@ -110,7 +110,8 @@ fn created(detail: Value, submissions: &str) -> Result<Option<Asked>, Failure> {
         return Ok(None);
     }
     let Some((model, id)) = submission_of(&created.object.key) else { return Ok(None) };
-    let model = ModelName::parse(model).map_err(|e| Failure::invalid(format!("{}: {e}", created.object.key)))?;
+    let model =
+        ModelName::parse(model).map_err(|e| Failure::invalid(format!("{}: {e}", created.object.key)))?;
     let prefix = submission_prefix(&model, id);
     let object = created.object;
     let state = object.version.unwrap_or_else(|| format!("{}#{}", object.etag, object.sequencer));
@@ -157,21 +158,30 @@ fn requested(event: Event, submissions: &str) -> Result<Asked, Failure> {
     let asked: Requested = serde_json::from_value(event.detail)
         .map_err(|e| Failure::invalid(format!("the detail of the request is not as it must be: {e}")))?;
     if asked.schema != SCHEMA {
-        return Err(Failure::invalid(format!("the request has schema {}; this release takes {SCHEMA}", asked.schema)));
+        return Err(Failure::invalid(format!(
+            "the request has schema {}; this release takes {SCHEMA}",
+            asked.schema
+        )));
     }
     let what = match (&asked.version, &asked.submission) {
         (Some(version), None) => format!("version:{version}"),
-        (None, Some(submission)) if submission.bucket == submissions => format!("submission:{}", submission.prefix),
+        (None, Some(submission)) if submission.bucket == submissions => {
+            format!("submission:{}", submission.prefix)
+        }
         (None, Some(submission)) => {
             let found = &submission.bucket;
-            return Err(Failure::invalid(format!("the submission lies in bucket {found}; expected {submissions}")));
+            return Err(Failure::invalid(format!(
+                "the submission lies in bucket {found}; expected {submissions}"
+            )));
         }
         _ => return Err(Failure::invalid("the request must name either a version or a submission")),
     };
     let (cause, attempt) = match asked.attempt {
         Some(attempt) if attempt > 0 => (what, attempt),
         Some(_) => return Err(Failure::invalid("attempt is 0; attempts count from 1")),
-        None if event.id.is_empty() => return Err(Failure::invalid("the event has no id and the request no attempt")),
+        None if event.id.is_empty() => {
+            return Err(Failure::invalid("the event has no id and the request no attempt"));
+        }
         None => (format!("event:{}", event.id), 1),
     };
     Ok(Asked {
@@ -216,21 +226,28 @@ mod tests {
 
     #[test]
     fn the_same_event_names_the_same_promotion_and_a_new_upload_another() {
-        let versioned = |v: &str| promotion(s3(KEY, json!({ "etag": "e", "version-id": v, "sequencer": "1" }))).promotion;
+        let versioned =
+            |v: &str| promotion(s3(KEY, json!({ "etag": "e", "version-id": v, "sequencer": "1" }))).promotion;
         assert_eq!(versioned("a"), versioned("a"));
         assert_ne!(versioned("a"), versioned("b"));
         let plain = |s: &str| promotion(s3(KEY, json!({ "etag": "e", "sequencer": s }))).promotion;
         assert_eq!(plain("1"), plain("1"));
         assert_ne!(plain("1"), plain("2"));
-        let other = promotion(s3("submissions/adult-income/s2/submission.json", json!({ "etag": "e", "version-id": "a" })));
+        let other = promotion(s3(
+            "submissions/adult-income/s2/submission.json",
+            json!({ "etag": "e", "version-id": "a" }),
+        ));
         assert_ne!(other.promotion, versioned("a"));
     }
 
     #[test]
     fn other_objects_and_other_buckets_ask_for_nothing() {
         for key in [
-            "submissions/m/s1/config.yaml", "submissions/m/submission.json", "submissions/m/s1/weights/submission.json",
-            "other/m/s1/submission.json", "submissions/m//submission.json",
+            "submissions/m/s1/config.yaml",
+            "submissions/m/submission.json",
+            "submissions/m/s1/weights/submission.json",
+            "other/m/s1/submission.json",
+            "submissions/m//submission.json",
         ] {
             assert_eq!(read(s3(key, json!({})), "subs").unwrap(), None, "{key}");
         }
@@ -238,19 +255,25 @@ mod tests {
         assert!(read(s3("submissions/Not A Model/s1/submission.json", json!({})), "subs").is_err());
     }
 
-    fn request(id: &str, detail: Value) -> Value {
+    fn request(id: &str, detail: &Value) -> Value {
         json!({ "id": id, "source": "seatrial.control", "detail-type": "Seatrial Promotion Requested", "detail": detail })
     }
 
     #[test]
     fn a_request_is_named_by_its_attempt_or_by_its_event() {
         let detail = json!({ "schema": 1, "model": "m", "version": "v2", "requested_by": { "principal": "AROA", "auth": "iam" } });
-        assert_eq!(promotion(request("e1", detail.clone())).promotion, promotion(request("e1", detail.clone())).promotion);
-        assert_ne!(promotion(request("e1", detail.clone())).promotion, promotion(request("e2", detail.clone())).promotion);
-        let mut counted = detail;
+        assert_eq!(
+            promotion(request("e1", &detail)).promotion,
+            promotion(request("e1", &detail)).promotion
+        );
+        assert_ne!(
+            promotion(request("e1", &detail)).promotion,
+            promotion(request("e2", &detail)).promotion
+        );
+        let mut counted = detail.clone();
         counted["attempt"] = json!(2);
-        let first = promotion(request("e1", counted.clone()));
-        assert_eq!(first.promotion, promotion(request("e2", counted)).promotion);
+        let first = promotion(request("e1", &counted));
+        assert_eq!(first.promotion, promotion(request("e2", &counted)).promotion);
         assert_eq!(first.version.unwrap().to_string(), "v2");
     }
 
@@ -262,10 +285,16 @@ mod tests {
             (json!({ "schema": 2, "model": "m", "version": "v1", "requested_by": actor }), "schema 2"),
             (json!({ "schema": 1, "model": "M!", "version": "v1", "requested_by": actor }), "model name"),
             (json!({ "schema": 1, "model": "m", "version": "v1" }), "requested_by"),
-            (json!({ "schema": 1, "model": "m", "version": "v1", "requested_by": actor, "attempt": 0 }), "from 1"),
-            (json!({ "schema": 1, "model": "m", "submission": { "bucket": "x", "prefix": "p/" }, "requested_by": actor }), "bucket x"),
+            (
+                json!({ "schema": 1, "model": "m", "version": "v1", "requested_by": actor, "attempt": 0 }),
+                "from 1",
+            ),
+            (
+                json!({ "schema": 1, "model": "m", "submission": { "bucket": "x", "prefix": "p/" }, "requested_by": actor }),
+                "bucket x",
+            ),
         ] {
-            let refused = read(request("e", detail), "subs").unwrap_err();
+            let refused = read(request("e", &detail), "subs").unwrap_err();
             assert!(refused.message.contains(word) && !refused.is_transient(), "{}", refused.message);
         }
         let sagemaker = json!({ "source": "aws.sagemaker", "detail-type": "SageMaker Training Job State Change", "detail": {} });

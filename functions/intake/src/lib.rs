@@ -47,7 +47,8 @@ pub async fn handle(
 }
 
 async fn start(starter: &dyn Starter, input: &PromotionInput) -> Result<bool, Failure> {
-    let text = serde_json::to_string(input).map_err(|e| Failure::internal("writing the execution's input", e))?;
+    let text =
+        serde_json::to_string(input).map_err(|e| Failure::internal("writing the execution's input", e))?;
     starter.start(input.promotion.as_str(), &text).await
 }
 

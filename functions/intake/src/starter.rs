@@ -32,7 +32,8 @@ impl StepFunctions {
     /// AWS answers a repeated start of a running execution as if it were the first, and refuses it afterwards; other engines
     /// refuse it always. So a refusal is looked into: the same input is the same promotion.
     async fn known(&self, name: &str, input: &str) -> Result<bool, Failure> {
-        let found = self.client.describe_execution().execution_arn(execution_arn(&self.machine, name)).send().await;
+        let found =
+            self.client.describe_execution().execution_arn(execution_arn(&self.machine, name)).send().await;
         match found {
             Ok(found) if same_json(found.input().unwrap_or_default(), input) => Ok(false),
             Ok(_) => Err(Failure::invalid(format!(

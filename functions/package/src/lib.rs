@@ -44,7 +44,10 @@ where
 {
     let PackageTask { input, execution } = &task;
     if input.schema != SCHEMA {
-        return Err(Failure::invalid(format!("the task has schema {}; this function takes {SCHEMA}", input.schema)));
+        return Err(Failure::invalid(format!(
+            "the task has schema {}; this function takes {SCHEMA}",
+            input.schema
+        )));
     }
     let ops = Ops::new(ports.registry, Actor::function("package"), &clock);
     let version = match ports.registry.promotion(&input.model, &input.promotion).await? {
@@ -80,17 +83,24 @@ async fn needs_policy(registry: &dyn Registry, model: &ModelName) -> Result<(), 
     )))
 }
 
-async fn find_version(ports: &Ports<'_>, ops: &Ops<'_>, input: &PromotionInput) -> Result<VersionName, Failure> {
+async fn find_version(
+    ports: &Ports<'_>,
+    ops: &Ops<'_>,
+    input: &PromotionInput,
+) -> Result<VersionName, Failure> {
     match (&input.submission, input.version) {
         (None, Some(version)) => {
             let found = ports.registry.version(&input.model, version).await?;
-            let missing = || Refusal::NotFound { what: format!("version {version} of model {}", input.model) };
+            let missing =
+                || Refusal::NotFound { what: format!("version {version} of model {}", input.model) };
             Ok(found.ok_or_else(missing)?.version)
         }
         (Some(submission), None) => package(ports, ops, input, submission).await,
         (found, _) => {
             let found = if found.is_some() { "both" } else { "neither" };
-            Err(Failure::invalid(format!("the task must name either a submission or a version; it names {found}")))
+            Err(Failure::invalid(format!(
+                "the task must name either a submission or a version; it names {found}"
+            )))
         }
     }
 }
@@ -126,7 +136,10 @@ async fn package(
 
 /// A submission lies in our own bucket, under its own model. The function's rights reach further than a task should.
 fn belongs(submission: &SubmissionRef, model: &ModelName, bucket: &str) -> Result<(), Failure> {
-    let id = submission.prefix.strip_prefix(&format!("submissions/{model}/")).and_then(|rest| rest.strip_suffix('/'));
+    let id = submission
+        .prefix
+        .strip_prefix(&format!("submissions/{model}/"))
+        .and_then(|rest| rest.strip_suffix('/'));
     let fine = id.is_some_and(|id| !id.is_empty() && !id.contains('/'));
     if fine && submission.bucket == bucket {
         return Ok(());

@@ -23,7 +23,8 @@ pub(crate) async fn refuse(
         "schema": SCHEMA, "model": input.model, "promotion": input.promotion, "submission": submission,
         "requested_by": input.requested_by, "defects": defects,
     });
-    let bytes = serde_json::to_vec_pretty(&document).map_err(|e| Failure::internal("writing the defects", e))?;
+    let bytes =
+        serde_json::to_vec_pretty(&document).map_err(|e| Failure::internal("writing the defects", e))?;
     // A repeated task finds the same defects; the bucket keeps the first list for good.
     evidence.put_if_absent(&key, Bytes::from(bytes), "application/json").await?;
     let place = format!("s3://{}/{key}", evidence.bucket());
@@ -51,7 +52,8 @@ mod tests {
 
     #[test]
     fn the_most_of_many_defects_stays_far_below_what_step_functions_keeps() {
-        let defects = vec![Defect::new("f".repeat(512), "x".repeat(999), "y".repeat(200)).fix("z".repeat(200)); 500];
+        let defects =
+            vec![Defect::new("f".repeat(512), "x".repeat(999), "y".repeat(200)).fix("z".repeat(200)); 500];
         let text = tell(&defects, "s3://b/refused/m/p.json");
         assert!(text.len() < 32_000 && text.ends_with("and 480 more"), "{}", text.len());
     }

@@ -58,7 +58,12 @@ impl World {
         upload_submission(&self.submissions, &inspected, &folder, id, "somebody", &|_| {}).await.unwrap()
     }
 
-    fn task(&self, cause: &str, submission: Option<SubmissionRef>, version: Option<VersionName>) -> PackageTask {
+    fn task(
+        &self,
+        cause: &str,
+        submission: Option<SubmissionRef>,
+        version: Option<VersionName>,
+    ) -> PackageTask {
         PackageTask {
             input: PromotionInput {
                 schema: 1,
@@ -98,7 +103,10 @@ async fn a_submission_becomes_a_version_and_its_promotion_holds_the_model() {
     let held = world.run(&task).await.unwrap();
     assert_eq!((held.version, held.epoch), (VersionName::new(1), 1));
     let version = world.registry.version(&world.model, held.version).await.unwrap().unwrap();
-    assert_eq!((version.status, version.submitted_by.as_str()), (VersionStatus::Evaluating, "arn:aws:iam::1:user/ann"));
+    assert_eq!(
+        (version.status, version.submitted_by.as_str()),
+        (VersionStatus::Evaluating, "arn:aws:iam::1:user/ann")
+    );
     let promotion = world.registry.promotion(&world.model, &held.promotion).await.unwrap().unwrap();
     assert_eq!(promotion.execution.as_deref(), Some("arn:aws:states:r:1:execution:m:pr"));
     let index = world.models.get("adult-income/index.json", 1 << 20).await.unwrap().unwrap();
@@ -136,7 +144,11 @@ async fn a_busy_model_refuses_the_promotion_but_keeps_the_version() {
     let other = world.submit("s2").await;
     let changelog = Bytes::from_static(b"# v2\nOther words.");
     world.submissions.put(&format!("{key}CHANGELOG.md"), changelog, "text/markdown").await.unwrap();
-    world.submissions.put(&format!("{key}submission.json"), Bytes::from_static(b"{\"schema\":1}"), "x").await.unwrap();
+    world
+        .submissions
+        .put(&format!("{key}submission.json"), Bytes::from_static(b"{\"schema\":1}"), "x")
+        .await
+        .unwrap();
     let refused = world.run(&world.task("two", Some(other), None)).await.unwrap_err();
     assert_eq!(refused.label, label::MODEL_BUSY);
     assert!(refused.message.starts_with("v2 is packaged, but"), "{}", refused.message);
@@ -148,7 +160,9 @@ async fn a_busy_model_refuses_the_promotion_but_keeps_the_version() {
 async fn a_bad_submission_is_refused_with_all_its_defects_and_nothing_else_is_written() {
     let world = World::new().await;
     let submission = world.submit("s1").await;
-    for (file, content) in [("config.yaml", "schema: 9\n"), ("eval_results.json", "[]"), ("submission.json", "{\"schema\":1}")] {
+    for (file, content) in
+        [("config.yaml", "schema: 9\n"), ("eval_results.json", "[]"), ("submission.json", "{\"schema\":1}")]
+    {
         let key = format!("{}{file}", submission.prefix);
         world.submissions.put(&key, Bytes::from_static(content.as_bytes()), "x").await.unwrap();
     }
@@ -158,7 +172,11 @@ async fn a_bad_submission_is_refused_with_all_its_defects_and_nothing_else_is_wr
     let told = world.evidence.list("").await.unwrap();
     assert_eq!(told.len(), 1);
     assert_eq!(told[0].key, format!("refused/adult-income/{}.json", task.input.promotion));
-    assert!(refused.message.contains(&told[0].key) && refused.message.contains("eval_results.json"), "{}", refused.message);
+    assert!(
+        refused.message.contains(&told[0].key) && refused.message.contains("eval_results.json"),
+        "{}",
+        refused.message
+    );
     let document = world.evidence.get(&told[0].key, 1 << 20).await.unwrap().unwrap();
     let document: serde_json::Value = serde_json::from_slice(&document).unwrap();
     assert!(document["defects"].as_array().unwrap().len() >= 2, "{document}");
@@ -188,8 +206,12 @@ async fn a_task_reaches_no_further_than_its_own_models_submissions() {
     let world = World::new().await;
     let good = world.submit("s1").await;
     for (bucket, prefix) in [
-        ("models", good.prefix.as_str()), ("submissions", "submissions/other/s1/"), ("submissions", "submissions/adult-income/"),
-        ("submissions", "submissions/adult-income/s1"), ("submissions", "submissions/adult-income/s1/weights/"), ("submissions", ""),
+        ("models", good.prefix.as_str()),
+        ("submissions", "submissions/other/s1/"),
+        ("submissions", "submissions/adult-income/"),
+        ("submissions", "submissions/adult-income/s1"),
+        ("submissions", "submissions/adult-income/s1/weights/"),
+        ("submissions", ""),
     ] {
         let place = SubmissionRef { bucket: bucket.into(), prefix: prefix.into() };
         let refused = world.run(&world.task(prefix, Some(place), None)).await.unwrap_err();

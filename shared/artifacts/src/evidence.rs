@@ -51,6 +51,10 @@ pub async fn put_evidence_as(
 ///
 /// # Errors
 /// [`ReadError::Missing`]; [`StoreError::Corrupt`]; [`StoreError::TooLarge`] beyond `limit` bytes.
-pub async fn get_evidence(store: &dyn ObjectStore, evidence: &EvidenceRef, limit: u64) -> Result<Bytes, ReadError> {
+pub async fn get_evidence(
+    store: &dyn ObjectStore,
+    evidence: &EvidenceRef,
+    limit: u64,
+) -> Result<Bytes, ReadError> {
     get_verified(store, &evidence.key, &evidence.digest, limit).await
 }

@@ -16,14 +16,14 @@ pub mod submission;
 
 pub use evidence::{get_evidence, put_evidence, put_evidence_as};
 pub use package::{
-    Manifest, Package, PublishError, ReadError, benchmark_key, blob_key, fetch_blob, fetch_version, load_version,
-    name_version, publish, read_file,
+    Manifest, Package, PublishError, ReadError, benchmark_key, blob_key, fetch_blob, fetch_version,
+    load_version, name_version, publish, read_file,
 };
 pub use store::{
-    BytesChunks, Chunks, FileChunks, MemoryS3, MemoryStore, ObjectMeta, ObjectStore, Parts, S3Store, StoreError,
-    get_to_file, s3_client,
+    BytesChunks, Chunks, FileChunks, MemoryS3, MemoryStore, ObjectMeta, ObjectStore, Parts, S3Store,
+    StoreError, get_to_file, s3_client,
 };
 pub use submission::{
-    Announcement, Defect, Entry, Folder, InspectError, Inspected, Listing, OnProgress, Prefix, Progress, Source, Stage,
-    inspect, submission_prefix, upload_submission,
+    Announcement, Defect, Entry, Folder, InspectError, Inspected, Listing, OnProgress, Prefix, Progress,
+    Source, Stage, inspect, submission_prefix, upload_submission,
 };

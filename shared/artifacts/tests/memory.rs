@@ -79,7 +79,12 @@ async fn two_gibibytes_are_packaged_in_flat_memory() {
     let package = inspected.package().unwrap();
     publish(&inspected, &package, &submissions, &models).await.unwrap();
     let highest = highest_memory();
-    println!("upload: {} MiB; package: {} MiB; hashing {hashed:?}, all {:?}", uploaded >> 20, highest >> 20, begun.elapsed());
+    println!(
+        "upload: {} MiB; package: {} MiB; hashing {hashed:?}, all {:?}",
+        uploaded >> 20,
+        highest >> 20,
+        begun.elapsed()
+    );
     assert!(highest < LIMIT, "{highest} bytes at the highest");
     for name in ["submissions", "models"] {
         let store = S3Store::new(client.clone(), bucket(name));

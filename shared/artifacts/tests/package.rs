@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use seatrial_artifacts::evidence::{get_evidence, put_evidence};
 use seatrial_artifacts::package::{
-    Package, ReadError, blob_key, fetch_blob, fetch_version, label, load_version, name_version, publish, read_file,
+    Package, ReadError, blob_key, fetch_blob, fetch_version, label, load_version, name_version, publish,
+    read_file,
 };
 use seatrial_artifacts::store::{MemoryS3, MemoryStore, ObjectStore, StoreError};
 use seatrial_artifacts::submission::{
@@ -31,7 +32,15 @@ impl Scratch {
     fn submission(name: &str) -> Self {
         let scratch = Self::new(name);
         let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/submissions/v1");
-        for file in ["CHANGELOG.md", "config.yaml", "data_manifest.txt", "eval_results.json", "model_card.md", "reference.parquet", "weights/model.onnx"] {
+        for file in [
+            "CHANGELOG.md",
+            "config.yaml",
+            "data_manifest.txt",
+            "eval_results.json",
+            "model_card.md",
+            "reference.parquet",
+            "weights/model.onnx",
+        ] {
             fs::copy(fixture.join(file), scratch.0.join(file)).unwrap();
         }
         scratch
@@ -69,7 +78,9 @@ async fn local(folder: &Scratch) -> Result<Inspected, InspectError> {
 
 async fn uploaded(world: &World, folder: &Scratch) -> Inspected {
     let inspected = local(folder).await.unwrap();
-    let made = upload_submission(&world.submissions, &inspected, &folder.0, "s1", "ann@example.com", &|_| {}).await.unwrap();
+    let made = upload_submission(&world.submissions, &inspected, &folder.0, "s1", "ann@example.com", &|_| {})
+        .await
+        .unwrap();
     assert_eq!(made.prefix, "submissions/adult-income/s1/");
     inspect(&Prefix::new(&world.submissions, &made.prefix), &model(), &|_| {}).await.unwrap()
 }
@@ -95,7 +106,8 @@ async fn the_digest_is_the_same_in_a_folder_and_in_the_bucket_and_names_the_cont
     let there = uploaded(&world, &folder).await.package().unwrap();
     assert_eq!(here, there);
     assert_eq!(here.digest, sha256(&here.manifest));
-    let text = String::from_utf8(here.manifest.to_vec()).unwrap() + std::str::from_utf8(&here.config).unwrap();
+    let text =
+        String::from_utf8(here.manifest.to_vec()).unwrap() + std::str::from_utf8(&here.config).unwrap();
     assert!(!text.contains("ann@") && !text.contains("created"), "{text}");
     folder.write("CHANGELOG.md", "# v1\nOther words.");
     assert_ne!(local(&folder).await.unwrap().package().unwrap().digest, here.digest);
@@ -127,7 +139,11 @@ async fn what_goes_in_comes_out_byte_for_byte() {
     }
     assert_eq!(fetch_version(&world.models, &model(), &package.digest, &cache.0).await.unwrap(), back);
     let left: Vec<_> = fs::read_dir(&cache.0).unwrap().map(|e| e.unwrap().file_name()).collect();
-    assert_eq!(left.len(), 2, "the version and `weights` of the scratch folder, no temporary names: {left:?}");
+    assert_eq!(
+        left.len(),
+        2,
+        "the version and `weights` of the scratch folder, no temporary names: {left:?}"
+    );
     let manifest = load_version(&world.models, &model(), &package.digest).await.unwrap();
     let card = read_file(&world.models, &model(), &manifest, "model_card.md", 1 << 20).await.unwrap();
     assert_eq!(card, fs::read(folder.0.join("model_card.md")).unwrap());
@@ -157,8 +173,13 @@ async fn every_defect_is_told_at_once_and_nothing_is_written() {
     fs::remove_file(folder.0.join("model_card.md")).unwrap();
     let found = defects(local(&folder).await);
     for (file, field) in [
-        ("config.yaml", Some("task")), ("config.yaml", Some("runtime")), ("eval_results.json", None),
-        ("data_manifest.txt", Some("line 1")), ("CHANGELOG.md", None), ("weights/model.pkl", None), ("notes.txt", None),
+        ("config.yaml", Some("task")),
+        ("config.yaml", Some("runtime")),
+        ("eval_results.json", None),
+        ("data_manifest.txt", Some("line 1")),
+        ("CHANGELOG.md", None),
+        ("weights/model.pkl", None),
+        ("notes.txt", None),
     ] {
         let told = found.iter().any(|d| d.file == file && (field.is_none() || d.field.as_deref() == field));
         assert!(told, "{file} {field:?} is missing in {found:#?}");
@@ -207,7 +228,10 @@ async fn a_file_that_is_not_the_announced_one_is_refused() {
     assert_eq!(files, ["CHANGELOG.md", "weights/extra.bin"]);
     let other = ModelName::parse("other").unwrap();
     let found = defects(inspect(&Prefix::new(&world.submissions, prefix), &other, &|_| {}).await);
-    assert!(found.iter().any(|d| d.file == ANNOUNCEMENT && d.field.as_deref() == Some("model")), "{found:#?}");
+    assert!(
+        found.iter().any(|d| d.file == ANNOUNCEMENT && d.field.as_deref() == Some("model")),
+        "{found:#?}"
+    );
 }
 
 #[tokio::test]
@@ -234,7 +258,11 @@ async fn bytes_that_change_after_they_were_hashed_are_not_packaged() {
     world.submissions.put(key, Bytes::from_static(b"other"), "text/plain").await.unwrap();
     let refused = publish(&inspected, &package, &world.submissions, &world.models).await.unwrap_err();
     assert!(!refused.is_transient() && refused.to_string().contains("changed"), "{refused}");
-    assert_eq!(world.models.head(&blob_key(&model(), &package.digest)).await.unwrap(), None, "no manifest may appear");
+    assert_eq!(
+        world.models.head(&blob_key(&model(), &package.digest)).await.unwrap(),
+        None,
+        "no manifest may appear"
+    );
 }
 
 #[tokio::test]
@@ -258,7 +286,9 @@ async fn damaged_bytes_are_never_given_out() {
 async fn a_manifest_cannot_name_a_path_outside_its_folder() {
     let (folder, world) = (Scratch::submission("escape"), world());
     let (_, package) = published(&world, &folder).await;
-    let evil = String::from_utf8(package.manifest.to_vec()).unwrap().replace("\"weights/model.onnx\"", "\"../../evil\"");
+    let evil = String::from_utf8(package.manifest.to_vec())
+        .unwrap()
+        .replace("\"weights/model.onnx\"", "\"../../evil\"");
     let digest = sha256(evil.as_bytes());
     world.models.put(&blob_key(&model(), &digest), Bytes::from(evil), "x").await.unwrap();
     let cache = Scratch::new("escape-cache");
@@ -273,7 +303,9 @@ async fn many_versions_are_named_at_once_and_a_name_never_moves() {
     let tasks: Vec<_> = (1..=8)
         .map(|n| {
             let (models, digest) = (world.models.clone(), sha256(&[n]));
-            tokio::spawn(async move { name_version(&models, &model(), &digest, 1, VersionName::new(n.into())).await })
+            tokio::spawn(async move {
+                name_version(&models, &model(), &digest, 1, VersionName::new(n.into())).await
+            })
         })
         .collect();
     for task in tasks {
@@ -288,7 +320,8 @@ async fn many_versions_are_named_at_once_and_a_name_never_moves() {
         .map(|m| m["annotations"]["org.opencontainers.image.ref.name"].as_str().unwrap().to_owned())
         .collect();
     assert_eq!(names, (1..=8).map(|n| format!("v{n}")).collect::<Vec<_>>());
-    let moved = name_version(&world.models, &model(), &package.digest, 1, VersionName::new(3)).await.unwrap_err();
+    let moved =
+        name_version(&world.models, &model(), &package.digest, 1, VersionName::new(3)).await.unwrap_err();
     assert!(moved.to_string().contains("already"), "{moved}");
 }
 
@@ -303,4 +336,70 @@ async fn evidence_is_written_once_and_checked() {
     store.put(&first.key, Bytes::from_static(b"[]"), "x").await.unwrap();
     assert!(matches!(put_evidence(&store, "m/pr_1", "report", bytes).await, Err(StoreError::Corrupt { .. })));
     assert!(get_evidence(&store, &first, 9).await.is_err());
+}
+
+/// The model's part of the bucket as `aws s3 sync` would put it on a disk.
+async fn synced(world: &World, folder: &Scratch) -> Scratch {
+    let (_, package) = published(world, folder).await;
+    let size = package.manifest.len() as u64;
+    name_version(&world.models, &model(), &package.digest, size, VersionName::new(1)).await.unwrap();
+    let target = Scratch::new(&format!("{}-layout", folder.0.file_name().unwrap().to_str().unwrap()));
+    for object in world.models.list("adult-income/").await.unwrap() {
+        let path = target.0.join(object.key.strip_prefix("adult-income/").unwrap());
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, world.models.get(&object.key, u64::MAX).await.unwrap().unwrap()).unwrap();
+    }
+    target
+}
+
+#[tokio::test]
+async fn the_bucket_holds_an_oci_image_layout() {
+    let (folder, world) = (Scratch::submission("layout"), world());
+    let layout = synced(&world, &folder).await;
+    let read = |path: &str| -> serde_json::Value {
+        serde_json::from_slice(&fs::read(layout.0.join(path)).unwrap()).unwrap()
+    };
+    assert_eq!(read("oci-layout")["imageLayoutVersion"], "1.0.0");
+    let blob = |descriptor: &serde_json::Value| {
+        let digest = descriptor["digest"].as_str().unwrap();
+        let bytes = fs::read(layout.0.join("blobs").join(digest.replace(':', "/"))).unwrap();
+        assert_eq!(
+            (sha256(&bytes).as_str(), bytes.len() as u64),
+            (digest, descriptor["size"].as_u64().unwrap())
+        );
+        bytes
+    };
+    let index = read("index.json");
+    let manifest: serde_json::Value = serde_json::from_slice(&blob(&index["manifests"][0])).unwrap();
+    assert_eq!(manifest["artifactType"], "application/vnd.seatrial.model.v1");
+    let config: serde_json::Value = serde_json::from_slice(&blob(&manifest["config"])).unwrap();
+    assert_eq!(config["config"]["Labels"]["seatrial.dependency.scikit-learn"], "1.7.2");
+    let layers = manifest["layers"].as_array().unwrap();
+    assert_eq!(layers.len(), 7);
+    for layer in layers {
+        let title = layer["annotations"]["org.opencontainers.image.title"].as_str().unwrap();
+        assert_eq!(blob(layer), fs::read(folder.0.join(title)).unwrap(), "{title}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs skopeo on the PATH"]
+async fn skopeo_reads_the_layout() {
+    let (folder, world) = (Scratch::submission("skopeo"), world());
+    let layout = synced(&world, &folder).await;
+    let image = format!("oci:{}:v1", layout.0.display());
+    let shown = std::process::Command::new("skopeo").args(["inspect", &image]).output().unwrap();
+    let text = String::from_utf8(shown.stdout).unwrap();
+    assert!(
+        shown.status.success() && text.contains("seatrial.training-data.digest"),
+        "{text}{:?}",
+        shown.stderr
+    );
+    let copy = Scratch::new("skopeo-copy");
+    let target = format!("oci:{}:v1", copy.0.display());
+    let copied = std::process::Command::new("skopeo")
+        .args(["--insecure-policy", "copy", &image, &target])
+        .status()
+        .unwrap();
+    assert!(copied.success());
 }

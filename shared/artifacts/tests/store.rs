@@ -28,7 +28,8 @@ async fn s3_keeps_the_contract() {
     for name in ["one", "two"] {
         let bucket = format!("contract-{name}-{}", std::process::id());
         client.create_bucket().bucket(&bucket).send().await.unwrap();
-        stores.push(S3Store::new(client.clone(), bucket).with_parts(Parts { upload: 5 << 20, copy: 5 << 20 }));
+        stores
+            .push(S3Store::new(client.clone(), bucket).with_parts(Parts { upload: 5 << 20, copy: 5 << 20 }));
     }
     contract::all(&stores[0], &stores[1], 23_000_000).await;
 }

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
 use oci_spec::image::{
-    ANNOTATION_TITLE, Arch, ConfigBuilder, Descriptor, DescriptorBuilder, ImageConfiguration, ImageConfigurationBuilder,
-    ImageManifest, ImageManifestBuilder, MediaType, Os, RootFsBuilder, SCHEMA_VERSION,
+    ANNOTATION_TITLE, Arch, ConfigBuilder, Descriptor, DescriptorBuilder, ImageConfiguration,
+    ImageConfigurationBuilder, ImageManifest, ImageManifestBuilder, MediaType, Os, RootFsBuilder,
+    SCHEMA_VERSION,
 };
 use oci_spec::{OciSpecError, image};
 use seatrial_domain::Digest;
@@ -111,7 +112,10 @@ impl Inspected {
 }
 
 /// The image's configuration. It is an image configuration, and not a type of our own, so that OCI tools show the labels.
-fn configuration(labels: &BTreeMap<String, String>, files: &[HashedFile]) -> Result<ImageConfiguration, OciSpecError> {
+fn configuration(
+    labels: &BTreeMap<String, String>,
+    files: &[HashedFile],
+) -> Result<ImageConfiguration, OciSpecError> {
     let labels: HashMap<String, String> = labels.clone().into_iter().collect();
     let layers: Vec<String> = files.iter().map(|f| f.digest.to_string()).collect();
     ImageConfigurationBuilder::default()
@@ -162,7 +166,10 @@ impl Manifest {
         let invalid = |why: String| ReadError::Invalid { digest: digest.clone(), why };
         let parsed: ImageManifest = serde_json::from_slice(bytes).map_err(|e| invalid(e.to_string()))?;
         if parsed.artifact_type().as_ref().is_none_or(|t| t.as_ref() != ARTIFACT_TYPE) {
-            return Err(invalid(format!("its artifactType is {:?}, and not {ARTIFACT_TYPE}", parsed.artifact_type())));
+            return Err(invalid(format!(
+                "its artifactType is {:?}, and not {ARTIFACT_TYPE}",
+                parsed.artifact_type()
+            )));
         }
         let mut files = BTreeMap::new();
         for layer in parsed.layers() {

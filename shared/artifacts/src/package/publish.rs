@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use oci_spec::OciSpecError;
-use oci_spec::image::{ANNOTATION_REF_NAME, Descriptor, ImageIndex, ImageIndexBuilder, MediaType, SCHEMA_VERSION};
+use oci_spec::image::{
+    ANNOTATION_REF_NAME, Descriptor, ImageIndex, ImageIndexBuilder, MediaType, SCHEMA_VERSION,
+};
 use seatrial_domain::canonical::{sha256, to_bytes};
 use seatrial_domain::{Digest, ModelName, VersionName};
 
@@ -62,7 +64,9 @@ pub async fn publish(
     for file in &inspected.files {
         publish_file(&inspected.model, file, submissions, models).await?;
     }
-    for (bytes, kind) in [(&package.config, MediaType::ImageConfig), (&package.manifest, MediaType::ImageManifest)] {
+    for (bytes, kind) in
+        [(&package.config, MediaType::ImageConfig), (&package.manifest, MediaType::ImageManifest)]
+    {
         let key = blob_key(&inspected.model, &sha256(bytes));
         models.put_if_absent(&key, bytes.clone(), kind.as_ref()).await?;
     }
@@ -111,7 +115,8 @@ pub async fn name_version(
     for attempt in 0..ATTEMPTS {
         let found = models.get_versioned(&key, MAX_INDEX).await?;
         let before = found.as_ref().map(|(_, bytes)| bytes);
-        let Some(after) = named(before, digest, size, version).map_err(|e| PublishError::layout(model, e))? else {
+        let Some(after) = named(before, digest, size, version).map_err(|e| PublishError::layout(model, e))?
+        else {
             return Ok(());
         };
         let written = match &found {
@@ -128,7 +133,12 @@ pub async fn name_version(
 }
 
 /// The index with the name in it, or `None` when it is there already.
-fn named(before: Option<&Bytes>, digest: &Digest, size: u64, version: VersionName) -> Result<Option<Bytes>, String> {
+fn named(
+    before: Option<&Bytes>,
+    digest: &Digest,
+    size: u64,
+    version: VersionName,
+) -> Result<Option<Bytes>, String> {
     let mut index: ImageIndex = match before {
         Some(bytes) => serde_json::from_slice(bytes).map_err(|e| format!("index.json is damaged: {e}"))?,
         None => empty().map_err(|e| e.to_string())?,
@@ -137,7 +147,9 @@ fn named(before: Option<&Bytes>, digest: &Digest, size: u64, version: VersionNam
     let holder = index.manifests().iter().find(|m| ref_name(m) == Some(&name));
     match holder {
         Some(same) if same.digest().as_ref() == digest.as_str() => return Ok(None),
-        Some(other) => return Err(format!("{name} is the name of {} already, not of {digest}", other.digest())),
+        Some(other) => {
+            return Err(format!("{name} is the name of {} already, not of {digest}", other.digest()));
+        }
         None => {}
     }
     let entry = descriptor(MediaType::ImageManifest, digest, size, &[(ANNOTATION_REF_NAME, &name)]);

@@ -65,7 +65,11 @@ pub(crate) async fn get_verified(
 ///
 /// # Errors
 /// As for every read here: missing, corrupt, or the store's failure.
-pub async fn load_version(store: &dyn ObjectStore, model: &ModelName, digest: &Digest) -> Result<Manifest, ReadError> {
+pub async fn load_version(
+    store: &dyn ObjectStore,
+    model: &ModelName,
+    digest: &Digest,
+) -> Result<Manifest, ReadError> {
     let bytes = get_verified(store, &blob_key(model, digest), digest, MAX_MANIFEST).await?;
     Manifest::parse(digest, &bytes)
 }
@@ -81,7 +85,10 @@ pub async fn read_file(
     path: &str,
     limit: u64,
 ) -> Result<Bytes, ReadError> {
-    let blob = manifest.files.get(path).ok_or_else(|| missing(store, &format!("{model}@{}/{path}", manifest.digest)))?;
+    let blob = manifest
+        .files
+        .get(path)
+        .ok_or_else(|| missing(store, &format!("{model}@{}/{path}", manifest.digest)))?;
     get_verified(store, &blob_key(model, &blob.digest), &blob.digest, limit).await
 }
 
@@ -133,7 +140,12 @@ async fn fetch_files(
 ///
 /// # Errors
 /// As for every read here, and [`StoreError::File`].
-pub async fn fetch_blob(store: &dyn ObjectStore, key: &str, digest: &Digest, path: &Path) -> Result<u64, ReadError> {
+pub async fn fetch_blob(
+    store: &dyn ObjectStore,
+    key: &str,
+    digest: &Digest,
+    path: &Path,
+) -> Result<u64, ReadError> {
     if !exists(path).await {
         let temporary = temporary(path.parent().unwrap_or(Path::new(".")), digest);
         make_parent(&temporary).await?;
@@ -171,7 +183,9 @@ async fn settle(temporary: &Path, settled: &Path) -> Result<(), ReadError> {
 
 async fn make_parent(path: &Path) -> Result<(), StoreError> {
     match path.parent() {
-        Some(parent) => fs::create_dir_all(parent).await.map_err(|e| StoreError::file("making the folder of", path, e)),
+        Some(parent) => {
+            fs::create_dir_all(parent).await.map_err(|e| StoreError::file("making the folder of", path, e))
+        }
         None => Ok(()),
     }
 }

@@ -64,7 +64,8 @@ impl FileChunks {
 impl Chunks for FileChunks {
     async fn next(&mut self) -> Result<Option<Bytes>, StoreError> {
         let mut buffer = BytesMut::with_capacity(READ);
-        let read = self.file.read_buf(&mut buffer).await.map_err(|e| StoreError::file("reading", &self.path, e))?;
+        let read =
+            self.file.read_buf(&mut buffer).await.map_err(|e| StoreError::file("reading", &self.path, e))?;
         Ok((read > 0).then(|| buffer.freeze()))
     }
 }

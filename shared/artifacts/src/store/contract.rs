@@ -48,7 +48,9 @@ async fn writes_once_where_nothing_may_be(store: &dyn ObjectStore) {
 }
 
 async fn swaps_only_what_it_saw(store: &dyn ObjectStore) {
-    assert!(!store.put_if_match("swap", body("0"), TEXT, "\"00000000000000000000000000000000\"").await.unwrap());
+    assert!(
+        !store.put_if_match("swap", body("0"), TEXT, "\"00000000000000000000000000000000\"").await.unwrap()
+    );
     assert_eq!(store.head("swap").await.unwrap(), None, "a swap must not create");
     let first = store.put("swap", body("1"), TEXT).await.unwrap();
     assert!(store.put_if_match("swap", body("2"), TEXT, &first.etag).await.unwrap());
@@ -105,7 +107,11 @@ impl Chunks for Broken {
         if self.0 < 20 {
             return Ok(Some(pattern(1 << 20)));
         }
-        Err(StoreError::file("reading", std::path::Path::new("gone"), std::io::Error::other("the disk is gone")))
+        Err(StoreError::file(
+            "reading",
+            std::path::Path::new("gone"),
+            std::io::Error::other("the disk is gone"),
+        ))
     }
 }
 
@@ -113,7 +119,8 @@ async fn streams_are_whole(store: &dyn ObjectStore, large: usize) {
     let whole = pattern(large);
     let meta = store.put_stream("large", large as u64, &mut Pieces(whole.clone()), TEXT).await.unwrap();
     assert_eq!(meta.size, large as u64);
-    let path = std::env::temp_dir().join(format!("seatrial-contract-{}-{}", std::process::id(), store.bucket()));
+    let path =
+        std::env::temp_dir().join(format!("seatrial-contract-{}-{}", std::process::id(), store.bucket()));
     let digest = get_to_file(store, &meta, &path).await.unwrap();
     assert_eq!(digest, sha256(&whole));
     assert_eq!(std::fs::metadata(&path).unwrap().len(), large as u64);

@@ -115,7 +115,13 @@ impl ObjectStore for MemoryStore {
         Ok(free)
     }
 
-    async fn put_if_match(&self, key: &str, body: Bytes, _content_type: &str, etag: &str) -> Result<bool, StoreError> {
+    async fn put_if_match(
+        &self,
+        key: &str,
+        body: Bytes,
+        _content_type: &str,
+        etag: &str,
+    ) -> Result<bool, StoreError> {
         let mut world = self.world.lock();
         let same = world.objects.get(&self.id(key)).is_some_and(|(meta, _)| meta.etag == etag);
         if same {
@@ -144,7 +150,12 @@ impl ObjectStore for MemoryStore {
         Ok(ours.map(|(_, (meta, _))| meta.clone()).collect())
     }
 
-    async fn copy_from(&self, source_bucket: &str, at: &ObjectMeta, key: &str) -> Result<Option<Digest>, StoreError> {
+    async fn copy_from(
+        &self,
+        source_bucket: &str,
+        at: &ObjectMeta,
+        key: &str,
+    ) -> Result<Option<Digest>, StoreError> {
         let mut world = self.world.lock();
         let body = self.pinned(&world, source_bucket, at)?;
         let digest = sha256(&body);

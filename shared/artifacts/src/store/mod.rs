@@ -152,7 +152,13 @@ pub trait ObjectStore: Send + Sync {
     async fn put_if_absent(&self, key: &str, body: Bytes, content_type: &str) -> Result<bool, StoreError>;
 
     /// Writes the object if what is there still has this ETag. `false` when it has not: read again and decide anew.
-    async fn put_if_match(&self, key: &str, body: Bytes, content_type: &str, etag: &str) -> Result<bool, StoreError>;
+    async fn put_if_match(
+        &self,
+        key: &str,
+        body: Bytes,
+        content_type: &str,
+        etag: &str,
+    ) -> Result<bool, StoreError>;
 
     /// Writes `size` bytes from `body`, in parts where that is much, in flat memory. Nothing is visible before all is
     /// there, and nothing is left behind when it fails.
@@ -172,14 +178,23 @@ pub trait ObjectStore: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError::Changed`] when it is no longer that object.
-    async fn copy_from(&self, source_bucket: &str, at: &ObjectMeta, key: &str) -> Result<Option<Digest>, StoreError>;
+    async fn copy_from(
+        &self,
+        source_bucket: &str,
+        at: &ObjectMeta,
+        key: &str,
+    ) -> Result<Option<Digest>, StoreError>;
 }
 
 /// Writes this very object to a local file, and gives the digest of what was written.
 ///
 /// # Errors
 /// As [`ObjectStore::get_stream`], and [`StoreError::File`].
-pub async fn get_to_file(store: &dyn ObjectStore, at: &ObjectMeta, path: &Path) -> Result<Digest, StoreError> {
+pub async fn get_to_file(
+    store: &dyn ObjectStore,
+    at: &ObjectMeta,
+    path: &Path,
+) -> Result<Digest, StoreError> {
     use tokio::io::AsyncWriteExt as _;
     let failed = |e| StoreError::file("writing", path, e);
     let mut chunks = store.get_stream(at).await?;

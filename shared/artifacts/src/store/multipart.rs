@@ -4,7 +4,10 @@
 use std::fmt::Write as _;
 
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
+use aws_sdk_s3::types::{
+    ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart, CopyPartResult, MetadataDirective,
+    TaggingDirective,
+};
 use bytes::{Bytes, BytesMut};
 use seatrial_domain::Digest;
 use tokio::task::JoinSet;
@@ -73,7 +76,10 @@ impl S3Store {
         let sent = request.send().await.map_err(|e| self.error("uploading a part of", key, e))?;
         let part = CompletedPart::builder().part_number(number).set_e_tag(sent.e_tag);
         // Where the SDK adds a checksum to each part, S3 wants to hear it again at the end.
-        Ok(part.set_checksum_crc32(sent.checksum_crc32).set_checksum_crc64_nvme(sent.checksum_crc64_nvme).build())
+        Ok(part
+            .set_checksum_crc32(sent.checksum_crc32)
+            .set_checksum_crc64_nvme(sent.checksum_crc64_nvme)
+            .build())
     }
 
     pub(super) async fn copy_whole(
@@ -84,6 +90,11 @@ impl S3Store {
     ) -> Result<Option<Digest>, StoreError> {
         let request = self.client.copy_object().bucket(&self.bucket).key(key);
         let request = request.copy_source(source(source_bucket, &at.key)).copy_source_if_match(&at.etag);
+        // Tags and metadata are the submitter's; they do not come along, and need no rights to be read.
+        let request = request
+            .metadata_directive(MetadataDirective::Replace)
+            .tagging_directive(TaggingDirective::Replace)
+            .content_type("application/octet-stream");
         // S3 then computes the SHA-256 itself: proof that the bytes hashed are the bytes copied.
         let request = request.checksum_algorithm(ChecksumAlgorithm::Sha256);
         match request.send().await {
@@ -126,13 +137,18 @@ impl S3Store {
             let (store, key, upload) = (self.clone(), key.to_owned(), upload.to_owned());
             let (from, etag, source_key) = (source_bucket.to_owned(), at.etag.clone(), at.key.clone());
             running.spawn(async move {
-                let request = store.client.upload_part_copy().bucket(&store.bucket).key(&key).upload_id(upload);
+                let request =
+                    store.client.upload_part_copy().bucket(&store.bucket).key(&key).upload_id(upload);
                 let request = request.copy_source(source(&from, &source_key)).copy_source_if_match(etag);
                 match request.copy_source_range(range).part_number(number).send().await {
                     Ok(sent) => {
-                        let result = sent.copy_part_result.unwrap_or_else(|| aws_sdk_s3::types::CopyPartResult::builder().build());
+                        let result =
+                            sent.copy_part_result.unwrap_or_else(|| CopyPartResult::builder().build());
                         let part = CompletedPart::builder().part_number(number).set_e_tag(result.e_tag);
-                        Ok(part.set_checksum_crc32(result.checksum_crc32).set_checksum_crc64_nvme(result.checksum_crc64_nvme).build())
+                        Ok(part
+                            .set_checksum_crc32(result.checksum_crc32)
+                            .set_checksum_crc64_nvme(result.checksum_crc64_nvme)
+                            .build())
                     }
                     Err(e) if status(&e) == Some(404) => Err(gone(&from, &source_key)),
                     Err(e) => Err(store.error("copying a part to", &key, e)),
@@ -146,7 +162,8 @@ impl S3Store {
     }
 
     async fn begin(&self, key: &str, content_type: &str) -> Result<String, StoreError> {
-        let request = self.client.create_multipart_upload().bucket(&self.bucket).key(key).content_type(content_type);
+        let request =
+            self.client.create_multipart_upload().bucket(&self.bucket).key(key).content_type(content_type);
         let begun = request.send().await.map_err(|e| self.error("beginning", key, e))?;
         Ok(begun.upload_id.unwrap_or_default())
     }
@@ -162,7 +179,8 @@ impl S3Store {
             Ok(mut parts) => {
                 parts.sort_by_key(|p| p.part_number().unwrap_or_default());
                 let all = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
-                let request = self.client.complete_multipart_upload().bucket(&self.bucket).key(key).upload_id(upload);
+                let request =
+                    self.client.complete_multipart_upload().bucket(&self.bucket).key(key).upload_id(upload);
                 request.multipart_upload(all).send().await.map_err(|e| self.error("completing", key, e))
             }
             Err(e) => Err(e),
@@ -170,10 +188,15 @@ impl S3Store {
         match completed {
             Ok(done) => Ok((done.e_tag.unwrap_or_default(), done.version_id)),
             Err(e) => {
-                let request = self.client.abort_multipart_upload().bucket(&self.bucket).key(key).upload_id(upload);
+                let request =
+                    self.client.abort_multipart_upload().bucket(&self.bucket).key(key).upload_id(upload);
                 if let Err(abort) = request.send().await {
                     let why = aws_sdk_s3::error::DisplayErrorContext(abort).to_string();
-                    tracing::warn!(key, why, "an upload that failed could not be aborted; the bucket's lifecycle rule removes it");
+                    tracing::warn!(
+                        key,
+                        why,
+                        "an upload that failed could not be aborted; the bucket's lifecycle rule removes it"
+                    );
                 }
                 Err(e)
             }
@@ -225,7 +248,10 @@ mod tests {
 
     #[test]
     fn a_copy_source_is_encoded_but_keeps_its_slashes() {
-        assert_eq!(source("b", "submissions/m/1/weights/a b+ü.onnx"), "b/submissions/m/1/weights/a%20b%2B%C3%BC.onnx");
+        assert_eq!(
+            source("b", "submissions/m/1/weights/a b+ü.onnx"),
+            "b/submissions/m/1/weights/a%20b%2B%C3%BC.onnx"
+        );
     }
 
     #[test]

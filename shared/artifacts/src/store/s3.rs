@@ -125,7 +125,12 @@ impl S3Store {
     }
 
     fn broken(&self, key: &str, error: impl std::error::Error + Send + Sync + 'static) -> StoreError {
-        StoreError::Failed { doing: "reading", bucket: self.bucket.clone(), key: key.to_owned(), source: error.into() }
+        StoreError::Failed {
+            doing: "reading",
+            bucket: self.bucket.clone(),
+            key: key.to_owned(),
+            source: error.into(),
+        }
     }
 }
 
@@ -147,9 +152,12 @@ impl ObjectStore for S3Store {
 
     async fn head(&self, key: &str) -> Result<Option<ObjectMeta>, StoreError> {
         match self.client.head_object().bucket(&self.bucket).key(key).send().await {
-            Ok(found) => {
-                Ok(Some(self.meta(key, found.content_length().unwrap_or(0), found.e_tag(), found.version_id())))
-            }
+            Ok(found) => Ok(Some(self.meta(
+                key,
+                found.content_length().unwrap_or(0),
+                found.e_tag(),
+                found.version_id(),
+            ))),
             Err(e) if status(&e) == Some(404) => Ok(None),
             Err(e) => Err(self.error("looking at", key, e)),
         }
@@ -195,7 +203,13 @@ impl ObjectStore for S3Store {
         self.put_if(key, || self.put_request(key, body.clone(), content_type).if_none_match("*")).await
     }
 
-    async fn put_if_match(&self, key: &str, body: Bytes, content_type: &str, etag: &str) -> Result<bool, StoreError> {
+    async fn put_if_match(
+        &self,
+        key: &str,
+        body: Bytes,
+        content_type: &str,
+        etag: &str,
+    ) -> Result<bool, StoreError> {
         self.put_if(key, || self.put_request(key, body.clone(), content_type).if_match(etag)).await
     }
 
@@ -217,20 +231,28 @@ impl ObjectStore for S3Store {
     }
 
     async fn list(&self, prefix: &str) -> Result<Vec<ObjectMeta>, StoreError> {
-        let mut pages = self.client.list_objects_v2().bucket(&self.bucket).prefix(prefix).into_paginator().send();
+        let mut pages =
+            self.client.list_objects_v2().bucket(&self.bucket).prefix(prefix).into_paginator().send();
         let mut found = Vec::new();
         while let Some(page) = pages.next().await {
             let page = page.map_err(|e| self.error("listing", prefix, e))?;
             let objects = page.contents.unwrap_or_default();
-            found.extend(objects.iter().map(|o| {
-                self.meta(o.key().unwrap_or_default(), o.size().unwrap_or(0), o.e_tag(), None)
-            }));
+            found.extend(
+                objects
+                    .iter()
+                    .map(|o| self.meta(o.key().unwrap_or_default(), o.size().unwrap_or(0), o.e_tag(), None)),
+            );
         }
         found.sort_by(|a, b| a.key.cmp(&b.key));
         Ok(found)
     }
 
-    async fn copy_from(&self, source_bucket: &str, at: &ObjectMeta, key: &str) -> Result<Option<Digest>, StoreError> {
+    async fn copy_from(
+        &self,
+        source_bucket: &str,
+        at: &ObjectMeta,
+        key: &str,
+    ) -> Result<Option<Digest>, StoreError> {
         if at.size > 2 * self.parts.copy {
             self.copy_in_parts(source_bucket, at, key).await?;
             return Ok(None);
@@ -265,7 +287,11 @@ impl Chunks for S3Chunks {
                 }
                 Some(Err(_)) | None => {
                     self.resumes += 1;
-                    tracing::warn!(key = self.at.key, read = self.read, "the body broke off; reading on from there");
+                    tracing::warn!(
+                        key = self.at.key,
+                        read = self.read,
+                        "the body broke off; reading on from there"
+                    );
                     self.body = self.store.open(&self.at, self.read, None).await?;
                 }
             }

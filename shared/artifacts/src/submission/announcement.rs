@@ -69,8 +69,8 @@ impl Announcement {
     /// The defect, when it is not one.
     pub fn parse(bytes: &[u8]) -> Result<Self, Defect> {
         let form = "a JSON object {\"schema\": 1, \"model\": …, \"files\": [{\"path\", \"size\", \"sha256\"}], \"submitted_by\": …}";
-        let parsed: Self = serde_json::from_slice(bytes)
-            .map_err(|e| Defect::new(ANNOUNCEMENT, e.to_string(), form))?;
+        let parsed: Self =
+            serde_json::from_slice(bytes).map_err(|e| Defect::new(ANNOUNCEMENT, e.to_string(), form))?;
         if parsed.schema != 1 {
             return Err(Defect::new(ANNOUNCEMENT, parsed.schema.to_string(), "1").at("schema"));
         }
@@ -82,7 +82,9 @@ impl Announcement {
     pub fn check(&self, model: &ModelName, arrived: &[HashedFile]) -> Vec<Defect> {
         let mut defects = Vec::new();
         if let Some(named) = self.model.as_ref().filter(|m| *m != model.as_str()) {
-            defects.push(Defect::new(ANNOUNCEMENT, named, format!("{model}, the model of the prefix")).at("model"));
+            defects.push(
+                Defect::new(ANNOUNCEMENT, named, format!("{model}, the model of the prefix")).at("model"),
+            );
         }
         let Some(files) = &self.files else { return defects };
         let by_path: BTreeMap<&str, &HashedFile> = arrived.iter().map(|f| (f.path.as_str(), f)).collect();
@@ -90,9 +92,13 @@ impl Announcement {
             let place = format!("files[{i}]");
             match by_path.get(file.path.as_str()) {
                 None => defects.push(
-                    Defect::new(ANNOUNCEMENT, format!("{}, which did not arrive", file.path), "only files that were uploaded")
-                        .at(place)
-                        .fix("upload the submission again"),
+                    Defect::new(
+                        ANNOUNCEMENT,
+                        format!("{}, which did not arrive", file.path),
+                        "only files that were uploaded",
+                    )
+                    .at(place)
+                    .fix("upload the submission again"),
                 ),
                 Some(real) if !same(real, file) => defects.push(
                     Defect::new(

@@ -27,7 +27,13 @@ pub struct Defect {
 impl Defect {
     /// A defect of the file as a whole.
     pub fn new(file: impl Into<String>, found: impl AsRef<str>, expected: impl Into<String>) -> Self {
-        Self { file: file.into(), field: None, found: cut(found.as_ref()), expected: expected.into(), fix: None }
+        Self {
+            file: file.into(),
+            field: None,
+            found: cut(found.as_ref()),
+            expected: expected.into(),
+            fix: None,
+        }
     }
 
     /// The same, at a field or line.
@@ -74,8 +80,12 @@ mod tests {
 
     #[test]
     fn a_defect_reads_as_one_sentence_and_cannot_act_on_a_terminal() {
-        let defect = Defect::new("config.yaml", "\u{1b}[2J`FLOAT`", "one of FP32, FP64").at("inputs[2].datatype");
-        assert_eq!(defect.to_string(), "config.yaml: inputs[2].datatype: found  [2J`FLOAT`, expected one of FP32, FP64");
+        let defect =
+            Defect::new("config.yaml", "\u{1b}[2J`FLOAT`", "one of FP32, FP64").at("inputs[2].datatype");
+        assert_eq!(
+            defect.to_string(),
+            "config.yaml: inputs[2].datatype: found  [2J`FLOAT`, expected one of FP32, FP64"
+        );
         assert!(Defect::new("f", "x".repeat(1000), "y").found.chars().count() <= SHOWN + 1);
     }
 }

@@ -71,7 +71,11 @@ impl Walk {
                 for (name, item) in fields {
                     let place = if place.is_empty() { name.clone() } else { format!("{place}.{name}") };
                     if name.trim().is_empty() || name.len() > 200 || name.chars().any(char::is_control) {
-                        self.refuse(&place, &format!("the name {name:?}"), "a name of 1 to 200 printable characters");
+                        self.refuse(
+                            &place,
+                            &format!("the name {name:?}"),
+                            "a name of 1 to 200 printable characters",
+                        );
                     }
                     self.value(&place, item, depth + 1);
                 }
@@ -128,7 +132,8 @@ pub(super) fn data_manifest(text: &str) -> Vec<Defect> {
 /// Digest and path of a line. `sha256sum` writes two characters between them: a space, and a space or `*`.
 fn entry(line: &str) -> Option<(&str, &str)> {
     let (digest, path) = line.split_at_checked(64)?;
-    let path = path.strip_prefix("  ").or_else(|| path.strip_prefix(" *")).or_else(|| path.strip_prefix('\t'))?;
+    let path =
+        path.strip_prefix("  ").or_else(|| path.strip_prefix(" *")).or_else(|| path.strip_prefix('\t'))?;
     let fine = digest.bytes().all(|b| b.is_ascii_hexdigit()) && !path.trim().is_empty();
     fine.then_some((digest, path))
 }
@@ -141,7 +146,8 @@ pub(super) fn data_files(text: &str) -> usize {
 /// Whether these are the two ends of a Parquet file.
 pub(super) fn parquet(file: &str, head: &[u8], tail: &[u8], size: u64) -> Option<Defect> {
     let fine = size >= 12 && head.starts_with(b"PAR1") && tail.ends_with(b"PAR1");
-    (!fine).then(|| Defect::new(file, "no Parquet file: `PAR1` does not stand at both ends", "a Parquet file"))
+    (!fine)
+        .then(|| Defect::new(file, "no Parquet file: `PAR1` does not stand at both ends", "a Parquet file"))
 }
 
 /// The first section of `CHANGELOG.md` that says something, cut to 2,000 characters.
@@ -193,7 +199,10 @@ mod tests {
 
     #[test]
     fn eval_results_may_nest_but_must_hold_a_number() {
-        assert_eq!(eval_results(r#"{"dataset": "d", "metrics": {"auc": 0.9, "confusion": [[1, 2], [3, 4]]}}"#), []);
+        assert_eq!(
+            eval_results(r#"{"dataset": "d", "metrics": {"auc": 0.9, "confusion": [[1, 2], [3, 4]]}}"#),
+            []
+        );
         assert!(eval_results(r#"{"dataset": "d"}"#)[0].found.contains("no number"));
         assert!(eval_results("[1]")[0].found.contains("an array"));
         assert!(eval_results(r#"{"auc": NaN}"#)[0].fix.as_ref().unwrap().contains("NaN"));
@@ -226,7 +235,10 @@ mod tests {
 
     #[test]
     fn the_first_section_of_a_changelog_is_its_newest() {
-        assert_eq!(first_section("# v2\n\nNew.\n\n## Detail\nx\n\n# v1\nOld."), "# v2\n\nNew.\n\n## Detail\nx");
+        assert_eq!(
+            first_section("# v2\n\nNew.\n\n## Detail\nx\n\n# v1\nOld."),
+            "# v2\n\nNew.\n\n## Detail\nx"
+        );
         assert_eq!(first_section("# Changelog\n\n## v2\nNew.\n\n## v1\nOld."), "## v2\nNew.");
         assert_eq!(first_section("Just text."), "Just text.");
         assert_eq!(first_section("#1 is fixed\n# v1\nOld"), "#1 is fixed");

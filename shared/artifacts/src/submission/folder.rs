@@ -44,9 +44,13 @@ impl Folder {
             let path = format!("{inside}{}", name.to_string_lossy());
             let kind = item.file_type().map_err(failed)?;
             if name.to_str().is_none() {
-                listing.defects.push(Defect::new(path, "a name that is no UTF-8", "a name in UTF-8").fix("rename it"));
+                listing
+                    .defects
+                    .push(Defect::new(path, "a name that is no UTF-8", "a name in UTF-8").fix("rename it"));
             } else if kind.is_symlink() {
-                listing.defects.push(Defect::new(path, "a symbolic link", "a file").fix("put the file itself there"));
+                listing
+                    .defects
+                    .push(Defect::new(path, "a symbolic link", "a file").fix("put the file itself there"));
             } else if kind.is_dir() {
                 self.walk(&format!("{path}/"), listing)?;
             } else if kind.is_file() {

@@ -71,7 +71,8 @@ pub async fn inspect(
     }
     let mut defects = listing.defects;
     defects.extend(structure::check(&listing.files));
-    let (announced, files): (Vec<Entry>, Vec<Entry>) = listing.files.into_iter().partition(|f| f.path == ANNOUNCEMENT);
+    let (announced, files): (Vec<Entry>, Vec<Entry>) =
+        listing.files.into_iter().partition(|f| f.path == ANNOUNCEMENT);
     let mut inspection = Inspection { source, defects };
     let documents = inspection.documents(&files).await?;
     inspection.weights(&files, documents.config.as_ref()).await?;
@@ -197,7 +198,13 @@ impl Inspection<'_> {
         Ok(hashed)
     }
 
-    fn graph(&mut self, file: &Entry, files: &[Entry], config: &ModelConfig, read: Result<GraphInfo, String>) {
+    fn graph(
+        &mut self,
+        file: &Entry,
+        files: &[Entry],
+        config: &ModelConfig,
+        read: Result<GraphInfo, String>,
+    ) {
         let graph = match read {
             Ok(graph) => graph,
             Err(why) => {
@@ -212,7 +219,10 @@ impl Inspection<'_> {
             if !files.iter().any(|f| f.path == path) {
                 let found = format!("weights in {location}, which is not in the submission");
                 let expected = format!("the file {folder}/{location}");
-                self.defects.push(Defect::new(&file.path, found, expected).fix("add it, or save the graph with its weights inside"));
+                self.defects.push(
+                    Defect::new(&file.path, found, expected)
+                        .fix("add it, or save the graph with its weights inside"),
+                );
             }
         }
     }

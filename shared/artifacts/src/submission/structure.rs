@@ -32,7 +32,8 @@ pub(super) fn check(files: &[Entry]) -> Vec<Defect> {
     for file in files {
         match bad_path(&file.path) {
             Some(why) => defects.push(
-                Defect::new(&file.path, why, "a relative path of plain names, with '/' between them").fix("rename it"),
+                Defect::new(&file.path, why, "a relative path of plain names, with '/' between them")
+                    .fix("rename it"),
             ),
             None => defects.extend(misplaced(file, &documents)),
         }
@@ -63,7 +64,9 @@ fn describe(name: &str) -> &'static str {
 
 fn misplaced(file: &Entry, documents: &BTreeMap<&str, u64>) -> Option<Defect> {
     if file.path.starts_with("weights/") || file.path == ANNOUNCEMENT {
-        return (file.size == 0).then(|| Defect::new(&file.path, "an empty file", "content").fix("remove it, or upload it again"));
+        return (file.size == 0).then(|| {
+            Defect::new(&file.path, "an empty file", "content").fix("remove it, or upload it again")
+        });
     }
     match documents.get(file.path.as_str()) {
         None => Some(
@@ -85,8 +88,12 @@ fn twins(files: &[Entry]) -> Vec<Defect> {
     for file in files {
         if let Some(first) = seen.insert(file.path.to_lowercase(), &file.path) {
             defects.push(
-                Defect::new(&file.path, format!("a name that differs from {first} in case alone"), "names that differ on every disk")
-                    .fix("rename one"),
+                Defect::new(
+                    &file.path,
+                    format!("a name that differs from {first} in case alone"),
+                    "names that differ on every disk",
+                )
+                .fix("rename one"),
             );
         }
     }
@@ -96,11 +103,19 @@ fn twins(files: &[Entry]) -> Vec<Defect> {
 fn too_much(files: &[Entry]) -> Vec<Defect> {
     let mut defects = Vec::new();
     if files.len() > MAX_FILES {
-        defects.push(Defect::new("weights/", format!("{} files", files.len()), format!("at most {MAX_FILES} in a submission")));
+        defects.push(Defect::new(
+            "weights/",
+            format!("{} files", files.len()),
+            format!("at most {MAX_FILES} in a submission"),
+        ));
     }
     let total: u64 = files.iter().map(|f| f.size).sum();
     if total > MAX_TOTAL {
-        defects.push(Defect::new("weights/", format!("{total} bytes in all files"), format!("at most {MAX_TOTAL} bytes")));
+        defects.push(Defect::new(
+            "weights/",
+            format!("{total} bytes in all files"),
+            format!("at most {MAX_TOTAL} bytes"),
+        ));
     }
     defects
 }
@@ -146,15 +161,23 @@ mod tests {
         assert_eq!(check(&whole()), []);
         let all = check(&[]);
         let missing: Vec<&str> = all.iter().map(|d| d.file.as_str()).collect();
-        assert_eq!(missing, ["config.yaml", "eval_results.json", "CHANGELOG.md", "data_manifest.txt", "weights/"]);
+        assert_eq!(
+            missing,
+            ["config.yaml", "eval_results.json", "CHANGELOG.md", "data_manifest.txt", "weights/"]
+        );
     }
 
     #[test]
     fn every_defect_is_reported_at_once() {
         let mut files = whole();
         files.extend([
-            entry("weights/../../etc/passwd", 1), entry("/abs", 1), entry("notes.txt", 1), entry(".git/config", 1),
-            entry("weights/Model.onnx", 1), entry("weights/empty.bin", 0), entry("model_card.md", 2 * MIB),
+            entry("weights/../../etc/passwd", 1),
+            entry("/abs", 1),
+            entry("notes.txt", 1),
+            entry(".git/config", 1),
+            entry("weights/Model.onnx", 1),
+            entry("weights/empty.bin", 0),
+            entry("model_card.md", 2 * MIB),
         ]);
         let found: Vec<String> = check(&files).into_iter().map(|d| d.file).collect();
         assert_eq!(found.len(), 7, "{found:?}");

@@ -6,7 +6,8 @@ use super::Defect;
 pub(super) const HEAD: u64 = 512;
 
 /// Extensions of formats that are pickles or may hold them.
-const EXTENSIONS: [&str; 10] = ["pkl", "pickle", "pck", "joblib", "dill", "cloudpickle", "pt", "pth", "ckpt", "mar"];
+const EXTENSIONS: [&str; 10] =
+    ["pkl", "pickle", "pck", "joblib", "dill", "cloudpickle", "pt", "pth", "ckpt", "mar"];
 
 /// Whether this file is a pickle, by its name or its first bytes.
 pub(super) fn check(path: &str, head: &[u8]) -> Option<Defect> {
