@@ -116,7 +116,7 @@ pub(crate) fn word<T: Serialize>(value: &T) -> Result<Attr, StoreError> {
     }
 }
 
-pub(crate) fn text(value: impl ToString) -> Attr {
+pub(crate) fn text(value: &(impl ToString + ?Sized)) -> Attr {
     Attr::S(value.to_string())
 }
 
@@ -185,9 +185,9 @@ pub(crate) fn gate_item(gate: &GateRecord) -> Result<Item, StoreError> {
         ("model", text(&gate.model)),
         ("promotion", text(&gate.promotion)),
         ("epoch", number(gate.epoch)),
-        (INDEX_PK, text(gates_pk(gate.status))),
+        (INDEX_PK, Attr::S(gates_pk(gate.status))),
         // Fixed digits: timestamps of different precision would not sort as text.
-        (INDEX_SK, text(format!("{:.9}#{}", gate.opened_at, gate.id))),
+        (INDEX_SK, Attr::S(format!("{:.9}#{}", gate.opened_at, gate.id))),
     ];
     gate_item.extend(attributes.into_iter().map(|(name, value)| (name.to_owned(), value)));
     Ok(gate_item)
@@ -205,7 +205,7 @@ pub(crate) fn capability_item(capability: &Capability) -> Result<Item, StoreErro
         ],
     )?;
     if let Some(at) = capability.used_at {
-        capability_item.insert("used_at".into(), text(at));
+        capability_item.insert("used_at".into(), text(&at));
     }
     Ok(capability_item)
 }

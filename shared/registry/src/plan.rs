@@ -147,7 +147,7 @@ fn use_capability(change: &Change, hash: &seatrial_domain::Digest) -> Write {
     if change.entry.actor.auth == Auth::Link {
         clauses.push(Cond::Eq("approver", text(&change.entry.actor.principal)));
     }
-    let used = Item::from([("used_at".to_owned(), text(change.entry.at))]);
+    let used = Item::from([("used_at".to_owned(), text(&change.entry.at))]);
     Write { key: layout::capability_key(hash), action: Action::Set(used), condition: Cond::All(clauses) }
 }
 

@@ -99,3 +99,133 @@ impl<T: Table> TableRegistry<T> {
         self.table.get(&at).await?.map(|item| layout::read(&at, &item)).transpose()
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use seatrial_domain::canonical::sha256;
+    use seatrial_domain::change::{self, Context};
+    use seatrial_domain::head::{BenchmarkRef, Head};
+    use seatrial_domain::ids::Actor;
+
+    use super::*;
+    use crate::table::{Item, Key, Range};
+
+    /// What goes wrong with a transaction.
+    #[derive(Clone, Copy, PartialEq)]
+    enum Fault {
+        /// It is written, and the answer is lost.
+        Answer,
+        /// It is not written, and there is no answer.
+        Request,
+        /// The table is busy.
+        Busy,
+    }
+
+    /// A table whose first `times` transactions go wrong.
+    #[derive(Clone)]
+    struct Faulty {
+        table: MemoryTable,
+        fault: Fault,
+        times: Arc<AtomicU32>,
+        sent: Arc<AtomicU32>,
+    }
+
+    #[async_trait]
+    impl Table for Faulty {
+        async fn get(&self, key: &Key) -> Result<Option<Item>, StoreError> {
+            self.table.get(key).await
+        }
+        async fn query(&self, pk: &str, range: &Range, limit: Option<u32>) -> Result<Vec<Item>, StoreError> {
+            self.table.query(pk, range, limit).await
+        }
+        async fn query_index(&self, pk: &str) -> Result<Vec<Item>, StoreError> {
+            self.table.query_index(pk).await
+        }
+        async fn write(&self, write: &Write) -> Result<bool, StoreError> {
+            self.table.write(write).await
+        }
+        async fn bump(&self, key: &Key, counter: &'static str, set: &Item) -> Result<Item, StoreError> {
+            self.table.bump(key, counter, set).await
+        }
+        async fn transact(&self, writes: &[Write], token: &str) -> Result<Transacted, StoreError> {
+            self.sent.fetch_add(1, Ordering::SeqCst);
+            if self.times.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).is_err() {
+                return self.table.transact(writes, token).await;
+            }
+            if self.fault == Fault::Busy {
+                return Ok(Transacted::Busy);
+            }
+            if self.fault == Fault::Answer {
+                self.table.transact(writes, token).await?;
+            }
+            Err(StoreError::Unavailable { action: "commit".into(), source: "connection reset".into() })
+        }
+    }
+
+    fn faulty(fault: Fault, times: u32) -> TableRegistry<Faulty> {
+        let table = Faulty {
+            table: MemoryTable::default(),
+            fault,
+            times: Arc::new(AtomicU32::new(times)),
+            sent: Arc::default(),
+        };
+        TableRegistry { table }
+    }
+
+    fn first_change() -> Change {
+        let now = jiff::Timestamp::from_second(1_800_000_000).unwrap();
+        let head = Head::new(ModelName::parse("m").unwrap(), now);
+        let actor = Actor::function("test");
+        let benchmark = BenchmarkRef { digest: sha256(b"b"), key: "b".into(), size: 1, set_at: now };
+        change::set_benchmark(&Context { head: &head, actor: &actor, now }, benchmark).unwrap()
+    }
+
+    #[tokio::test]
+    async fn whatever_is_lost_on_the_way_the_change_is_there_once() {
+        for fault in [Fault::Answer, Fault::Request, Fault::Busy] {
+            let registry = faulty(fault, 2);
+            let change = first_change();
+            let model = change.head.model.clone();
+            registry.commit(change.clone()).await.unwrap();
+            assert_eq!(registry.head(&model).await.unwrap(), Some(change.head));
+            assert_eq!(registry.history(&model, 0, 10).await.unwrap().len(), 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_table_that_stays_away_is_unavailable_and_nothing_is_written() {
+        let registry = faulty(Fault::Request, u32::MAX);
+        let answer = registry.commit(first_change()).await;
+        assert!(matches!(answer, Err(CommitError::Store(StoreError::Unavailable { .. }))), "{answer:?}");
+        assert_eq!(registry.table.sent.load(Ordering::SeqCst), TRIES, "a few times, not for ever");
+        assert!(registry.models().await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_answer_lost_for_good_is_found_in_the_history() {
+        let registry = faulty(Fault::Answer, u32::MAX);
+        registry.commit(first_change()).await.unwrap();
+        assert_eq!(registry.history(&ModelName::parse("m").unwrap(), 0, 10).await.unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_sent_once() {
+        let registry = faulty(Fault::Busy, 0);
+        let change = first_change();
+        registry.commit(change.clone()).await.unwrap();
+        let mut other = change;
+        other.entry.actor = Actor::function("other");
+        other.entry.hash = other.entry.expected_hash().unwrap();
+        let answer = registry.commit(other).await;
+        assert!(matches!(answer, Err(CommitError::Conflict { .. })), "{answer:?}");
+        assert_eq!(
+            registry.table.sent.load(Ordering::SeqCst),
+            1,
+            "the head is compared before anything is sent"
+        );
+    }
+}

@@ -25,10 +25,7 @@ async fn direct<R: Full>(s: &Scenario<R>, run: &Run, gate: &GateRecord) -> [Chan
     let (mut challenger, champion) = (s.version(2).await, s.version(1).await);
     challenger.status = VersionStatus::Approved;
     let mut through = promotion.clone();
-    let step = CanaryStep {
-        weight: Weight::ZERO,
-        at: context.now,
-    };
+    let step = CanaryStep { weight: Weight::ZERO, at: context.now };
     through.steps = vec![step.clone(), step];
     let mut begun = promotion.clone();
     begun.steps.clear();
@@ -314,7 +311,10 @@ pub async fn gates_are_listed_by_status<R: Full>(registry: &R) {
     let gate = s.open_gate(&run).await;
     let mine = |status| GateFilter { status, model: Some(s.model.clone()) };
     let listed = |found: Vec<GateRecord>| found.into_iter().map(|g| g.id).collect::<Vec<_>>();
-    assert_eq!(listed(registry.gates(&mine(GateStatus::Pending)).await.unwrap()), [gate.id.clone()]);
+    assert_eq!(
+        listed(registry.gates(&mine(GateStatus::Pending)).await.unwrap()),
+        std::slice::from_ref(&gate.id)
+    );
     assert!(listed(registry.gates(&GateFilter::pending()).await.unwrap()).contains(&gate.id));
     s.ops(ann()).decide_gate(&gate.id, true, "yes", None).await.unwrap();
     assert!(registry.gates(&mine(GateStatus::Pending)).await.unwrap().is_empty());

@@ -199,3 +199,42 @@ fn refused(error: &SdkError<TransactWriteItemsError>) -> Option<Transacted> {
         other => (other.code() == Some("ThrottlingException")).then_some(Transacted::Busy),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_dynamodb::config::http::HttpResponse;
+    use aws_sdk_dynamodb::types::CancellationReason;
+    use aws_sdk_dynamodb::types::error::{TransactionCanceledException, TransactionInProgressException};
+
+    use super::*;
+
+    fn answer(error: TransactWriteItemsError) -> Option<Transacted> {
+        let raw = HttpResponse::new(400_u16.try_into().unwrap(), "".into());
+        refused(&SdkError::service_error(error, raw))
+    }
+
+    fn cancelled(codes: &[&str]) -> Option<Transacted> {
+        let reasons = codes.iter().map(|code| CancellationReason::builder().code(*code).build()).collect();
+        let error = TransactionCanceledException::builder().set_cancellation_reasons(Some(reasons)).build();
+        answer(TransactWriteItemsError::TransactionCanceledException(error))
+    }
+
+    #[test]
+    fn the_reasons_of_a_cancelled_transaction_stand_for_its_writes() {
+        let failed = ["None", "ConditionalCheckFailed", "None", "ConditionalCheckFailed"];
+        assert_eq!(cancelled(&failed), Some(Transacted::Refused(vec![1, 3])));
+        assert_eq!(cancelled(&["TransactionConflict", "None"]), Some(Transacted::Busy));
+        assert_eq!(
+            cancelled(&["ThrottlingError", "ConditionalCheckFailed"]),
+            Some(Transacted::Refused(vec![1]))
+        );
+        assert_eq!(
+            cancelled(&["ValidationError", "None"]),
+            None,
+            "our own mistake is not retried as if it were load"
+        );
+        let progress = TransactionInProgressException::builder().build();
+        let error = TransactWriteItemsError::TransactionInProgressException(progress);
+        assert_eq!(answer(error), Some(Transacted::Busy));
+    }
+}

@@ -6,11 +6,14 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::{Attr, Cond, Item, Key};
 
+type Names = HashMap<String, String>;
+type Values = HashMap<String, AttributeValue>;
+
 /// Collects the names and values of one request's expressions.
 #[derive(Default)]
 pub(super) struct Placeholders {
-    pub(super) names: HashMap<String, String>,
-    pub(super) values: HashMap<String, AttributeValue>,
+    pub(super) names: Names,
+    pub(super) values: Values,
 }
 
 impl Placeholders {
@@ -27,9 +30,7 @@ impl Placeholders {
     }
 
     /// The maps as the SDK takes them: absent rather than empty, which DynamoDB refuses.
-    pub(super) fn into_maps(
-        self,
-    ) -> (Option<HashMap<String, String>>, Option<HashMap<String, AttributeValue>>) {
+    pub(super) fn into_maps(self) -> (Option<Names>, Option<Values>) {
         (Some(self.names).filter(|n| !n.is_empty()), Some(self.values).filter(|v| !v.is_empty()))
     }
 

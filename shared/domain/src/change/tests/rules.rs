@@ -359,7 +359,7 @@ fn a_changed_history_does_not_verify() {
     assert!(verify(&w.entries).is_err(), "an entry changed");
     assert!(verify(&good[..good.len() - 1]).is_err(), "the last one is missing");
     assert!(verify(&good[1..]).is_err(), "the first one is missing");
-    let mut swapped = good.clone();
+    let mut swapped = good;
     swapped.swap(1, 2);
     assert!(verify(&swapped).is_err());
 }

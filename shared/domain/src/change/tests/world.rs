@@ -88,11 +88,11 @@ impl World {
     pub(super) fn act(&mut self, ask: impl FnOnce(&Self) -> Answer) -> Result<(), Refusal> {
         self.now += SignedDuration::from_secs(1);
         let change = ask(self)?;
-        self.apply(change);
+        self.apply(&change);
         Ok(())
     }
 
-    fn apply(&mut self, change: Change) {
+    fn apply(&mut self, change: &Change) {
         let before = std::mem::replace(&mut self.head, change.head.clone());
         assert_eq!(change.head.revision, before.revision + 1);
         assert!(change.head.epoch >= before.epoch);
@@ -115,7 +115,7 @@ impl World {
             assert!(self.policies.insert(policy.reference.number, policy.clone()).is_none());
         }
         self.entries.push(change.entry.clone());
-        self.check_traffic(&before, &change);
+        self.check_traffic(&before, change);
         self.check();
     }
 
