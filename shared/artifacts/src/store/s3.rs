@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
+use aws_sdk_s3::config::StalledStreamProtectionConfig;
 use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
 use aws_sdk_s3::primitives::ByteStream;
@@ -12,8 +13,10 @@ use seatrial_domain::Digest;
 
 use super::{Chunks, ObjectMeta, ObjectStore, StoreError};
 
-/// How often a body that broke off is asked for again from where it broke.
+/// How often in a row, without a byte in between, a body that broke off is asked for again from where it broke.
 const RESUMES: u32 = 5;
+/// How long a body may stand still before it counts as broken.
+const STALL: Duration = Duration::from_secs(60);
 /// How often a conditional write that met another in flight is tried again.
 const CONFLICTS: u32 = 4;
 
@@ -22,7 +25,9 @@ const CONFLICTS: u32 = 4;
 #[must_use]
 pub fn s3_client(config: &aws_config::SdkConfig) -> Client {
     let own_endpoint = config.endpoint_url().is_some();
-    Client::from_conf(aws_sdk_s3::config::Builder::from(config).force_path_style(own_endpoint).build())
+    let stall = StalledStreamProtectionConfig::enabled().grace_period(STALL).build();
+    let builder = aws_sdk_s3::config::Builder::from(config).stalled_stream_protection(stall);
+    Client::from_conf(builder.force_path_style(own_endpoint).build())
 }
 
 /// The sizes at which work is cut into parts, in bytes.
@@ -277,6 +282,7 @@ impl Chunks for S3Chunks {
             match self.body.next().await {
                 Some(Ok(chunk)) => {
                     self.read += chunk.len() as u64;
+                    self.resumes = 0;
                     return Ok(Some(chunk));
                 }
                 None if self.read >= self.at.size => return Ok(None),
