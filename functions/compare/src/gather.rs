@@ -22,8 +22,8 @@ pub const READS: usize = 16;
 /// All pairs of a promotion that are written by now, duplicates included.
 pub async fn pairs_so_far(data: &dyn ObjectStore, promotion: &PromotionRecord) -> Result<Vec<Pair>, Failure> {
     let objects = data.list(&keys::pairs_prefix(&promotion.model, &promotion.id)).await?;
-    let files: Vec<Vec<Pair>> = stream::iter(&objects)
-        .map(|object| async move { pairs_of(&object.key, read(data, object).await?) })
+    let files: Vec<Vec<Pair>> = stream::iter(objects)
+        .map(|object| async move { pairs_of(&object.key, read(data, &object).await?) })
         .buffered(READS)
         .try_collect()
         .await?;

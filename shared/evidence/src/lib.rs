@@ -1,10 +1,16 @@
 //! What decisions rest on: observations, tallies, pairs, summaries, and the comparison report.
 
+pub mod benchmark;
+pub mod canary;
+pub mod comparison;
+pub mod evaluation;
 pub mod keys;
 pub mod observation;
+pub mod offline;
 pub mod pair;
 pub mod progress;
 pub mod report;
+pub mod rows;
 pub mod shadow;
 pub mod summary;
 pub mod table;

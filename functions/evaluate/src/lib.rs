@@ -1,0 +1,191 @@
+//! Smoke test and held-out benchmark of a challenger, beside the champion.
+//!
+//! The document is evidence. Done again, the document that is there is the answer. A version that kills the engine kills
+//! this process: the state machine retries and then ends the promotion.
+
+mod bench;
+mod run;
+
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use seatrial_artifacts::evidence::{get_evidence, put_evidence};
+use seatrial_artifacts::package::{fetch_blob, fetch_version};
+use seatrial_artifacts::store::ObjectStore;
+use seatrial_domain::canonical;
+use seatrial_domain::head::BenchmarkRef;
+use seatrial_domain::ids::{Actor, VersionRef};
+use seatrial_domain::policy::Policy;
+use seatrial_domain::promotion::{EvidenceKind, PromotionRecord};
+use seatrial_domain::refusal::Refusal;
+use seatrial_domain::task::{Evaluated, Held, HeldTask};
+use seatrial_domain::verdict::Verdict;
+use seatrial_evidence::benchmark::Benchmark;
+use seatrial_evidence::evaluation::Evaluation;
+use seatrial_evidence::report::{MetricGroup, MetricUnit, OfflineFacts};
+use seatrial_evidence::rows::{self, Name};
+use seatrial_evidence::{keys, offline};
+use seatrial_inference::{Model, Runtime};
+use seatrial_registry::Registry;
+use seatrial_registry::ops::{self, Ops};
+use seatrial_runtime::Failure;
+
+/// The largest evaluation document that is read back, in bytes.
+const DOCUMENT_LIMIT: u64 = 64 << 20;
+
+/// What `evaluate` works with.
+#[derive(Clone)]
+pub struct Ports<'a> {
+    /// The registry.
+    pub registry: &'a dyn Registry,
+    /// The models bucket.
+    pub models: &'a dyn ObjectStore,
+    /// The evidence bucket.
+    pub evidence: &'a dyn ObjectStore,
+    /// The ONNX runtime library.
+    pub library: PathBuf,
+    /// Where versions and benchmarks are kept while the process is warm.
+    pub folder: PathBuf,
+}
+
+impl std::fmt::Debug for Ports<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Ports")
+    }
+}
+
+/// Evaluates the challenger of a promotion.
+///
+/// # Errors
+/// Superseded, or unavailable; a champion that cannot be loaded is internal. What is wrong with the challenger is no error
+/// but the verdict `fail`.
+pub async fn handle<C>(ports: &Ports<'_>, clock: C, task: HeldTask) -> Result<Evaluated, Failure>
+where
+    C: Fn() -> Timestamp + Send + Sync,
+{
+    let Held { model, promotion, epoch, .. } = &task;
+    let record = ports
+        .registry
+        .promotion(model, promotion)
+        .await?
+        .ok_or_else(|| Refusal::NotFound { what: format!("promotion {promotion} of model {model}") })?;
+    let policy = ops::pinned_policy(ports.registry, &record).await?.policy;
+    if let Some(reference) = record.evidence.get(&EvidenceKind::Evaluation) {
+        let bytes = get_evidence(ports.evidence, reference, DOCUMENT_LIMIT).await?;
+        let document = serde_json::from_slice(&bytes)
+            .map_err(|e| Failure::internal(&format!("reading the evaluation {}", reference.key), e))?;
+        return Ok(answer(&document, &policy));
+    }
+    let document = evaluate(ports, &record, &policy).await?;
+    let bytes = canonical::to_bytes(&document).map_err(|e| Failure::internal("writing canonical JSON", e))?;
+    let prefix = keys::evidence_prefix(model, promotion);
+    let reference = put_evidence(ports.evidence, prefix.trim_end_matches('/'), "evaluation", Bytes::from(bytes)).await?;
+    let ops = Ops::new(ports.registry, Actor::function("evaluate"), &clock);
+    ops.record_evidence(model, promotion, *epoch, EvidenceKind::Evaluation, &reference, Some(document.verdict)).await?;
+    tracing::info!(model = model.as_str(), verdict = document.verdict.as_str(), why = document.why, "evaluated");
+    Ok(answer(&document, &policy))
+}
+
+fn answer(document: &Evaluation, policy: &Policy) -> Evaluated {
+    Evaluated {
+        verdict: document.verdict,
+        shadow: policy.shadow.enabled && !document.first,
+        first: document.first,
+        why: document.why.clone(),
+    }
+}
+
+async fn evaluate(ports: &Ports<'_>, record: &PromotionRecord, policy: &Policy) -> Result<Evaluation, Failure> {
+    let runtime = Runtime::load(&ports.library).map_err(|e| Failure::internal(&format!("loading ONNX Runtime ({e})"), e))?;
+    let benchmark = match &record.benchmark {
+        Some(reference) => Some((reference, read_benchmark(ports, reference).await?)),
+        None => None,
+    };
+    let champion = match &record.champion {
+        Some(version) => {
+            let folder = fetch(ports, record, version).await?;
+            Some(Model::from_folder(runtime, &folder).map_err(|e| Failure::internal(&format!("loading the champion ({e})"), e))?)
+        }
+        None => None,
+    };
+    let folder = fetch(ports, record, &record.challenger).await?;
+    let smoke = run::smoke(runtime, &folder, benchmark.as_ref().map(|(_, b)| b));
+    let name = Name { group: MetricGroup::Offline, name: "smoke_test", segment: None, unit: MetricUnit::Share };
+    let mut document = Evaluation {
+        schema: 1,
+        model: record.model.clone(),
+        promotion: record.id.clone(),
+        challenger: record.challenger.clone(),
+        champion: record.champion.clone(),
+        policy: record.policy.digest.clone(),
+        first: record.champion.is_none(),
+        verdict: Verdict::Inconclusive,
+        why: String::new(),
+        benchmark: None,
+        rows: Vec::new(),
+        challenger_summary: None,
+        champion_summary: None,
+        notes: Vec::new(),
+    };
+    let challenger = match smoke {
+        Ok((model, rows)) => {
+            let why = match rows {
+                0 => "the version loads; there is no benchmark to answer rows of".to_owned(),
+                n => format!("the version loads and answers {n} rows with finite scores and its own classes"),
+            };
+            document.rows.push(rows::check(name, rows, Verdict::Pass, why));
+            Some(model)
+        }
+        Err(why) => {
+            document.rows.push(rows::check(name, 0, Verdict::Fail, why));
+            None
+        }
+    };
+    if let Some(challenger) = challenger {
+        match &benchmark {
+            None => document.rows.extend(offline::rows_without_benchmark(policy)),
+            Some((reference, benchmark)) => {
+                let judged = bench::judge(record, policy, benchmark, champion.as_ref(), &challenger)?;
+                document.rows.extend(offline::rows(&judged, policy));
+                document.challenger_summary = Some(offline::summary(&judged, &judged.challenger, policy));
+                document.champion_summary = judged.champion.as_ref().map(|c| offline::summary(&judged, c, policy));
+                document.benchmark = Some(facts(ports, record, reference, benchmark).await?);
+            }
+        }
+    }
+    let (verdict, why) = offline::verdict(&document.rows);
+    (document.verdict, document.why) = (verdict, why);
+    Ok(document)
+}
+
+async fn fetch(ports: &Ports<'_>, record: &PromotionRecord, version: &VersionRef) -> Result<PathBuf, Failure> {
+    Ok(fetch_version(ports.models, &record.model, &version.digest, &ports.folder.join("versions")).await?)
+}
+
+async fn read_benchmark(ports: &Ports<'_>, reference: &BenchmarkRef) -> Result<Benchmark, Failure> {
+    let path = ports.folder.join("benchmarks").join(reference.digest.hex());
+    fetch_blob(ports.models, &reference.key, &reference.digest, &path).await?;
+    let bytes = tokio::fs::read(&path).await.map_err(|e| Failure::unavailable("reading the benchmark's file", e))?;
+    Benchmark::read(Bytes::from(bytes))
+        .map_err(|e| Failure::invalid(format!("the benchmark {} cannot be read ({e}); expected a Parquet file with a `label` column", reference.key)))
+}
+
+/// What is known about the benchmark, and how many candidates it has judged up to this one.
+async fn facts(
+    ports: &Ports<'_>,
+    record: &PromotionRecord,
+    reference: &BenchmarkRef,
+    benchmark: &Benchmark,
+) -> Result<OfflineFacts, Failure> {
+    let same = |p: &PromotionRecord| p.benchmark.as_ref().is_some_and(|b| b.digest == reference.digest);
+    let earlier = ports.registry.promotions(&record.model).await?;
+    let earlier = earlier.iter().take_while(|p| p.id != record.id).filter(|p| same(p));
+    Ok(OfflineFacts {
+        benchmark: reference.digest.clone(),
+        set_at: Some(reference.set_at),
+        rows: benchmark.rows as u64,
+        judged_candidates: Some(earlier.count() as u64 + 1),
+        live_shift: None,
+    })
+}

@@ -1,0 +1,108 @@
+//! Running versions: smoke test, all rows in batches, single calls for latency.
+
+use std::path::Path;
+use std::time::Instant;
+
+use seatrial_evidence::benchmark::{Benchmark, Values};
+use seatrial_evidence::offline::Answers;
+use seatrial_inference::{Batch, Column, Model, PredictError, Runtime};
+
+/// Rows that the smoke test answers.
+const SMOKE_ROWS: usize = 16;
+/// Rows of a batch.
+const BATCH_ROWS: usize = 1_024;
+/// Single calls that latency is measured on.
+const TIMED_ROWS: usize = 500;
+/// Single calls before that, which are not measured.
+const WARM_UP: usize = 20;
+
+/// The loaded version and how many rows it answered, or what is wrong with it.
+pub(crate) fn smoke(runtime: &'static Runtime, folder: &Path, benchmark: Option<&Benchmark>) -> Result<(Model, u64), String> {
+    let model = Model::from_folder(runtime, folder).map_err(|e| format!("the version cannot be loaded: {e}"))?;
+    let Some(benchmark) = benchmark else { return Ok((model, 0)) };
+    let batch = batch(&model, benchmark)
+        .map_err(|e| format!("the benchmark does not fit the version's inputs: {}", e.message()))?;
+    let first = batch.slice(0, SMOKE_ROWS).unwrap_or(batch);
+    let answers = model.predict(&first).map_err(|e| format!("the version fails on the first {} rows: {}", first.rows(), e.message()))?;
+    let classes = &model.config().classes;
+    for (row, answer) in answers.iter().enumerate() {
+        if let Some(label) = answer.label.as_ref().filter(|l| !classes.contains(l)) {
+            return Err(format!("row {row} is answered with {label:?}, which is not one of {}", classes.join(", ")));
+        }
+        if answer.scores.iter().flatten().chain(&answer.value).any(|x| !x.is_finite()) {
+            return Err(format!("row {row} is answered with a score that is not a finite number"));
+        }
+    }
+    Ok((model, answers.len() as u64))
+}
+
+/// What the version answers to every row. A benchmark that does not fit its inputs fails on every row.
+pub(crate) fn answers(model: &Model, benchmark: &Benchmark) -> Answers {
+    let mut answers = Answers { classes: model.config().classes.clone(), ..Answers::default() };
+    let outcomes = match batch(model, benchmark) {
+        Ok(all) => (0..all.rows())
+            .step_by(BATCH_ROWS)
+            .filter_map(|start| all.slice(start, BATCH_ROWS))
+            .flat_map(|part| model.predict_each(&part))
+            .collect(),
+        Err(error) => vec![Err(error); benchmark.rows],
+    };
+    for outcome in outcomes {
+        match outcome {
+            Ok(answer) => {
+                answers.labels.push(answer.label.ok_or_else(|| "no-label".into()));
+                answers.scores.push(answer.scores);
+            }
+            Err(error) => {
+                answers.labels.push(Err(error.code().to_owned()));
+                answers.scores.push(None);
+            }
+        }
+    }
+    answers
+}
+
+/// Times single calls of both versions on the same rows: rows evenly over the benchmark, the two in random order on each.
+pub(crate) fn latency(
+    seed: u64,
+    benchmark: &Benchmark,
+    champion: Option<(&Model, &mut Answers)>,
+    challenger: (&Model, &mut Answers),
+) {
+    let mut versions: Vec<(Batch, &Model, &mut Answers)> = Vec::new();
+    for (model, answers) in champion.into_iter().chain([challenger]) {
+        let Ok(all) = batch(model, benchmark) else { return };
+        versions.push((all, model, answers));
+    }
+    let step = (benchmark.rows / TIMED_ROWS).max(1);
+    for (call, row) in (0..benchmark.rows).step_by(step).take(TIMED_ROWS).enumerate() {
+        let swap = seatrial_evidence::keys::partition(&format!("{seed}/{call}"), 2) == 1;
+        let count = versions.len();
+        for place in 0..count {
+            let (all, model, answers) = &mut versions[if swap { count - 1 - place } else { place }];
+            let Some(single) = all.slice(row, 1) else { continue };
+            let began = Instant::now();
+            let answered = model.predict(&single).is_ok();
+            let took = began.elapsed().as_micros() as u64;
+            if answered && call >= WARM_UP {
+                answers.latency.observe(took);
+            }
+        }
+    }
+}
+
+/// The version's input columns.
+fn batch(model: &Model, benchmark: &Benchmark) -> Result<Batch, PredictError> {
+    let columns = model.columns().iter().filter_map(|spec| Some((spec.name.clone(), column(benchmark.column(&spec.name)?))));
+    let found: Vec<_> = columns.collect();
+    Batch::from_columns(found)?.select(&model.columns().iter().map(|c| c.name.as_str()).collect::<Vec<_>>())
+}
+
+fn column(values: &Values) -> Column {
+    match values {
+        Values::Integers(v) => Column::i64_opt(v.clone()),
+        Values::Numbers(v) => Column::f64_opt(v.clone()),
+        Values::Flags(v) => Column::bool_opt(v.clone()),
+        Values::Texts(v) => Column::strings_opt(v.clone()),
+    }
+}
