@@ -44,7 +44,7 @@ enum Task {
     /// Everything a change must pass: format, lints, all tests, the template, the end-to-end suite on the engine.
     Test(test::Test),
     /// A promotion from submission to champion, told step by step.
-    Demo,
+    Demo(demo::Demo),
     /// Measure latency, shadow overhead and rollback time.
     Bench,
     /// Fetch the pinned ONNX Runtime library and print its path.
@@ -77,7 +77,7 @@ fn run_task(task: Task) -> Result<()> {
         }
         Task::Local(command) => local::run(&command),
         Task::Test(wanted) => test::run(&wanted),
-        Task::Demo => demo::run(),
+        Task::Demo(wanted) => demo::run(&wanted),
         Task::Bench => bench::run(),
         Task::Onnxruntime => {
             println!("{}", onnxruntime::ensure()?.display());
