@@ -1,7 +1,8 @@
 //! The ports on AWS.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use aws_sdk_sqs::error::DisplayErrorContext;
@@ -9,7 +10,7 @@ use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
 use seatrial_artifacts::package::{ReadError as ArtifactError, fetch_version};
 use seatrial_artifacts::store::{ObjectStore, StoreError as StoreFault};
 use seatrial_domain::head::Head;
-use seatrial_domain::ids::{ModelName, VersionName, VersionRef};
+use seatrial_domain::ids::{Digest, ModelName, VersionName, VersionRef};
 use seatrial_domain::version::VersionRecord;
 use seatrial_inference::{LoadError, Model, Runtime};
 use seatrial_registry::{Records, StoreError};
@@ -28,7 +29,11 @@ impl<R: Records> Heads for FromRegistry<R> {
     async fn head(&self, model: &ModelName) -> Result<Option<Head>, ReadError> {
         self.0.head(model).await.map_err(|error| unread(&error))
     }
-    async fn version(&self, model: &ModelName, version: VersionName) -> Result<Option<VersionRecord>, ReadError> {
+    async fn version(
+        &self,
+        model: &ModelName,
+        version: VersionName,
+    ) -> Result<Option<VersionRecord>, ReadError> {
         self.0.version(model, version).await.map_err(|error| unread(&error))
     }
 }
@@ -66,6 +71,33 @@ impl Loader for FromStore {
             Err(_) => Err(LoadFailure::Broken("the engine panicked on it".into())),
         }
     }
+
+    fn forget(&self, version: &Digest) {
+        let folder = self.folder.join(version.hex());
+        // A process beside this one that is about to read it fetches it again.
+        drop(tokio::task::spawn_blocking(move || remove(&folder)));
+    }
+}
+
+impl FromStore {
+    /// Removes what earlier processes fetched, but for the `keep` newest.
+    pub fn prune(&self, keep: usize) {
+        let Ok(entries) = std::fs::read_dir(&self.folder) else { return };
+        let mut folders: Vec<(SystemTime, PathBuf)> = entries
+            .flatten()
+            .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+            .collect();
+        folders.sort_unstable_by(|one, other| other.cmp(one));
+        folders.iter().skip(keep).for_each(|(_, folder)| remove(folder));
+    }
+}
+
+fn remove(folder: &Path) {
+    if let Err(error) = std::fs::remove_dir_all(folder)
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        tracing::warn!(folder = %folder.display(), error = %error, "a version that is not used any more could not be removed");
+    }
 }
 
 /// The observation queue on SQS.
@@ -83,7 +115,9 @@ impl Queue for ToSqs {
         let entries: Result<Vec<_>, _> = bodies
             .iter()
             .enumerate()
-            .map(|(n, body)| SendMessageBatchRequestEntry::builder().id(n.to_string()).message_body(body).build())
+            .map(|(n, body)| {
+                SendMessageBatchRequestEntry::builder().id(n.to_string()).message_body(body).build()
+            })
             .collect();
         let entries = match entries {
             Ok(entries) => entries,
@@ -94,7 +128,8 @@ impl Queue for ToSqs {
             Ok(answer) => answer,
             Err(error) => return again(DisplayErrorContext(error).to_string()),
         };
-        let mut outcomes: Vec<Sent> = bodies.iter().map(|_| Sent::Again("the queue said nothing of it".into())).collect();
+        let mut outcomes: Vec<Sent> =
+            bodies.iter().map(|_| Sent::Again("the queue said nothing of it".into())).collect();
         for done in answer.successful() {
             set(&mut outcomes, done.id(), Sent::Done);
         }

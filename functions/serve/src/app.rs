@@ -58,6 +58,8 @@ pub struct App {
     pub alarms: Alarms,
     /// Requests in flight.
     pub running: AtomicUsize,
+    /// The models that a server loads before anybody asks for them.
+    pub preload: Vec<ModelName>,
     heads: Arc<dyn Heads>,
     pins: Mutex<HashMap<(ModelName, VersionName), (Moment, VersionRef)>>,
     producer: String,
@@ -77,13 +79,15 @@ pub struct Parts {
     pub journal: Option<Arc<Journal>>,
     /// What processes that died left behind.
     pub wrecks: Vec<Wreck>,
+    /// The models that a server loads before anybody asks for them.
+    pub preload: Vec<ModelName>,
 }
 
 impl App {
     /// Puts the parts together, and takes up what processes that died left behind.
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
-        let Parts { mode, heads, versions, queue, journal, wrecks } = parts;
+        let Parts { mode, heads, versions, queue, journal, wrecks, preload } = parts;
         let producer = uuid::Uuid::now_v7().simple().to_string();
         let metrics = Arc::new(Metrics::default());
         let app = Self {
@@ -92,6 +96,7 @@ impl App {
             alarms: Alarms::new(mode == Mode::Lambda),
             running: AtomicUsize::new(0),
             pins: Mutex::default(),
+            preload,
             mode,
             versions,
             journal,
@@ -107,7 +112,11 @@ impl App {
         for marker in wrecks.iter().flat_map(|wreck| &wreck.markers) {
             let of = &marker.assignment;
             self.metrics.add(Counter::Lost, 1);
-            self.alarms.raise(Alarm::RequestsLost, &of.model, &format!("a process died while {} ran", of.version));
+            self.alarms.raise(
+                Alarm::RequestsLost,
+                &of.model,
+                &format!("a process died while {} ran", of.version),
+            );
             // A champion is tried again at once: without it nobody is answered.
             if marker.kind == Kind::Load && of.role != Arm::Champion {
                 self.versions.died_loading(&of.digest);
@@ -124,7 +133,7 @@ impl App {
     pub async fn view(self: &Arc<Self>, model: &ModelName) -> Result<(Arc<View>, Option<u64>), Refused> {
         let view = self.routes.view(model).await.map_err(|why| Refused::no_route(model.as_str(), why))?;
         if view.stale {
-            self.alarms.raise(Alarm::RouteStale, model, "the registry could not be read for 5 s; the champion answers everyone");
+            self.stale(model);
         }
         let waited = match self.mode {
             Mode::Server => {
@@ -134,6 +143,12 @@ impl App {
             Mode::Lambda => self.load_serving(model, &view).await,
         };
         Ok((view, waited))
+    }
+
+    /// Says that a model's route could not be read for too long.
+    pub fn stale(&self, model: &ModelName) {
+        let why = "the registry could not be read for 5 s; the last known champion answers everyone";
+        self.alarms.raise(Alarm::RouteStale, model, why);
     }
 
     /// Asks for the versions of a route, and waits for none.
@@ -146,7 +161,8 @@ impl App {
     /// Loads the versions that get traffic; the time this took, if any had to be loaded.
     async fn load_serving(self: &Arc<Self>, model: &ModelName, view: &Arc<View>) -> Option<u64> {
         let began = Instant::now();
-        let loads: Vec<_> = view.serving().filter_map(|(arm, version)| self.load(model, view, arm, version)).collect();
+        let loads: Vec<_> =
+            view.serving().filter_map(|(arm, version)| self.load(model, view, arm, version)).collect();
         if loads.is_empty() {
             return None;
         }
@@ -168,10 +184,12 @@ impl App {
             // In a Lambda the one who asked first may have been cut short by a timeout: whoever comes next waits as well.
             return (self.mode == Mode::Lambda).then(|| tokio::spawn(async move { drop(end.await) }));
         }
-        let (app, view, model, version) = (Arc::clone(self), Arc::clone(view), model.clone(), version.clone());
+        let (app, view, model, version) =
+            (Arc::clone(self), Arc::clone(view), model.clone(), version.clone());
         Some(tokio::spawn(async move {
             let assignment = app.assignment(&model, &view, arm, &version);
-            let mark = app.mark(Kind::Load, &uuid::Uuid::now_v7().to_string(), &assignment, app.load_unit(&view));
+            let mark =
+                app.mark(Kind::Load, &uuid::Uuid::now_v7().to_string(), &assignment, app.load_unit(&view));
             let result = end.await;
             drop(mark);
             if let Err(why) = result {
@@ -183,7 +201,11 @@ impl App {
     /// A version that cannot be run is evidence against it where it should get traffic; a store that is silent is not.
     fn load_failed(&self, view: &View, of: &Assignment, why: &LoadFailure) {
         self.metrics.add(Counter::LoadFailures, 1);
-        self.alarms.raise(Alarm::LoadFailed, &of.model, &format!("{} ({}): {why}", of.version, of.role.as_str()));
+        self.alarms.raise(
+            Alarm::LoadFailed,
+            &of.model,
+            &format!("{} ({}): {why}", of.version, of.role.as_str()),
+        );
         let gets_traffic = view.serving().any(|(arm, _)| arm == of.role);
         if gets_traffic && of.role == Arm::Challenger && matches!(why, LoadFailure::Broken(_)) {
             self.outbox.tallies.count(of, Outcome::ModelError(self.load_unit(view)));
@@ -209,7 +231,13 @@ impl App {
     }
 
     /// Writes a marker. Without one the work goes on, and is counted as unmarked.
-    pub fn mark(&self, kind: Kind, id: &str, assignment: &Assignment, unit: String) -> Option<crate::journal::Mark> {
+    pub fn mark(
+        &self,
+        kind: Kind,
+        id: &str,
+        assignment: &Assignment,
+        unit: String,
+    ) -> Option<crate::journal::Mark> {
         let marker = crate::journal::Marker { kind, id: id.to_owned(), assignment: assignment.clone(), unit };
         let mark = self.journal.as_ref().map(|journal| journal.mark(&marker));
         match mark {
@@ -225,7 +253,12 @@ impl App {
     ///
     /// # Errors
     /// When the model has no such version, it is retired, or the registry cannot be read.
-    pub async fn pinned(&self, model: &ModelName, view: &View, name: VersionName) -> Result<VersionRef, Refused> {
+    pub async fn pinned(
+        &self,
+        model: &ModelName,
+        view: &View,
+        name: VersionName,
+    ) -> Result<VersionRef, Refused> {
         if let Some(version) = view.named(name) {
             return Ok(version.clone());
         }
@@ -239,11 +272,17 @@ impl App {
         let unknown = || Refused::unknown("unknown-version", format!("model {model} has no version {name}"));
         let record = self.heads.version(model, name).await.map_err(|error| {
             tracing::warn!(model = %model, version = %name, error = %error, "a version could not be read");
-            Refused::unavailable("registry-unreadable", format!("the registry cannot be read for version {name}; try again"))
+            Refused::unavailable(
+                "registry-unreadable",
+                format!("the registry cannot be read for version {name}; try again"),
+            )
         })?;
         let record = record.ok_or_else(unknown)?;
         if record.status == VersionStatus::Retired {
-            return Err(Refused::unknown("retired-version", format!("version {name} of model {model} is retired")));
+            return Err(Refused::unknown(
+                "retired-version",
+                format!("version {name} of model {model} is retired"),
+            ));
         }
         let version = record.reference();
         let mut pins = locked(&self.pins);

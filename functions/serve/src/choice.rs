@@ -35,16 +35,24 @@ impl View {
     /// The part of the route that observations carry.
     #[must_use]
     pub fn stamp(&self) -> RouteStamp {
-        RouteStamp { promotion: self.route.promotion.clone(), epoch: self.route.epoch, weight: self.route.weight }
+        RouteStamp {
+            promotion: self.route.promotion.clone(),
+            epoch: self.route.epoch,
+            weight: self.route.weight,
+        }
     }
 
     /// The versions that a caller may be answered by right now, with their arms.
     pub fn serving(&self) -> impl Iterator<Item = (Arm, &VersionRef)> {
         let route = &self.route;
-        let with_share = |share: Weight, version: &'_ Option<VersionRef>| version.is_some() && share > Weight::ZERO;
+        let with_share =
+            |share: Weight, version: &'_ Option<VersionRef>| version.is_some() && share > Weight::ZERO;
         [
             (Arm::Champion, route.champion.as_ref()),
-            (Arm::Challenger, route.challenger.as_ref().filter(|_| with_share(route.weight, &route.challenger))),
+            (
+                Arm::Challenger,
+                route.challenger.as_ref().filter(|_| with_share(route.weight, &route.challenger)),
+            ),
             (Arm::Standby, route.standby.as_ref().filter(|_| with_share(route.holdback, &route.standby))),
         ]
         .into_iter()

@@ -40,6 +40,7 @@ fn plane_in(dir: PathBuf, mode: Mode, head: Head, loader: Arc<FakeLoader>) -> Pl
         queue: Arc::clone(&queue) as Arc<dyn Queue>,
         journal: Some(Journal::open(&dir).unwrap()),
         wrecks,
+        preload: Vec::new(),
     });
     Plane { app, heads, loader, queue, dir }
 }
@@ -59,7 +60,7 @@ impl Plane {
     async fn get(&self, path: &str) -> (StatusCode, Value) {
         self.call("GET", path, Body::empty()).await
     }
-    async fn infer(&self, xs: &[f64], parameters: Value) -> (StatusCode, Value) {
+    async fn infer(&self, xs: &[f64], parameters: &Value) -> (StatusCode, Value) {
         self.call("POST", "/v2/models/m/infer", request(xs, parameters).to_string()).await
     }
     async fn tallies(&self) -> Vec<Tally> {
@@ -75,7 +76,7 @@ impl Plane {
     }
 }
 
-fn request(xs: &[f64], parameters: Value) -> Value {
+fn request(xs: &[f64], parameters: &Value) -> Value {
     json!({ "parameters": parameters, "inputs": [{ "name": "x", "shape": [xs.len(), 1], "datatype": "FP64", "data": xs }] })
 }
 
@@ -91,7 +92,7 @@ fn sum(tallies: &[Tally], arm: Arm, of: fn(&Tally) -> u64) -> u64 {
 #[tokio::test]
 async fn an_answer_has_the_version_the_ids_and_the_outputs_and_nothing_of_the_canary() {
     let plane = plane(Mode::Lambda, 0);
-    let mut body = request(&[1.0, 2.0], json!({ "client_id": "c" }));
+    let mut body = request(&[1.0, 2.0], &json!({ "client_id": "c" }));
     body["id"] = json!("mine");
     let (status, answer) = plane.call("POST", "/v2/models/m/infer", body.to_string()).await;
     assert_eq!(status, 200, "{answer}");
@@ -105,11 +106,18 @@ async fn an_answer_has_the_version_the_ids_and_the_outputs_and_nothing_of_the_ca
         })
     );
     let rows = plane.queue.rows();
-    assert_eq!(rows.iter().map(|row| row.observation_id.clone()).collect::<Vec<_>>(), [format!("{id}#0"), format!("{id}#1")]);
+    assert_eq!(
+        rows.iter().map(|row| row.observation_id.clone()).collect::<Vec<_>>(),
+        [format!("{id}#0"), format!("{id}#1")]
+    );
     assert_eq!(rows[1].client_id.as_deref(), Some("c#1"));
     assert_eq!((rows[1].inputs["x"].as_f64(), rows[1].output.value), (Some(2.0), Some(2.1)));
     let tallies = plane.queue.tallies();
-    assert_eq!((tallies.len(), tallies[0].assigned, tallies[0].answered), (1, 1, 1), "two rows are one request");
+    assert_eq!(
+        (tallies.len(), tallies[0].assigned, tallies[0].answered),
+        (1, 1, 1),
+        "two rows are one request"
+    );
     assert_eq!(plane.queue.bodies().len(), 1, "one message, sent before the answer");
 }
 
@@ -118,7 +126,7 @@ async fn a_unit_stays_on_its_side_and_each_side_is_counted() {
     let plane = plane(Mode::Lambda, 5_000);
     for _ in 0..3 {
         for (arm, name) in [(Arm::Champion, "v1"), (Arm::Challenger, "v2")] {
-            let (status, answer) = plane.infer(&[1.0], json!({ "unit": unit(arm) })).await;
+            let (status, answer) = plane.infer(&[1.0], &json!({ "unit": unit(arm) })).await;
             assert_eq!((status.as_u16(), &answer["model_version"]), (200, &json!(name)));
         }
     }
@@ -126,7 +134,11 @@ async fn a_unit_stays_on_its_side_and_each_side_is_counted() {
     for arm in [Arm::Champion, Arm::Challenger] {
         assert_eq!(sum(&tallies, arm, |t| t.answered), 3);
     }
-    assert!(tallies.iter().all(|t| t.route.weight.bps() == 5_000 && t.route.epoch == 4 && t.assigned == t.answered));
+    assert!(
+        tallies
+            .iter()
+            .all(|t| t.route.weight.bps() == 5_000 && t.route.epoch == 4 && t.assigned == t.answered)
+    );
     assert!(plane.queue.rows().iter().all(|row| row.unit.is_some()));
 }
 
@@ -135,12 +147,15 @@ async fn a_challenger_that_loads_slowly_gets_nothing_until_it_is_there() {
     let loader = FakeLoader::slow(Duration::from_millis(200));
     let plane = plane_in(folder(), Mode::Server, head(10_000), loader);
     // The champion is loaded first; the request waits for it and for nothing else.
-    let (status, answer) = plane.infer(&[1.0], json!({})).await;
+    let (status, answer) = plane.infer(&[1.0], &json!({})).await;
     assert_eq!((status.as_u16(), &answer["model_version"]), (200, &json!("v1")));
     plane.warm().await;
-    assert_eq!(plane.infer(&[1.0], json!({})).await.1["model_version"], "v2");
+    assert_eq!(plane.infer(&[1.0], &json!({})).await.1["model_version"], "v2");
     let tallies = plane.tallies().await;
-    assert_eq!((sum(&tallies, Arm::Champion, |t| t.assigned), sum(&tallies, Arm::Challenger, |t| t.assigned)), (1, 1));
+    assert_eq!(
+        (sum(&tallies, Arm::Champion, |t| t.assigned), sum(&tallies, Arm::Challenger, |t| t.assigned)),
+        (1, 1)
+    );
     assert_eq!(plane.app.metrics.get(Counter::Diverted), 1);
     let rows = plane.queue.rows();
     assert!(rows[0].load_us.is_some_and(|us| us > 100_000) && rows[0].warm == Some(false), "{rows:?}");
@@ -150,20 +165,22 @@ async fn a_challenger_that_loads_slowly_gets_nothing_until_it_is_there() {
 #[tokio::test]
 async fn a_lambda_has_a_version_loaded_before_its_first_caller() {
     let plane = plane_in(folder(), Mode::Lambda, head(10_000), FakeLoader::slow(Duration::from_millis(20)));
-    assert_eq!(plane.infer(&[1.0], json!({})).await.1["model_version"], "v2");
+    assert_eq!(plane.infer(&[1.0], &json!({})).await.1["model_version"], "v2");
     let shadowed = plane_in(folder(), Mode::Lambda, head(0), FakeLoader::slow(Duration::ZERO));
-    assert_eq!(shadowed.infer(&[1.0], json!({})).await.0, 200);
+    assert_eq!(shadowed.infer(&[1.0], &json!({})).await.0, 200);
     assert_eq!(shadowed.loader.loads(2), 0, "no caller waits for a version in the shadow");
 }
 
 #[tokio::test]
 async fn a_challenger_that_cannot_be_loaded_is_evidence_and_its_callers_get_the_champion() {
-    for (failure, errors) in [(LoadFailure::Broken("no graph".into()), 1), (LoadFailure::Unavailable("S3".into()), 0)] {
+    for (failure, errors) in
+        [(LoadFailure::Broken("no graph".into()), 1), (LoadFailure::Unavailable("S3".into()), 0)]
+    {
         let loader = FakeLoader::slow(Duration::ZERO);
         loader.fail(2, failure);
         let plane = plane_in(folder(), Mode::Lambda, head(10_000), loader);
         for _ in 0..5 {
-            let (status, answer) = plane.infer(&[1.0], json!({})).await;
+            let (status, answer) = plane.infer(&[1.0], &json!({})).await;
             assert_eq!((status.as_u16(), &answer["model_version"]), (200, &json!("v1")));
         }
         let tallies = plane.tallies().await;
@@ -177,19 +194,28 @@ async fn a_challenger_that_cannot_be_loaded_is_evidence_and_its_callers_get_the_
 async fn errors_are_counted_by_side_and_only_rows_at_fault_are_reported() {
     let plane = plane(Mode::Lambda, 5_000);
     let unit = unit(Arm::Challenger);
-    let (status, answer) = plane.infer(&[1.0, 13.0, -1.0], json!({ "unit": unit })).await;
+    let (status, answer) = plane.infer(&[1.0, 13.0, -1.0], &json!({ "unit": unit })).await;
     assert_eq!((status.as_u16(), answer["code"].as_str()), (500, Some("session-failed")));
-    assert!(answer["error"].as_str().unwrap().contains("row 1") && !answer.to_string().contains("secret"), "{answer}");
+    assert!(
+        answer["error"].as_str().unwrap().contains("row 1") && !answer.to_string().contains("secret"),
+        "{answer}"
+    );
     let rows = plane.queue.rows();
-    assert_eq!(rows.iter().map(|row| row.error.as_ref().unwrap().side).collect::<Vec<_>>(), [Side::Model, Side::Client]);
+    assert_eq!(
+        rows.iter().map(|row| row.error.as_ref().unwrap().side).collect::<Vec<_>>(),
+        [Side::Model, Side::Client]
+    );
     assert_eq!(rows[0].error.as_ref().unwrap().message, "node 7: secret detail");
-    let (status, answer) = plane.infer(&[1.0, -1.0], json!({ "unit": unit })).await;
+    let (status, answer) = plane.infer(&[1.0, -1.0], &json!({ "unit": unit })).await;
     assert_eq!((status.as_u16(), answer["code"].as_str()), (400, Some("out-of-range")));
-    let (status, answer) = plane.infer(&[666.0], json!({ "unit": unit })).await;
+    let (status, answer) = plane.infer(&[666.0], &json!({ "unit": unit })).await;
     assert_eq!((status.as_u16(), answer["code"].as_str()), (500, Some("panicked")));
     let tallies = plane.tallies().await;
     let of = |count| sum(&tallies, Arm::Challenger, count);
-    assert_eq!((of(|t| t.assigned), of(|t| t.errors), of(|t| t.client_errors), of(|t| t.answered)), (3, 2, 1, 0));
+    assert_eq!(
+        (of(|t| t.assigned), of(|t| t.errors), of(|t| t.client_errors), of(|t| t.answered)),
+        (3, 2, 1, 0)
+    );
     let units: Vec<&String> = tallies.iter().flat_map(|t| &t.error_units).collect();
     let hash = crate::choice::unit_hash(&route(5_000).salt, &unit);
     assert!(!units.is_empty() && units.iter().all(|unit| **unit == hash));
@@ -202,14 +228,14 @@ async fn what_is_wrong_with_a_request_is_said_with_a_code() {
     let column = |name: &str, shape: Value, kind: &str, data: Value| {
         json!({ "inputs": [{ "name": name, "shape": shape, "datatype": kind, "data": data }] }).to_string()
     };
-    let mut outputs = request(&[1.0], json!({}));
+    let mut outputs = request(&[1.0], &json!({}));
     outputs["outputs"] = json!([{ "name": "nothing" }]);
     for (body, code) in [
         ("{".to_owned(), "malformed"),
         ("[1]".to_owned(), "malformed"),
         (json!({ "inputs": [] }).to_string(), "malformed"),
-        (request(&[1.0], json!({ "unit": [] })).to_string(), "malformed"),
-        (request(&[1.0], json!({ "client_id": ["a", "b"] })).to_string(), "malformed"),
+        (request(&[1.0], &json!({ "unit": [] })).to_string(), "malformed"),
+        (request(&[1.0], &json!({ "client_id": ["a", "b"] })).to_string(), "malformed"),
         (column("y", json!([1, 1]), "FP64", json!([1.0])), "unknown-column"),
         (column("x", json!([2, 1]), "FP64", json!([1.0])), "wrong-shape"),
         (column("x", json!([1, 1]), "FP99", json!([1.0])), "wrong-type"),
@@ -232,13 +258,18 @@ async fn what_is_wrong_with_a_request_is_said_with_a_code() {
         ("GET", "/v2/models/m/infer", 405),
         ("DELETE", "/v2", 405),
         ("GET", "/", 404),
+        ("GET", "/v2/models/%FF/ready", 400),
     ] {
-        let (found, answer) = plane.call(method, path, request(&[1.0], json!({})).to_string()).await;
+        let (found, answer) = plane.call(method, path, request(&[1.0], &json!({})).to_string()).await;
         assert_eq!(found.as_u16(), status, "{path}: {answer}");
         assert!(answer["error"].is_string() && answer["code"].is_string(), "{path}: {answer}");
     }
     let tallies = plane.tallies().await;
-    assert_eq!(sum(&tallies, Arm::Champion, |t| t.client_errors), 5, "what reached the version is counted, the rest is not");
+    assert_eq!(
+        sum(&tallies, Arm::Champion, |t| t.client_errors),
+        5,
+        "what reached the version is counted, the rest is not"
+    );
     assert_eq!(sum(&tallies, Arm::Champion, |t| t.errors), 0);
 }
 
@@ -247,9 +278,10 @@ async fn a_pinned_version_answers_in_every_state_but_retired_and_counts_as_pinne
     let plane = plane(Mode::Lambda, 0);
     plane.heads.versions.lock().unwrap().insert(VersionName::new(7), VersionStatus::Packaged);
     plane.heads.versions.lock().unwrap().insert(VersionName::new(8), VersionStatus::Retired);
-    let body = request(&[1.0], json!({})).to_string();
+    let body = request(&[1.0], &json!({})).to_string();
     for (name, status) in [("v1", 200), ("v2", 200), ("v7", 200), ("v8", 404)] {
-        let (found, answer) = plane.call("POST", &format!("/v2/models/m/versions/{name}/infer"), body.clone()).await;
+        let (found, answer) =
+            plane.call("POST", &format!("/v2/models/m/versions/{name}/infer"), body.clone()).await;
         assert_eq!(found.as_u16(), status, "{answer}");
         if status == 200 {
             assert_eq!(answer["model_version"], name);
@@ -267,10 +299,11 @@ async fn a_model_without_a_champion_says_so_and_its_versions_answer_pinned() {
     let head = Head { route: Route { champion: None, challenger: None, ..route(0) }, ..head(0) };
     let plane = plane_in(folder(), Mode::Server, head, FakeLoader::slow(Duration::ZERO));
     plane.heads.versions.lock().unwrap().insert(VersionName::new(1), VersionStatus::Packaged);
-    let (status, answer) = plane.infer(&[1.0], json!({})).await;
+    let (status, answer) = plane.infer(&[1.0], &json!({})).await;
     assert_eq!((status.as_u16(), answer["code"].as_str()), (503, Some("no-champion")));
     assert_eq!(plane.get("/v2/models/m/ready").await.0, 503);
-    let (status, _) = plane.call("POST", "/v2/models/m/versions/v1/infer", request(&[1.0], json!({})).to_string()).await;
+    let (status, _) =
+        plane.call("POST", "/v2/models/m/versions/v1/infer", request(&[1.0], &json!({})).to_string()).await;
     assert_eq!(status, 200);
 }
 
@@ -280,7 +313,10 @@ async fn health_and_descriptions_follow_the_protocol() {
     assert_eq!(plane.get("/v2").await.1["name"], "seatrial");
     assert_eq!(plane.get("/v2/health/live").await, (StatusCode::OK, json!({ "live": true })));
     assert_eq!(plane.get("/v2/health/ready").await, (StatusCode::OK, json!({ "ready": true })));
-    assert_eq!(plane.get("/v2/models/m/ready").await, (StatusCode::OK, json!({ "name": "m", "ready": true })));
+    assert_eq!(
+        plane.get("/v2/models/m/ready").await,
+        (StatusCode::OK, json!({ "name": "m", "ready": true }))
+    );
     let (status, described) = plane.get("/v2/models/m").await;
     assert_eq!(status, 200);
     assert_eq!(
@@ -291,11 +327,14 @@ async fn health_and_descriptions_follow_the_protocol() {
             "outputs": [{ "name": "value", "datatype": "FP64", "shape": [-1] }],
         })
     );
-    plane.infer(&[1.0], json!({ "unit": "a" })).await;
+    plane.infer(&[1.0], &json!({ "unit": "a" })).await;
     let (status, text) = plane.get("/metrics").await;
     assert_eq!(status, 200);
     let text = text.as_str().unwrap();
-    assert!(text.contains("seatrial_route_weight{model=\"m\"} 0.25") && text.contains("seatrial_route_stale{model=\"m\"} 0"));
+    assert!(
+        text.contains("seatrial_route_weight{model=\"m\"} 0.25")
+            && text.contains("seatrial_route_stale{model=\"m\"} 0")
+    );
     assert!(text.contains("outcome=\"answered\"} 1"), "{text}");
 }
 
@@ -306,7 +345,7 @@ async fn rows_are_sampled_by_their_id_and_tallies_are_complete() {
     let plane = plane_in(folder(), Mode::Server, head, FakeLoader::slow(Duration::ZERO));
     let mut expected = Vec::new();
     for _ in 0..200 {
-        let (_, answer) = plane.infer(&[1.0], json!({})).await;
+        let (_, answer) = plane.infer(&[1.0], &json!({})).await;
         let id = answer["parameters"]["observation_ids"][0].as_str().unwrap().to_owned();
         if salted.samples(salted.rows, &id) {
             expected.push(id);
@@ -325,7 +364,7 @@ async fn rows_are_sampled_by_their_id_and_tallies_are_complete() {
 async fn a_shadow_gets_its_sample_even_where_no_rows_are_asked_for() {
     let head = Head { route: Route { rows: Weight::ZERO, shadow: Weight::FULL, ..route(0) }, ..head(0) };
     let plane = plane_in(folder(), Mode::Lambda, head, FakeLoader::slow(Duration::ZERO));
-    plane.infer(&[1.0], json!({})).await;
+    plane.infer(&[1.0], &json!({})).await;
     assert_eq!(plane.queue.rows().len(), 1);
 }
 
@@ -334,10 +373,10 @@ async fn a_silent_queue_costs_no_caller_an_answer_and_loses_no_count() {
     let plane = plane(Mode::Lambda, 0);
     plane.queue.down(true);
     for _ in 0..3 {
-        assert_eq!(plane.infer(&[1.0], json!({})).await.0, 200);
+        assert_eq!(plane.infer(&[1.0], &json!({})).await.0, 200);
     }
     plane.queue.down(false);
-    assert_eq!(plane.infer(&[1.0], json!({})).await.0, 200);
+    assert_eq!(plane.infer(&[1.0], &json!({})).await.0, 200);
     assert_eq!(sum(&plane.queue.tallies(), Arm::Champion, |t| t.answered), 4);
     assert_eq!(plane.queue.rows().len(), 4);
 }
@@ -345,10 +384,10 @@ async fn a_silent_queue_costs_no_caller_an_answer_and_loses_no_count() {
 #[tokio::test]
 async fn a_rollback_reaches_a_warm_process_within_a_second_and_a_silent_registry_leaves_the_champion() {
     let plane = plane(Mode::Lambda, 10_000);
-    assert_eq!(plane.infer(&[1.0], json!({})).await.1["model_version"], "v2");
+    assert_eq!(plane.infer(&[1.0], &json!({})).await.1["model_version"], "v2");
     plane.heads.set(Head { route: Route { challenger: None, epoch: 5, ..route(0) }, ..head(0) });
     tokio::time::sleep(Duration::from_millis(1_000)).await;
-    assert_eq!(plane.infer(&[1.0], json!({})).await.1["model_version"], "v1");
+    assert_eq!(plane.infer(&[1.0], &json!({})).await.1["model_version"], "v1");
     assert!(plane.tallies().await.iter().any(|t| t.route.epoch == 5 && t.role == Arm::Champion));
 }
 
@@ -359,7 +398,7 @@ async fn a_process_that_dies_in_a_request_is_counted_by_the_next_as_an_error_of_
     let unit = unit(Arm::Challenger);
     let asking = tokio::spawn({
         let app = Arc::clone(&plane.app);
-        let body = request(&[999.0], json!({ "unit": unit })).to_string();
+        let body = request(&[999.0], &json!({ "unit": unit })).to_string();
         async move { crate::infer::infer(&app, "m", None, body.as_bytes()).await }
     });
     tokio::time::sleep(Duration::from_millis(300)).await;
@@ -370,7 +409,7 @@ async fn a_process_that_dies_in_a_request_is_counted_by_the_next_as_an_error_of_
     asking.abort();
     let next = plane_in(dir.clone(), Mode::Lambda, head(5_000), FakeLoader::slow(Duration::ZERO));
     assert_eq!(next.app.metrics.get(Counter::Lost), 1);
-    assert_eq!(next.infer(&[1.0], json!({ "unit": "a" })).await.0, 200);
+    assert_eq!(next.infer(&[1.0], &json!({ "unit": "a" })).await.0, 200);
     let tallies = next.queue.tallies();
     let lost: Vec<&Tally> = tallies.iter().filter(|tally| tally.tally_id.starts_with("lost-")).collect();
     assert_eq!((lost.len(), lost[0].role, lost[0].assigned, lost[0].errors), (1, Arm::Challenger, 1, 1));
@@ -383,7 +422,7 @@ async fn a_process_that_dies_in_a_request_is_counted_by_the_next_as_an_error_of_
 async fn a_caller_who_goes_away_is_counted_all_the_same() {
     let plane = plane(Mode::Server, 10_000);
     plane.warm().await;
-    let body = request(&[999.0], json!({ "unit": "a" })).to_string();
+    let body = request(&[999.0], &json!({ "unit": "a" })).to_string();
     let impatient = crate::infer::infer(&plane.app, "m", None, body.as_bytes());
     assert!(tokio::time::timeout(Duration::from_millis(200), impatient).await.is_err());
     tokio::time::sleep(Duration::from_millis(2_200)).await;
@@ -394,13 +433,13 @@ async fn a_caller_who_goes_away_is_counted_all_the_same() {
 async fn a_slow_challenger_does_not_hold_up_the_champion() {
     let plane = plane(Mode::Server, 5_000);
     plane.warm().await;
-    let slow = request(&[999.0], json!({ "unit": unit(Arm::Challenger) })).to_string();
+    let slow = request(&[999.0], &json!({ "unit": unit(Arm::Challenger) })).to_string();
     for _ in 0..20 {
         let (app, body) = (Arc::clone(&plane.app), slow.clone());
         tokio::spawn(async move { crate::infer::infer(&app, "m", None, body.as_bytes()).await });
     }
     tokio::time::sleep(Duration::from_millis(100)).await;
     let began = std::time::Instant::now();
-    assert_eq!(plane.infer(&[1.0], json!({ "unit": unit(Arm::Champion) })).await.0, 200);
+    assert_eq!(plane.infer(&[1.0], &json!({ "unit": unit(Arm::Champion) })).await.0, 200);
     assert!(began.elapsed() < Duration::from_millis(500), "{:?}", began.elapsed());
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
@@ -25,6 +26,7 @@ const ARRIVAL: Duration = Duration::from_secs(10);
 const BINARY: &str = "inference-header-content-length";
 
 type Shared = State<Arc<App>>;
+type Named<T> = Result<Path<T>, PathRejection>;
 
 /// All paths; `/metrics` only where somebody can scrape it.
 pub fn router(app: Arc<App>) -> Router {
@@ -51,51 +53,57 @@ async fn live() -> Response {
     ok(&json!({ "live": true }))
 }
 
-/// Ready when every model in use has its champion loaded.
+/// Ready when every model in use has its champion loaded, and the route of every model to be loaded at start was read.
 async fn ready(State(app): Shared) -> Response {
-    let champions = app.routes.standings().into_iter().filter_map(|standing| standing.view.route.champion.clone());
-    let ready = champions.into_iter().all(|champion| app.versions.ready(&champion.digest).is_some());
+    let standings = app.routes.standings();
+    let read = app.preload.iter().all(|model| standings.iter().any(|standing| standing.model == *model));
+    let mut champions = standings.iter().filter_map(|standing| standing.view.route.champion.as_ref());
+    let ready = read && champions.all(|champion| app.versions.ready(&champion.digest).is_some());
     readiness(&json!({ "ready": ready }), ready)
 }
 
-async fn model(State(app): Shared, Path(name): Path<String>) -> Result<Response, Refused> {
+async fn model(State(app): Shared, path: Named<String>) -> Result<Response, Refused> {
+    let Path(name) = path?;
     let (champion, versions) = champion(&app, &name).await?;
     Ok(json_body(StatusCode::OK, &json!(ModelMetadata::new(name, versions, champion.signature()))))
 }
 
-async fn model_ready(State(app): Shared, Path(name): Path<String>) -> Result<Response, Refused> {
-    match champion(&app, &name).await {
-        Ok(_) => Ok(ok(&json!({ "name": name, "ready": true }))),
-        Err(refused) => Err(refused),
-    }
+async fn model_ready(State(app): Shared, path: Named<String>) -> Result<Response, Refused> {
+    let Path(name) = path?;
+    champion(&app, &name).await?;
+    Ok(ok(&json!({ "name": name, "ready": true })))
 }
 
-async fn version(State(app): Shared, Path((name, version)): Path<(String, String)>) -> Result<Response, Refused> {
+async fn version(State(app): Shared, path: Named<(String, String)>) -> Result<Response, Refused> {
+    let Path((name, version)) = path?;
     let pinned = pinned(&app, &name, &version).await?;
     Ok(json_body(StatusCode::OK, &json!(ModelMetadata::new(name, vec![version], pinned.signature()))))
 }
 
-async fn version_ready(State(app): Shared, Path((name, version)): Path<(String, String)>) -> Result<Response, Refused> {
+async fn version_ready(State(app): Shared, path: Named<(String, String)>) -> Result<Response, Refused> {
+    let Path((name, version)) = path?;
     pinned(&app, &name, &version).await?;
     Ok(ok(&json!({ "name": name, "version": version, "ready": true })))
 }
 
 async fn infer_model(
     State(app): Shared,
-    Path(model): Path<String>,
+    path: Named<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<InferAnswer, Refused> {
+    let Path(model) = path?;
     let body = whole_body(&headers, body).await?;
     infer(&app, &model, None, &body).await
 }
 
 async fn infer_version(
     State(app): Shared,
-    Path((model, version)): Path<(String, String)>,
+    path: Named<(String, String)>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<InferAnswer, Refused> {
+    let Path((model, version)) = path?;
     let body = whole_body(&headers, body).await?;
     infer(&app, &model, Some(&version), &body).await
 }
@@ -106,7 +114,11 @@ async fn prometheus(State(app): Shared) -> Response {
 }
 
 async fn wrong_method(method: Method, uri: Uri) -> Refused {
-    Refused::new(StatusCode::METHOD_NOT_ALLOWED, "wrong-method", format!("{} does not take {method}", uri.path()))
+    Refused::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "wrong-method",
+        format!("{} does not take {method}", uri.path()),
+    )
 }
 
 async fn unknown_path(uri: Uri) -> Refused {
@@ -114,11 +126,21 @@ async fn unknown_path(uri: Uri) -> Refused {
     Refused::unknown("unknown-path", format!("there is nothing at {}; this server has {paths}", uri.path()))
 }
 
+impl From<PathRejection> for Refused {
+    fn from(rejection: PathRejection) -> Self {
+        Self::malformed(format!("the path cannot be read: {}", rejection.body_text()))
+    }
+}
+
 /// The body, if it is of a form and size that this server takes, and comes in time.
 async fn whole_body(headers: &HeaderMap, body: Body) -> Result<Bytes, Refused> {
     if headers.contains_key(BINARY) {
         let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-        return Err(Refused::new(status, "binary-tensors", "this server takes tensors as JSON only, not in binary form"));
+        return Err(Refused::new(
+            status,
+            "binary-tensors",
+            "this server takes tensors as JSON only, not in binary form",
+        ));
     }
     match tokio::time::timeout(ARRIVAL, axum::body::to_bytes(body, BODY_BYTES)).await {
         Ok(Ok(bytes)) => Ok(bytes),
@@ -141,8 +163,8 @@ async fn champion(app: &Arc<App>, model: &str) -> Result<(Arc<dyn Predictor>, Ve
     let name = model_name(model)?;
     let (view, _) = app.view(&name).await?;
     let champion = view.route.champion.as_ref();
-    let champion =
-        champion.ok_or_else(|| Refused::unavailable("no-champion", format!("model {name} has no champion yet")))?;
+    let champion = champion
+        .ok_or_else(|| Refused::unavailable("no-champion", format!("model {name} has no champion yet")))?;
     let loaded = app.versions.get(&name, champion).await;
     let (loaded, _) = loaded.map_err(|why| Refused::not_loaded(&champion.version.to_string(), &why))?;
     let versions = view.serving().map(|(_, version)| version.version.to_string()).collect();

@@ -31,14 +31,22 @@ const LIMIT: Duration = Duration::from_secs(25);
 ///
 /// # Errors
 /// Everything that is not an answer, with the HTTP status that fits.
-pub async fn infer(app: &Arc<App>, model: &str, pin: Option<&str>, body: &[u8]) -> Result<InferAnswer, Refused> {
+pub async fn infer(
+    app: &Arc<App>,
+    model: &str,
+    pin: Option<&str>,
+    body: &[u8],
+) -> Result<InferAnswer, Refused> {
     let _running = Running::enter(app)?;
-    let late = |_| Err(Refused::unavailable("not-loaded", "the model's version takes long to load; try again"));
+    let late =
+        |_| Err(Refused::unavailable("not-loaded", "the model's version takes long to load; try again"));
     let prepared = tokio::time::timeout(LIMIT, prepare(app, model, pin, body)).await.unwrap_or_else(late);
     let call = prepared.inspect_err(|_| app.metrics.add(Counter::Malformed, 1))?;
     // In a task of its own: a caller who goes away does not stop the counting.
     let runs = tokio::spawn(Arc::new(call).run());
-    let result = runs.await.unwrap_or_else(|_| Err(Refused::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the request was stopped")));
+    let result = runs.await.unwrap_or_else(|_| {
+        Err(Refused::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the request was stopped"))
+    });
     app.send_before_answer().await;
     result
 }
@@ -76,7 +84,8 @@ pub fn model_name(text: &str) -> Result<ModelName, Refused> {
 /// # Errors
 /// As [`model_name`].
 pub fn version_name(text: &str) -> Result<VersionName, Refused> {
-    text.parse().map_err(|why: seatrial_domain::ids::InvalidId| Refused::unknown("unknown-version", why.to_string()))
+    text.parse()
+        .map_err(|why: seatrial_domain::ids::InvalidId| Refused::unknown("unknown-version", why.to_string()))
 }
 
 /// A request with its version, ready to run.
@@ -104,9 +113,13 @@ async fn prepare(app: &Arc<App>, model: &str, pin: Option<&str>, body: &[u8]) ->
             let version = app.pinned(&model, &view, name).await?;
             Choice { arm: Arm::Pinned, version, diverted: false }
         }
-        None => choose(&view.route, unit, |version| app.versions.ready(&version.digest).is_some()).ok_or_else(|| {
-            Refused::unavailable("no-champion", format!("model {model} has no champion yet; only its pinned versions answer"))
-        })?,
+        None => choose(&view.route, unit, |version| app.versions.ready(&version.digest).is_some())
+            .ok_or_else(|| {
+                Refused::unavailable(
+                    "no-champion",
+                    format!("model {model} has no champion yet; only its pinned versions answer"),
+                )
+            })?,
     };
     if choice.diverted {
         app.metrics.add(Counter::Diverted, 1);
@@ -250,11 +263,21 @@ impl Call {
         let Failed { error, row } = failed;
         let place = row.map(|row| format!("row {row}: ")).unwrap_or_default();
         let refused = match error.side {
-            Side::Client => Refused::new(StatusCode::BAD_REQUEST, &error.kind, format!("{place}{}", error.message)),
+            Side::Client => {
+                Refused::new(StatusCode::BAD_REQUEST, &error.kind, format!("{place}{}", error.message))
+            }
             Side::Model => {
-                let status = if error.kind == "timeout" { StatusCode::GATEWAY_TIMEOUT } else { StatusCode::INTERNAL_SERVER_ERROR };
+                let status = if error.kind == "timeout" {
+                    StatusCode::GATEWAY_TIMEOUT
+                } else {
+                    StatusCode::INTERNAL_SERVER_ERROR
+                };
                 let version = self.facts.assignment.version;
-                Refused::new(status, &error.kind, format!("{place}version {version} failed on this request ({})", error.kind))
+                Refused::new(
+                    status,
+                    &error.kind,
+                    format!("{place}version {version} failed on this request ({})", error.kind),
+                )
             }
         };
         refused.of_observation(&self.facts.id)
@@ -270,11 +293,18 @@ fn client(kind: &str, message: String) -> ServedError {
 fn whole(results: Vec<Result<Prediction, PredictError>>, rows: usize) -> Result<Vec<Prediction>, Failed> {
     if results.len() != rows {
         let message = format!("{} answers for {rows} rows", results.len());
-        return Err(Failed { error: ServedError { kind: "bad-output".into(), side: Side::Model, message }, row: None });
+        return Err(Failed {
+            error: ServedError { kind: "bad-output".into(), side: Side::Model, message },
+            row: None,
+        });
     }
     let failed = |side: seatrial_inference::Side| {
         let found = results.iter().enumerate().find_map(|(row, result)| {
-            result.as_ref().err().filter(|error| error.side() == side).map(|error| (row, observed::error(error)))
+            result
+                .as_ref()
+                .err()
+                .filter(|error| error.side() == side)
+                .map(|error| (row, observed::error(error)))
         });
         found.map(|(row, error)| Failed { error, row: (rows > 1).then_some(row) })
     };

@@ -89,7 +89,10 @@ impl Journal {
         let mut slot = vec![USED];
         serde_json::to_writer(&mut slot, marker)?;
         if slot.len() > SLOT {
-            return Err(io::Error::other(format!("a marker of {} bytes does not fit a slot of {SLOT}", slot.len())));
+            return Err(io::Error::other(format!(
+                "a marker of {} bytes does not fit a slot of {SLOT}",
+                slot.len()
+            )));
         }
         slot.resize(SLOT, b' ');
         let number = {
@@ -108,7 +111,9 @@ impl Journal {
     fn clear(&self, slot: u32) {
         match self.file.write_all_at(&[FREE], offset(slot)) {
             Ok(()) => locked(&self.slots).free.push(slot),
-            Err(error) => tracing::error!(error = %error, "a marker could not be cleared; a restart would count it"),
+            Err(error) => {
+                tracing::error!(error = %error, "a marker could not be cleared; a restart would count it");
+            }
         }
     }
 }
@@ -167,7 +172,9 @@ pub fn wrecks(dir: &Path) -> io::Result<Vec<Wreck>> {
         match salvage(path.clone()) {
             Ok(Some(wreck)) => found.push(wreck),
             Ok(None) => {}
-            Err(error) => tracing::warn!(file = %path.display(), error = %error, "a marker file cannot be read"),
+            Err(error) => {
+                tracing::warn!(file = %path.display(), error = %error, "a marker file cannot be read");
+            }
         }
     }
     Ok(found)
@@ -197,7 +204,12 @@ mod tests {
     use seatrial_domain::route::{Arm, Weight};
 
     fn marker(id: &str) -> Marker {
-        Marker { kind: Kind::Serve, id: id.into(), assignment: assignment(Arm::Challenger), unit: "0123456789abcdef".into() }
+        Marker {
+            kind: Kind::Serve,
+            id: id.into(),
+            assignment: assignment(Arm::Challenger),
+            unit: "0123456789abcdef".into(),
+        }
     }
 
     /// What a killed process leaves: its file, with the lock gone.

@@ -22,11 +22,12 @@ async fn main() -> ExitCode {
 
 async fn lambda(config: &Config) -> Result<(), Failure> {
     let app = wiring::app(config, &config::aws().await, Mode::Lambda)?;
-    lambda_http::run(http::router(app)).await.map_err(|error| Failure::internal("running as a Lambda function", error))
+    lambda_http::run(http::router(app))
+        .await
+        .map_err(|error| Failure::internal("running as a Lambda function", error))
 }
 
 async fn serve(config: &Config) -> Result<(), Failure> {
-    let preload = wiring::preload(config)?;
     let app = wiring::app(config, &config::aws().await, Mode::Server)?;
-    server::serve(app, config.get("SEATRIAL_LISTEN").unwrap_or(server::LISTEN), preload, server::signalled()).await
+    server::serve(app, config.get("SEATRIAL_LISTEN").unwrap_or(server::LISTEN), server::signalled()).await
 }

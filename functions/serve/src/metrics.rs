@@ -43,12 +43,24 @@ pub enum Counter {
 }
 
 const COUNTERS: [(Counter, &str, &str); 11] = [
-    (Counter::RowsDropped, "observation_rows_dropped", "Rows dropped because the queue did not take them in time."),
+    (
+        Counter::RowsDropped,
+        "observation_rows_dropped",
+        "Rows dropped because the queue did not take them in time.",
+    ),
     (Counter::RowsTooLarge, "observation_rows_too_large", "Rows dropped because they fit no message."),
     (Counter::MessagesSent, "observation_messages_sent", "Messages the observation queue has taken."),
     (Counter::SendFailures, "observation_send_failures", "Messages that had to be sent again."),
-    (Counter::MessagesRefused, "observation_messages_refused", "Messages lost because the queue refused them."),
-    (Counter::Diverted, "requests_diverted", "Requests answered by the champion because the chosen version was not loaded."),
+    (
+        Counter::MessagesRefused,
+        "observation_messages_refused",
+        "Messages lost because the queue refused them.",
+    ),
+    (
+        Counter::Diverted,
+        "requests_diverted",
+        "Requests answered by the champion because the chosen version was not loaded.",
+    ),
     (Counter::LoadFailures, "version_load_failures", "Loadings of a version that failed."),
     (Counter::Unmarked, "requests_unmarked", "Requests that ran without a marker."),
     (Counter::Lost, "requests_lost", "Requests of processes that died, counted by the next."),
@@ -126,7 +138,12 @@ impl Metrics {
             let age = standing.age.as_secs_f64();
             line(&mut text, "route_age_seconds", &format!("model=\"{}\"", standing.model), age);
         }
-        family(&mut text, "route_stale", "gauge", "1 when the route could not be read for 5 s and only the champion answers.");
+        family(
+            &mut text,
+            "route_stale",
+            "gauge",
+            "1 when the route could not be read for 5 s and only the champion answers.",
+        );
         for standing in routes {
             let stale = if standing.view.stale { 1.0 } else { 0.0 };
             line(&mut text, "route_stale", &format!("model=\"{}\"", standing.model), stale);

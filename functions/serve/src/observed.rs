@@ -53,10 +53,19 @@ pub fn rows(
 
 /// The rows in the sample of a request that failed as a whole, all with the same error.
 #[must_use]
-pub fn failed(facts: &Facts, batch: &Batch, error: &ServedError, latency_us: u64, sampled: impl Fn(&str) -> bool) -> Vec<Served> {
+pub fn failed(
+    facts: &Facts,
+    batch: &Batch,
+    error: &ServedError,
+    latency_us: u64,
+    sampled: impl Fn(&str) -> bool,
+) -> Vec<Served> {
     let total = batch.rows();
     let ids = (0..total).map(|row| (row, row_id(&facts.id, row))).filter(|(_, id)| sampled(id));
-    ids.map(|(row, id)| served(facts, (row, total), id, batch.row(row).unwrap_or_default(), latency_us, Err(error.clone()))).collect()
+    ids.map(|(row, id)| {
+        served(facts, (row, total), id, batch.row(row).unwrap_or_default(), latency_us, Err(error.clone()))
+    })
+    .collect()
 }
 
 /// An error as rows carry it.

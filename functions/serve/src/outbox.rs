@@ -21,8 +21,8 @@ use crate::tally::{Tallies, lost};
 const ROW_BYTES: usize = 32 << 20;
 /// From so many waiting bytes on, the sender is woken before its second is over.
 const WAKE_BYTES: usize = 1 << 20;
-/// Tallies kept while the queue is silent: hours of them.
-const TALLIES: usize = 20_000;
+/// Messages with tallies kept while the queue is silent, in bytes: hours of them.
+const TALLY_BYTES: usize = 16 << 20;
 /// Calls to the queue at a time.
 const CALLS: usize = 4;
 
@@ -41,10 +41,13 @@ pub struct Outbox {
 
 #[derive(Default)]
 struct Waiting {
-    tallies: VecDeque<String>,
     rows: VecDeque<String>,
     row_bytes: usize,
+    /// Messages that the queue did not take.
+    again: Vec<Message>,
     wrecks: Vec<Wreck>,
+    /// Wrecks whose tallies are on their way.
+    reported: Vec<Wreck>,
 }
 
 impl Waiting {
@@ -56,12 +59,26 @@ impl Waiting {
         self.rows.push_back(row);
         true
     }
+
+    /// Keeps a message for the next time, if there is room.
+    fn keep(&mut self, message: Message) -> bool {
+        let same =
+            self.again.iter().filter(|kept| kept.tallies == message.tallies).map(|kept| kept.body.len());
+        let room =
+            same.sum::<usize>() + message.body.len() <= if message.tallies { TALLY_BYTES } else { ROW_BYTES };
+        if room {
+            self.again.push(message);
+        }
+        room
+    }
 }
 
-/// A message with what it is made of, so that a failed one can be taken apart again.
 struct Message {
     body: String,
-    tally: bool,
+    /// How many entries it has.
+    entries: u64,
+    /// Whether tallies are among them.
+    tallies: bool,
 }
 
 impl Outbox {
@@ -108,94 +125,87 @@ impl Outbox {
     }
 
     /// Sends the tallies of the seconds before `second` (all of them for `None`) and the rows that wait. What the queue
-    /// does not take is kept for the next time. Returns whether the queue has everything.
+    /// does not take is kept for the next time, as it is. Returns whether the queue has everything.
     pub async fn flush(&self, second: Option<i64>) -> bool {
         let _one = self.sending.lock().await;
-        let (messages, wrecks) = self.collect(second);
         let mut failed = Vec::new();
-        for calls in calls(messages).chunks(CALLS) {
-            let sends = calls.iter().map(|call| self.send(call));
+        for group in calls(self.collect(second)).chunks_mut(CALLS) {
+            let sends = group.iter_mut().map(|call| self.send(mem::take(call)));
             failed.extend(futures::future::join_all(sends).await.into_iter().flatten());
         }
         let whole = failed.is_empty();
-        if whole {
-            wrecks.into_iter().for_each(Wreck::clear);
-        } else {
-            self.keep(failed, wrecks);
+        let mut waiting = locked(&self.waiting);
+        let mut dropped = 0;
+        for message in failed {
+            let entries = message.entries;
+            dropped += if waiting.keep(message) { 0 } else { entries };
         }
+        if whole {
+            mem::take(&mut waiting.reported).into_iter().for_each(Wreck::clear);
+        }
+        drop(waiting);
+        self.metrics.add(Counter::RowsDropped, dropped);
         whole
     }
 
-    fn collect(&self, second: Option<i64>) -> (Vec<Message>, Vec<Wreck>) {
-        let (mut tallies, rows, wrecks) = {
-            let mut waiting = locked(&self.waiting);
-            waiting.row_bytes = 0;
-            (mem::take(&mut waiting.tallies), mem::take(&mut waiting.rows), mem::take(&mut waiting.wrecks))
-        };
-        // Reported anew each time until they are through: their ids make repetition harmless.
-        let deaths = wrecks.iter().flat_map(|wreck| wreck.markers.iter()).map(lost);
-        tallies.extend(deaths.chain(self.tallies.take(second)).filter_map(|tally: Tally| text(&Entry::Tally(tally))));
-        let (with_tallies, too_large) = pack::messages(tallies.into_iter().chain(rows));
+    fn collect(&self, second: Option<i64>) -> Vec<Message> {
+        let mut waiting = locked(&self.waiting);
+        waiting.row_bytes = 0;
+        let rows = mem::take(&mut waiting.rows);
+        let mut messages = mem::take(&mut waiting.again);
+        let wrecks = mem::take(&mut waiting.wrecks);
+        let deaths: Vec<Tally> = wrecks.iter().flat_map(|wreck| wreck.markers.iter()).map(lost).collect();
+        waiting.reported.extend(wrecks);
+        drop(waiting);
+        let tallies = deaths.into_iter().chain(self.tallies.take(second));
+        let mut left: Vec<String> = tallies.filter_map(|tally| text(&Entry::Tally(tally))).collect();
+        let mut tallies_left = left.len() as u64;
+        left.extend(rows);
+        let (packed, too_large) = pack::messages(left);
         self.metrics.add(Counter::RowsTooLarge, too_large.len() as u64);
-        let message = |body: String| Message { tally: body.contains(r#""kind":"tally""#), body };
-        (with_tallies.into_iter().map(message).collect(), wrecks)
+        messages.extend(packed.into_iter().map(|(body, entries)| {
+            let tallies = tallies_left > 0;
+            tallies_left = tallies_left.saturating_sub(entries);
+            Message { body, entries, tallies }
+        }));
+        messages
     }
 
     /// One call; gives back the messages that are to be sent again.
-    async fn send(&self, call: &[Message]) -> Vec<(String, bool)> {
-        let bodies: Vec<String> = call.iter().map(|message| message.body.clone()).collect();
+    async fn send(&self, mut call: Vec<Message>) -> Vec<Message> {
+        let bodies: Vec<String> = call.iter_mut().map(|message| mem::take(&mut message.body)).collect();
         let outcomes = self.queue.send(&bodies).await;
         let mut again = Vec::new();
-        for (message, outcome) in call.iter().zip(outcomes) {
+        for ((message, body), outcome) in call.into_iter().zip(bodies).zip(outcomes) {
             match outcome {
                 Sent::Done => self.metrics.add(Counter::MessagesSent, 1),
                 Sent::Again(why) => {
                     self.metrics.add(Counter::SendFailures, 1);
-                    tracing::warn!(error = why, "the observation queue did not take a message; it is sent again");
-                    again.push((message.body.clone(), message.tally));
+                    tracing::warn!(
+                        error = why,
+                        "the observation queue did not take a message; it is sent again"
+                    );
+                    again.push(Message { body, ..message });
                 }
                 Sent::Refused(why) => {
                     self.metrics.add(Counter::MessagesRefused, 1);
-                    tracing::error!(error = why, bytes = message.body.len(), "the observation queue refused a message; it is lost");
+                    tracing::error!(
+                        error = why,
+                        bytes = body.len(),
+                        "the observation queue refused a message; it is lost"
+                    );
                 }
             }
         }
         again
     }
-
-    /// Puts back what was not sent: its entries one by one, before those that came since.
-    fn keep(&self, failed: Vec<(String, bool)>, wrecks: Vec<Wreck>) {
-        let deaths: Vec<String> = wrecks
-            .iter()
-            .flat_map(|wreck| wreck.markers.iter())
-            .map(|marker| lost(marker).tally_id)
-            .collect();
-        let mut dropped = 0;
-        let mut waiting = locked(&self.waiting);
-        waiting.wrecks.extend(wrecks);
-        for (body, tally) in failed {
-            let entries: Vec<serde_json::Value> = serde_json::from_str(&body).unwrap_or_default();
-            for entry in entries {
-                let is_tally = tally && entry["kind"] == "tally";
-                let id = entry["tally_id"].as_str().unwrap_or_default();
-                if is_tally && deaths.iter().any(|death| death == id) {
-                    continue;
-                }
-                if is_tally && waiting.tallies.len() < TALLIES {
-                    waiting.tallies.push_back(entry.to_string());
-                } else if is_tally || !waiting.push_row(entry.to_string()) {
-                    dropped += 1;
-                }
-            }
-        }
-        drop(waiting);
-        self.metrics.add(Counter::RowsDropped, dropped);
-    }
 }
 
 fn text(entry: &Entry) -> Option<String> {
     serde_json::to_string(entry)
-        .inspect_err(|error| tracing::error!(error = %error, "an observation cannot be written as JSON; it is lost"))
+        .inspect_err(
+            |error| tracing::error!(error = %error, "an observation cannot be written as JSON; it is lost"),
+        )
         .ok()
 }
 
@@ -226,10 +236,9 @@ mod tests {
     }
 
     fn rows(entries: &[Entry]) -> Vec<&str> {
-        let id = |entry| match entry {
-            &Entry::Served(ref row) => Some(row.observation_id.as_str()),
-            _ => None,
-        };
+        fn id(entry: &Entry) -> Option<&str> {
+            if let Entry::Served(row) = entry { Some(&row.observation_id) } else { None }
+        }
         entries.iter().filter_map(id).collect()
     }
 
@@ -302,7 +311,12 @@ mod tests {
     async fn the_death_of_a_process_is_reported_until_the_queue_has_it_and_then_forgotten() {
         let dir = folder();
         let journal = Journal::open(&dir).unwrap();
-        let marker = Marker { kind: Kind::Serve, id: "r".into(), assignment: assignment(Arm::Challenger), unit: "0".repeat(16) };
+        let marker = Marker {
+            kind: Kind::Serve,
+            id: "r".into(),
+            assignment: assignment(Arm::Challenger),
+            unit: "0".repeat(16),
+        };
         // A killed process: its marker and its file stay, its lock goes.
         let mark = journal.mark(&marker).unwrap();
         let file = std::fs::read_dir(&dir).unwrap().next().unwrap().unwrap().path();
@@ -318,7 +332,10 @@ mod tests {
         assert!(!dir.join("inflight-dead").exists());
         let tallies = queue.tallies();
         assert_eq!(tallies.len(), 1);
-        assert_eq!((tallies[0].tally_id.as_str(), tallies[0].errors, tallies[0].role), ("lost-r", 1, Arm::Challenger));
+        assert_eq!(
+            (tallies[0].tally_id.as_str(), tallies[0].errors, tallies[0].role),
+            ("lost-r", 1, Arm::Challenger)
+        );
         drop(mark);
     }
 }

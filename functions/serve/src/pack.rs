@@ -7,12 +7,12 @@ pub const BATCH: usize = 10;
 /// Bytes in one call: below the 256 KB that every engine takes.
 pub const BATCH_BYTES: usize = 240_000;
 
-/// JSON arrays of `entries` (JSON texts), in order, each shorter than [`MESSAGE_BYTES`]. An entry that fits no message is
-/// given back instead.
+/// JSON arrays of `entries` (JSON texts), in order, each shorter than [`MESSAGE_BYTES`] and with the number of its entries.
+/// An entry that fits no message is given back instead.
 #[must_use]
-pub fn messages(entries: impl IntoIterator<Item = String>) -> (Vec<String>, Vec<String>) {
+pub fn messages(entries: impl IntoIterator<Item = String>) -> (Vec<(String, u64)>, Vec<String>) {
     let (mut done, mut too_large) = (Vec::new(), Vec::new());
-    let mut open = String::new();
+    let (mut open, mut count) = (String::new(), 0);
     for entry in entries {
         if !fits(entry.len()) {
             too_large.push(entry);
@@ -21,14 +21,16 @@ pub fn messages(entries: impl IntoIterator<Item = String>) -> (Vec<String>, Vec<
         // One byte for the comma and one for the closing bracket.
         if !open.is_empty() && open.len() + entry.len() + 2 >= MESSAGE_BYTES {
             open.push(']');
-            done.push(std::mem::take(&mut open));
+            done.push((std::mem::take(&mut open), count));
+            count = 0;
         }
         open.push(if open.is_empty() { '[' } else { ',' });
         open.push_str(&entry);
+        count += 1;
     }
     if !open.is_empty() {
         open.push(']');
-        done.push(open);
+        done.push((open, count));
     }
     (done, too_large)
 }
@@ -58,15 +60,17 @@ mod tests {
     use serde_json::Value;
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
         #[test]
         fn nothing_is_lost_or_reordered_and_every_message_is_small(sizes in prop::collection::vec(1_usize..70_000, 0..40)) {
             let entries: Vec<String> = sizes.iter().map(|size| format!("\"{}\"", "x".repeat(*size))).collect();
             let (messages, too_large) = messages(entries.clone());
-            prop_assert!(messages.iter().all(|message| message.len() < MESSAGE_BYTES));
+            prop_assert!(messages.iter().all(|(message, _)| message.len() < MESSAGE_BYTES));
+            prop_assert_eq!(messages.iter().map(|(_, entries)| entries).sum::<u64>() as usize + too_large.len(), sizes.len());
             prop_assert!(too_large.iter().all(|entry| entry.len() + 2 >= MESSAGE_BYTES));
             let unpacked: Vec<String> = messages
                 .iter()
-                .flat_map(|message| serde_json::from_str::<Vec<Value>>(message).unwrap())
+                .flat_map(|(message, _)| serde_json::from_str::<Vec<Value>>(message).unwrap())
                 .map(|value| value.to_string())
                 .collect();
             let expected: Vec<String> = entries.into_iter().filter(|entry| fits(entry.len())).collect();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use seatrial_domain::head::Head;
-use seatrial_domain::ids::{ModelName, VersionName, VersionRef};
+use seatrial_domain::ids::{Digest, ModelName, VersionName, VersionRef};
 use seatrial_domain::version::VersionRecord;
 use seatrial_inference::{Batch, ModelConfig, OipTensor, PredictError, Prediction, Signature};
 
@@ -14,7 +14,11 @@ pub trait Heads: Send + Sync {
     /// The head of a model; `None` when there is no such model.
     async fn head(&self, model: &ModelName) -> Result<Option<Head>, ReadError>;
     /// One version of a model; `None` when there is no such version.
-    async fn version(&self, model: &ModelName, version: VersionName) -> Result<Option<VersionRecord>, ReadError>;
+    async fn version(
+        &self,
+        model: &ModelName,
+        version: VersionName,
+    ) -> Result<Option<VersionRecord>, ReadError>;
 }
 
 /// The registry could not be read: for the log.
@@ -27,6 +31,8 @@ pub struct ReadError(pub String);
 pub trait Loader: Send + Sync {
     /// Fetches the version's files, checks them against its digest, and makes it ready to run.
     async fn load(&self, model: &ModelName, version: &VersionRef) -> Result<Arc<dyn Predictor>, LoadFailure>;
+    /// Gives back the room that a version's files take; it is no longer loaded. Does not wait.
+    fn forget(&self, version: &Digest);
 }
 
 /// Why a version could not be loaded.

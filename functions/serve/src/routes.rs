@@ -223,7 +223,11 @@ mod tests {
         assert_eq!(routes.view(&model()).await.unwrap().route.weight.bps(), 2_500);
         assert_eq!(heads.reads.load(Ordering::Relaxed), 1);
         pass(10).await;
-        assert_eq!(routes.view(&model()).await.unwrap().route.weight, Weight::ZERO, "a rollback takes effect within a second");
+        assert_eq!(
+            routes.view(&model()).await.unwrap().route.weight,
+            Weight::ZERO,
+            "a rollback takes effect within a second"
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -244,7 +248,10 @@ mod tests {
             heads.down(false);
             pass(600).await;
             routes.refresh_all().await;
-            assert!(!routes.view(&model()).await.unwrap().stale, "a registry that answers again is obeyed at once");
+            assert!(
+                !routes.view(&model()).await.unwrap().stale,
+                "a registry that answers again is obeyed at once"
+            );
         }
     }
 

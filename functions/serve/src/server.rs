@@ -5,14 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::serve::ListenerExt;
-use seatrial_domain::ids::ModelName;
 use seatrial_runtime::{Failure, now};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::task::JoinHandle;
+use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::alarm::Alarm;
 use crate::app::App;
 use crate::http::router;
 use crate::routes::REFRESH;
@@ -33,21 +31,23 @@ const LAST: Duration = Duration::from_secs(10);
 pub async fn serve(
     app: Arc<App>,
     listen: &str,
-    preload: Vec<ModelName>,
     end: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), Failure> {
     let address: SocketAddr = listen.parse().map_err(|_| {
-        Failure::invalid(format!("SEATRIAL_LISTEN is {listen:?}; expected an address and a port, for example {LISTEN}"))
+        Failure::invalid(format!(
+            "SEATRIAL_LISTEN is {listen:?}; expected an address and a port, for example {LISTEN}"
+        ))
     })?;
-    let listener = TcpListener::bind(address)
-        .await
-        .map_err(|error| Failure::internal(&format!("listening on {address} (is the port taken? set SEATRIAL_LISTEN)"), error))?;
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        Failure::internal(&format!("listening on {address} (is the port taken? set SEATRIAL_LISTEN)"), error)
+    })?;
     let bound = listener.local_addr().map_err(|error| Failure::internal("asking for the address", error))?;
     tracing::info!(address = %bound, "the data plane listens");
-    let background = background(&app, preload);
+    let (told, ending) = watch::channel(false);
+    let (sender, reader) =
+        (tokio::spawn(send(Arc::clone(&app), ending.clone())), tokio::spawn(read(Arc::clone(&app))));
     // Answers are small: waiting to fill a packet would only delay them.
     let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-    let (told, mut ending) = tokio::sync::watch::channel(false);
     let signalled = async move {
         end.await;
         tracing::info!("the data plane ends: requests in flight are answered");
@@ -57,13 +57,12 @@ pub async fn serve(
     let serving = axum::serve(listener, router(Arc::clone(&app))).with_graceful_shutdown(signalled);
     let served = tokio::select! {
         served = serving => served,
-        () = async {
-            drop(ending.wait_for(|ending| *ending).await);
-            tokio::time::sleep(DRAIN).await;
-        } => Ok(()),
+        () = drained(ending) => Ok(()),
     };
-    background.iter().for_each(JoinHandle::abort);
-    if !tokio::time::timeout(LAST, app.outbox.flush(None)).await.unwrap_or(false) {
+    reader.abort();
+    // The sender is not aborted: what it is sending would be lost.
+    let last = async { sender.await.is_ok() && app.outbox.flush(None).await };
+    if !tokio::time::timeout(LAST, last).await.unwrap_or(false) {
         tracing::error!("the observation queue did not take the last observations");
     }
     served.map_err(|error| Failure::internal("serving", error))
@@ -86,44 +85,41 @@ pub async fn signalled() {
     }
 }
 
-fn background(app: &Arc<App>, preload: Vec<ModelName>) -> Vec<JoinHandle<()>> {
-    let sender = Arc::clone(app);
-    let reader = Arc::clone(app);
-    vec![
-        tokio::spawn(async move {
-            let mut tick = interval(SEND);
-            tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            loop {
-                tokio::select! {
-                    _ = tick.tick() => {}
-                    () = sender.outbox.woken() => {}
-                }
-                sender.outbox.flush(Some(now().as_second())).await;
-            }
-        }),
-        tokio::spawn(async move {
-            let mut tick = interval(REFRESH);
-            tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            loop {
-                tick.tick().await;
-                // Asking for a model keeps it in use.
-                for model in &preload {
-                    drop(reader.view(model).await);
-                }
-                read(&reader).await;
-            }
-        }),
-    ]
+async fn drained(mut ending: watch::Receiver<bool>) {
+    drop(ending.wait_for(|ending| *ending).await);
+    tokio::time::sleep(DRAIN).await;
+}
+
+/// Sends observations every second, and when many wait.
+async fn send(app: Arc<App>, mut ending: watch::Receiver<bool>) {
+    let mut tick = interval(SEND);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {}
+            () = app.outbox.woken() => {}
+            _ = ending.wait_for(|ending| *ending) => return,
+        }
+        app.outbox.flush(Some(now().as_second())).await;
+    }
 }
 
 /// Reads the routes in use, and asks for the versions they name.
-async fn read(app: &Arc<App>) {
-    app.routes.refresh_all().await;
-    for standing in app.routes.standings() {
-        if standing.view.stale {
-            let why = "the registry could not be read for 5 s; the champion answers everyone";
-            app.alarms.raise(Alarm::RouteStale, &standing.model, why);
+async fn read(app: Arc<App>) {
+    let mut tick = interval(REFRESH);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        // Asking for a model keeps it in use.
+        for model in &app.preload {
+            drop(app.view(model).await);
         }
-        app.want(&standing.model, &standing.view);
+        app.routes.refresh_all().await;
+        for standing in app.routes.standings() {
+            if standing.view.stale {
+                app.stale(&standing.model);
+            }
+            app.want(&standing.model, &standing.view);
+        }
     }
 }

@@ -115,7 +115,8 @@ impl Tallies {
         let taken = {
             let mut open = locked(&self.open);
             let all = mem::take(&mut open.counts);
-            let (ready, rest) = all.into_iter().partition(|(of, _)| second.is_none_or(|second| of.second < second));
+            let (ready, rest) =
+                all.into_iter().partition(|(of, _)| second.is_none_or(|second| of.second < second));
             open.counts = rest;
             let ready: BTreeMap<Assignment, Counts> = ready;
             let mut taken = mem::take(&mut open.full);
@@ -198,8 +199,12 @@ mod tests {
 
     #[test]
     fn a_death_is_one_error_of_the_version_that_ran_however_often_it_is_reported() {
-        let marker =
-            Marker { kind: Kind::Serve, id: "r1".into(), assignment: at(3, Arm::Challenger), unit: "00ff00ff00ff00ff".into() };
+        let marker = Marker {
+            kind: Kind::Serve,
+            id: "r1".into(),
+            assignment: at(3, Arm::Challenger),
+            unit: "00ff00ff00ff00ff".into(),
+        };
         let tally = lost(&marker);
         assert_eq!((tally.assigned, tally.errors, tally.answered, tally.role), (1, 1, 0, Arm::Challenger));
         assert_eq!(tally.error_units, ["00ff00ff00ff00ff"]);

@@ -14,7 +14,9 @@ use seatrial_domain::package::PackageSummary;
 use seatrial_domain::route::{Arm, Route, Weight};
 use seatrial_domain::version::{VersionRecord, VersionStatus};
 use seatrial_evidence::observation::{Entry, Output, RouteStamp, SCHEMA, Served, Tally};
-use seatrial_inference::{Batch, Datatype, ModelConfig, OipTensor, PredictError, Prediction, Signature, TensorSpec};
+use seatrial_inference::{
+    Batch, Datatype, ModelConfig, OipTensor, PredictError, Prediction, Signature, TensorSpec,
+};
 use serde_json::{Value, json};
 
 use crate::choice::Assignment;
@@ -138,7 +140,11 @@ impl Heads for FakeHeads {
         let head = locked(&self.head).clone();
         Ok((head.model == *model).then_some(head))
     }
-    async fn version(&self, model: &ModelName, name: VersionName) -> Result<Option<VersionRecord>, ReadError> {
+    async fn version(
+        &self,
+        model: &ModelName,
+        name: VersionName,
+    ) -> Result<Option<VersionRecord>, ReadError> {
         self.reads.fetch_add(1, Ordering::Relaxed);
         let status = locked(&self.versions).get(&name).copied();
         let VersionRef { version, digest } = version(name.number());
@@ -169,11 +175,18 @@ pub(crate) struct FakeLoader {
     failing: Mutex<HashMap<u8, LoadFailure>>,
     panicking: Mutex<HashSet<u8>>,
     loads: Mutex<HashMap<u8, u32>>,
+    pub(crate) forgotten: Mutex<Vec<Digest>>,
 }
 
 impl FakeLoader {
     pub(crate) fn slow(slow: Duration) -> Arc<Self> {
-        Arc::new(Self { slow, failing: Mutex::default(), panicking: Mutex::default(), loads: Mutex::default() })
+        Arc::new(Self {
+            slow,
+            failing: Mutex::default(),
+            panicking: Mutex::default(),
+            loads: Mutex::default(),
+            forgotten: Mutex::default(),
+        })
     }
     pub(crate) fn fail(&self, version: u8, how: LoadFailure) {
         locked(&self.failing).insert(version, how);
@@ -203,6 +216,9 @@ impl Loader for FakeLoader {
             None => Ok(Arc::new(FakePredictor::new(number))),
         }
     }
+    fn forget(&self, version: &Digest) {
+        locked(&self.forgotten).push(version.clone());
+    }
 }
 
 /// Takes a column `x`. v2 fails on 13 as a model, every version on a negative number as the client's error; v2 panics on
@@ -220,7 +236,8 @@ impl FakePredictor {
         )
         .unwrap();
         let spec = |name: &str, shape| TensorSpec { name: name.into(), datatype: Datatype::Fp64, shape };
-        let signature = Signature { inputs: vec![spec("x", vec![-1, 1])], outputs: vec![spec("value", vec![-1])] };
+        let signature =
+            Signature { inputs: vec![spec("x", vec![-1, 1])], outputs: vec![spec("value", vec![-1])] };
         Self { number, config, signature }
     }
 }
@@ -237,12 +254,17 @@ impl Predictor for FakePredictor {
         let unknown = batch.names().find(|name| *name != "x").map(str::to_owned);
         match unknown {
             None => Ok(batch),
-            Some(name) => Err(PredictError::Client { code: "unknown-column", message: format!("unknown column {name}") }),
+            Some(name) => Err(PredictError::Client {
+                code: "unknown-column",
+                message: format!("unknown column {name}"),
+            }),
         }
     }
     fn predict_each(&self, batch: &Batch) -> Vec<Result<Prediction, PredictError>> {
         let predict = |row: usize| match batch.row(row).unwrap()["x"].as_f64().unwrap_or_default() {
-            x if x < 0.0 => Err(PredictError::Client { code: "out-of-range", message: "x is negative".into() }),
+            x if x < 0.0 => {
+                Err(PredictError::Client { code: "out-of-range", message: "x is negative".into() })
+            }
             x if self.number == 2 && x == 13.0 => {
                 Err(PredictError::Model { code: "session-failed", message: "node 7: secret detail".into() })
             }
@@ -275,8 +297,12 @@ impl FakeQueue {
     }
     pub(crate) fn entries(&self) -> Vec<Entry> {
         let values = |body: &String| serde_json::from_str::<Vec<Value>>(body).unwrap();
-        let entries: Vec<Entry> =
-            self.bodies().iter().flat_map(values).map(|value| serde_json::from_value(value).unwrap()).collect();
+        let entries: Vec<Entry> = self
+            .bodies()
+            .iter()
+            .flat_map(values)
+            .map(|value| serde_json::from_value(value).unwrap())
+            .collect();
         assert!(entries.iter().all(|entry| entry.defect().is_none()), "{entries:?}");
         entries
     }

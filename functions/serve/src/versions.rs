@@ -86,7 +86,12 @@ impl Versions {
     /// No version yet; at most `capacity` are kept, and `parallel` requests run on one at a time.
     #[must_use]
     pub fn new(loader: Arc<dyn Loader>, capacity: usize, parallel: usize) -> Arc<Self> {
-        Arc::new(Self { loader, capacity: capacity.max(1), parallel: parallel.max(1), table: Mutex::default() })
+        Arc::new(Self {
+            loader,
+            capacity: capacity.max(1),
+            parallel: parallel.max(1),
+            table: Mutex::default(),
+        })
     }
 
     /// The version if it is loaded. Counts as a use.
@@ -116,7 +121,9 @@ impl Versions {
                 match &slot.state {
                     State::Ready(loaded) => return Asked::Ready(Arc::clone(loaded)),
                     State::Loading(end) => return Asked::Loading { first: false, end: end.clone() },
-                    State::Failed { at, why } if at.age() < pause(slot.failures) => return Asked::Failed(why.clone()),
+                    State::Failed { at, why } if at.age() < pause(slot.failures) => {
+                        return Asked::Failed(why.clone());
+                    }
                     State::Failed { .. } => slot.failures,
                 }
             }
@@ -172,7 +179,9 @@ impl Versions {
             let result = match tokio::time::timeout(LIMIT, loading).await {
                 Ok(Ok(result)) => result,
                 Ok(Err(_)) => Err(LoadFailure::Broken("loading it panicked".into())),
-                Err(_) => Err(LoadFailure::Unavailable(format!("loading it took more than {} s", LIMIT.as_secs()))),
+                Err(_) => {
+                    Err(LoadFailure::Unavailable(format!("loading it took more than {} s", LIMIT.as_secs())))
+                }
             };
             if let Err(why) = &result {
                 tracing::error!(model = %model, version = %version.version, error = %why, "a version could not be loaded");
@@ -187,7 +196,9 @@ impl Versions {
             this.settle(&version.digest, &result);
             result
         });
-        let end = async move { task.await.unwrap_or_else(|_| Err(LoadFailure::Unavailable("loading it was stopped".into()))) };
+        let end = async move {
+            task.await.unwrap_or_else(|_| Err(LoadFailure::Unavailable("loading it was stopped".into())))
+        };
         end.boxed().shared()
     }
 
@@ -208,8 +219,12 @@ impl Versions {
     fn evict(&self, table: &mut Table) {
         while table.slots.len() > self.capacity {
             let settled = table.slots.iter().filter(|(_, slot)| !matches!(slot.state, State::Loading(_)));
-            let Some(oldest) = settled.min_by_key(|(_, slot)| slot.used).map(|(digest, _)| digest.clone()) else { return };
+            let Some(oldest) = settled.min_by_key(|(_, slot)| slot.used).map(|(digest, _)| digest.clone())
+            else {
+                return;
+            };
             table.slots.remove(&oldest);
+            self.loader.forget(&oldest);
         }
     }
 }
@@ -231,7 +246,10 @@ mod tests {
         let (model, one) = (model(), version(1));
         assert!(versions.ready(&one.digest).is_none());
         let all = futures::future::join_all((0..20).map(|_| versions.get(&model, &one))).await;
-        assert!(all.iter().all(|got| got.as_ref().is_ok_and(|(_, waited)| waited.is_some_and(|us| us >= 100_000))));
+        assert!(
+            all.iter()
+                .all(|got| got.as_ref().is_ok_and(|(_, waited)| waited.is_some_and(|us| us >= 100_000)))
+        );
         assert_eq!(loader.loads(1), 1);
         assert!(versions.get(&model, &one).await.unwrap().1.is_none(), "who finds it loaded did not wait");
     }
@@ -274,6 +292,7 @@ mod tests {
         versions.get(&model(), &version(3)).await.unwrap();
         let left: Vec<bool> = [1, 2, 3].map(|n| versions.ready(&version(n).digest).is_some()).into();
         assert_eq!(left, [true, false, true]);
+        assert_eq!(*loader.forgotten.lock().unwrap(), [version(2).digest]);
     }
 
     #[tokio::test]

@@ -88,14 +88,22 @@ pub fn check_outputs(wanted: &[RequestedOutput], signature: &Signature) -> Resul
         Some(output) => Err(Refused::new(
             axum::http::StatusCode::BAD_REQUEST,
             "unknown-output",
-            format!("there is no output {:?}; this version has {}", output.name, known.into_iter().collect::<Vec<_>>().join(", ")),
+            format!(
+                "there is no output {:?}; this version has {}",
+                output.name,
+                known.into_iter().collect::<Vec<_>>().join(", ")
+            ),
         )),
     }
 }
 
 /// The tensors of an answer: those that were asked for, or all.
 #[must_use]
-pub fn tensors(config: &ModelConfig, predictions: &[Prediction], wanted: &[RequestedOutput]) -> Vec<OipTensor> {
+pub fn tensors(
+    config: &ModelConfig,
+    predictions: &[Prediction],
+    wanted: &[RequestedOutput],
+) -> Vec<OipTensor> {
     let mut tensors = oip::outputs(config, predictions);
     if !wanted.is_empty() {
         tensors.retain(|tensor| wanted.iter().any(|output| output.name == tensor.name));

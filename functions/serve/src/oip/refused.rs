@@ -46,9 +46,10 @@ impl Refused {
     pub fn no_route(model: &str, why: NoRoute) -> Self {
         match why {
             NoRoute::Unknown => Self::unknown("unknown-model", format!("there is no model {model:?}")),
-            NoRoute::Unreadable => {
-                Self::unavailable("route-unreadable", format!("the registry cannot be read, so model {model} has no route yet; try again"))
-            }
+            NoRoute::Unreadable => Self::unavailable(
+                "route-unreadable",
+                format!("the registry cannot be read, so model {model} has no route yet; try again"),
+            ),
         }
     }
 
@@ -85,7 +86,9 @@ impl IntoResponse for Refused {
         let body = Value::Object(body).to_string();
         let kind = [(header::CONTENT_TYPE, "application/problem+json")];
         match self.status {
-            StatusCode::SERVICE_UNAVAILABLE => (self.status, kind, [(header::RETRY_AFTER, "1")], body).into_response(),
+            StatusCode::SERVICE_UNAVAILABLE => {
+                (self.status, kind, [(header::RETRY_AFTER, "1")], body).into_response()
+            }
             status => (status, kind, body).into_response(),
         }
     }

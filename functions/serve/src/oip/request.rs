@@ -75,8 +75,9 @@ impl InferRequest {
     /// # Errors
     /// When it is not JSON, or not a request of the protocol.
     pub fn parse(body: &[u8]) -> Result<Self, Refused> {
-        let request: Self = serde_json::from_slice(body)
-            .map_err(|error| Refused::malformed(format!("the body is not an inference request in JSON: {error}")))?;
+        let request: Self = serde_json::from_slice(body).map_err(|error| {
+            Refused::malformed(format!("the body is not an inference request in JSON: {error}"))
+        })?;
         if request.inputs.is_empty() {
             return Err(Refused::malformed("`inputs` is empty: it must have one tensor a column"));
         }
@@ -94,7 +95,8 @@ impl Caller {
             None => None,
             Some(value) => Some(scalar("unit", value)?),
         };
-        let client_id = known(parameters, "client_id").map(|value| per_row("client_id", value)).transpose()?;
+        let client_id =
+            known(parameters, "client_id").map(|value| per_row("client_id", value)).transpose()?;
         let segments = named(parameters, "segments")?;
         Ok(Self { unit, client_id, segments, protected: named(parameters, "protected")? })
     }
@@ -139,17 +141,25 @@ fn scalar(place: &str, value: &Value) -> Result<String, Refused> {
         Value::String(text) => text.clone(),
         Value::Number(number) => number.to_string(),
         Value::Bool(truth) => truth.to_string(),
-        _ => return Err(Refused::malformed(format!("parameters.{place} must be a string, a number or a boolean"))),
+        _ => {
+            return Err(Refused::malformed(format!(
+                "parameters.{place} must be a string, a number or a boolean"
+            )));
+        }
     };
     match text.chars().count() {
         1..=LONGEST => Ok(text),
-        found => Err(Refused::malformed(format!("parameters.{place} has {found} characters; expected 1 to {LONGEST}"))),
+        found => Err(Refused::malformed(format!(
+            "parameters.{place} has {found} characters; expected 1 to {LONGEST}"
+        ))),
     }
 }
 
 fn per_row(place: &str, value: &Value) -> Result<PerRow, Refused> {
     match value {
-        Value::Array(values) => values.iter().map(|value| scalar(place, value)).collect::<Result<_, _>>().map(PerRow::Each),
+        Value::Array(values) => {
+            values.iter().map(|value| scalar(place, value)).collect::<Result<_, _>>().map(PerRow::Each)
+        }
         value => scalar(place, value).map(PerRow::All),
     }
 }
@@ -160,7 +170,10 @@ fn named(parameters: &Map<String, Value>, field: &str) -> Result<BTreeMap<String
         return Err(Refused::malformed(format!("parameters.{field} must be an object of names and values")));
     };
     if values.len() > MOST {
-        return Err(Refused::malformed(format!("parameters.{field} has {} names; expected at most {MOST}", values.len())));
+        return Err(Refused::malformed(format!(
+            "parameters.{field} has {} names; expected at most {MOST}",
+            values.len()
+        )));
     }
     let given = values.iter().filter(|(_, value)| !value.is_null());
     given
@@ -212,7 +225,10 @@ mod tests {
             (json!({"client_id": "x".repeat(257)}), "client_id"),
             (json!({"segments": "eu"}), "segments"),
             (json!({"protected": {"sex": [["f"]]}}), "protected.sex"),
-            (json!({"segments": (0..33).map(|n| (n.to_string(), json!("x"))).collect::<Map<_, _>>()}), "segments"),
+            (
+                json!({"segments": (0..33).map(|n| (n.to_string(), json!("x"))).collect::<Map<_, _>>()}),
+                "segments",
+            ),
         ] {
             let refused = caller(&parameters).unwrap_err();
             assert!(refused.message.contains(place) && refused.status == 400, "{refused:?}");
