@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Form;
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use seatrial_domain::gate::GateRecord;
 use seatrial_domain::ids::{Actor, Auth};
@@ -90,7 +90,7 @@ pub(crate) async fn decide_once(
 /// A browser names the origin of the page that sends a form. Anything but our own, or none at all, is refused.
 fn same_origin(app: &App, headers: &HeaderMap) -> Result<(), Instead> {
     let mut origins = headers.get_all(header::ORIGIN).into_iter();
-    let ours = |v: &axum::http::HeaderValue| v.as_bytes() == app.base.origin().as_bytes();
+    let ours = |v: &HeaderValue| v.as_bytes() == app.base.origin().as_bytes();
     match (origins.next(), origins.next()) {
         (Some(origin), None) if ours(origin) => Ok(()),
         _ => {

@@ -96,6 +96,7 @@ struct ReviewPage<'a> {
     quorum: Option<String>,
     attention: Vec<RowView>,
     consequences: Consequences,
+    interval: String,
     groups: Vec<Evidence>,
     shadow: Option<ShadowView>,
     notes: &'a [String],
@@ -165,6 +166,7 @@ impl<'a> ReviewPage<'a> {
             quorum: quorum(gate, facts.live),
             attention: rows::attention(&report.rows),
             consequences: consequences(facts, &challenger, champion.as_deref()),
+            interval: interval_heading(report),
             groups: groups(report),
             shadow: report.shadow.as_ref().map(shadow),
             notes: &report.notes,
@@ -257,6 +259,17 @@ fn consequences(facts: &ReviewFacts<'_>, challenger: &str, champion: Option<&str
     };
     let nothing = format!("Undecided on {}, it ends like a rejection.", times::moment(facts.gate.expires_at));
     Consequences { approve, reject: stays, nothing }
+}
+
+/// The heading of the intervals, with their confidence where all have the same.
+fn interval_heading(report: &ComparisonReport) -> String {
+    let mut confidences = report.rows.iter().filter(|r| r.interval.is_some()).filter_map(|r| r.confidence);
+    match confidences.next() {
+        Some(first) if confidences.all(|c| (c - first).abs() < 1e-9) => {
+            format!("{} interval", numbers::percent(first * 100.0))
+        }
+        _ => "Interval".into(),
+    }
 }
 
 fn groups(report: &ComparisonReport) -> Vec<Evidence> {
