@@ -30,6 +30,13 @@ pub(crate) fn judge(
     let labels = benchmark.texts(LABEL).ok_or_else(|| missing(benchmark))?;
     let truths: Option<Vec<String>> = labels.into_iter().collect();
     let truths = truths.ok_or_else(|| Failure::invalid("the benchmark has rows without a `label`; every row needs its truth"))?;
+    let classes = &challenger.config().classes;
+    if !truths.iter().any(|t| classes.contains(t)) {
+        return Err(Failure::invalid(format!(
+            "no `label` of the benchmark is a class of the version: found {:?}, expected one of {}; set a benchmark that is labelled with the model's classes",
+            truths.first().map_or("", String::as_str), classes.join(", ")
+        )));
+    }
     let units = benchmark.texts(UNIT).map(|units| {
         units.into_iter().enumerate().map(|(row, unit)| unit.unwrap_or_else(|| format!("row {row}"))).collect()
     });
@@ -48,6 +55,22 @@ pub(crate) fn judge(
     let mut challenger_answers = run::answers(challenger, benchmark);
     run::latency(seed, benchmark, champion.zip(champion_answers.as_mut()), (challenger, &mut challenger_answers));
     Ok(Judged { truths, units, segments, positive, champion: champion_answers, challenger: challenger_answers, seed })
+}
+
+/// What a person who decides should know about the run itself.
+pub(crate) fn notes(judged: &Judged) -> Vec<String> {
+    let mut notes = Vec::new();
+    let unknown = judged.truths.iter().filter(|t| !judged.challenger.classes.contains(t)).count();
+    if unknown > 0 {
+        notes.push(format!("{unknown} of {} benchmark rows have a label that is no class of the challenger; it cannot be right on them", judged.truths.len()));
+    }
+    for (who, answers) in judged.champion.iter().map(|c| ("champion", c)).chain([("challenger", &judged.challenger)]) {
+        let failed = answers.labels.iter().filter(|l| l.is_err()).count();
+        if failed > 0 {
+            notes.push(format!("the {who} failed on {failed} of {} benchmark rows; they count as wrong", answers.labels.len()));
+        }
+    }
+    notes
 }
 
 fn missing(benchmark: &Benchmark) -> Failure {

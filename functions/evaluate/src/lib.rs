@@ -148,6 +148,7 @@ async fn evaluate(ports: &Ports<'_>, record: &PromotionRecord, policy: &Policy) 
             Some((reference, benchmark)) => {
                 let judged = bench::judge(record, policy, benchmark, champion.as_ref(), &challenger)?;
                 document.rows.extend(offline::rows(&judged, policy));
+                document.notes = bench::notes(&judged);
                 document.challenger_summary = Some(offline::summary(&judged, &judged.challenger, policy));
                 document.champion_summary = judged.champion.as_ref().map(|c| offline::summary(&judged, c, policy));
                 document.benchmark = Some(facts(ports, record, reference, benchmark).await?);

@@ -192,17 +192,20 @@ pub fn judge(facts: &Facts<'_>) -> Option<Judgement> {
     let rules = facts.rules;
     let (alpha_errors, alpha_latency) = (rules.alpha * rules.alpha_errors, rules.alpha * (1.0 - rules.alpha_errors));
     let (mut errors, mut latency) = (ArmEProcess::default(), LatencyEProcess::default());
-    let mut before = facts.counts.at(Weight::ZERO)[CHAMPION].latency.clone();
+    let mut window = facts.counts.at(Weight::ZERO)[CHAMPION].latency.clone();
+    let mut before = window.clone();
     let mut steps = Vec::new();
     for step in facts.steps {
         let [champion, canary] = facts.counts.at(step.weight);
         let weight = step.weight.fraction();
         errors.observe_counts(canary.events, champion.events, weight);
-        let thresholds = freeze(&before, rules.latency_margin);
+        // The champion's previous window, or all before this step where that window alone is too short.
+        let thresholds = freeze(&window, rules.latency_margin).or_else(|| freeze(&before, rules.latency_margin));
         if let Some(thresholds) = thresholds {
             latency.observe_window(&canary.latency, &champion.latency, weight, thresholds);
         }
-        before = champion.latency.clone();
+        before.merge(&champion.latency);
+        window = champion.latency.clone();
         steps.push(StepCounts { weight: step.weight, champion, canary, thresholds });
     }
     let now = steps.last()?;

@@ -354,7 +354,7 @@ mod tests {
     fn pair(n: u32) -> Pair {
         Pair {
             observation_id: format!("o{n}#0"),
-            client_id: (n % 2 == 0).then(|| format!("c{n}")),
+            client_id: n.is_multiple_of(2).then(|| format!("c{n}")),
             unit: format!("u{n}"),
             at: Timestamp::from_second(1_700_000_000 + i64::from(n)).unwrap(),
             queued_at: Timestamp::from_second(1_700_000_001 + i64::from(n)).unwrap(),
@@ -364,7 +364,7 @@ mod tests {
             served_error: false,
             champion: Replayed { label: Some("a".into()), score: Some(0.25), scores: Some(vec![0.75, 0.25]), latency_us: 12, error: None },
             challenger: Replayed { error: Some("crash".into()), ..Replayed::default() },
-            faithful: (n % 3 != 0).then_some(true),
+            faithful: (!n.is_multiple_of(3)).then_some(true),
             segments: BTreeMap::from([("sex".into(), "Female".into())]),
         }
     }
