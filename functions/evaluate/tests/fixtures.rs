@@ -13,7 +13,7 @@ use seatrial_domain::head::BenchmarkRef;
 use seatrial_domain::policy::Policy;
 use seatrial_domain::promotion::EvidenceKind;
 use seatrial_domain::task::{Evaluated, Held};
-use seatrial_domain::verdict::Verdict;
+use seatrial_domain::verdict::{MetricClass, Verdict};
 use seatrial_evidence::evaluation::Evaluation;
 use seatrial_evidence::report::MetricRow;
 use seatrial_registry::contract::Scenario;
@@ -132,7 +132,13 @@ fn expected(version: &str, metric: &str) -> f64 {
 #[tokio::test]
 async fn a_better_version_does_not_fail_and_every_metric_is_scikit_learns() {
     let (world, evaluated, document, held) = beside("v1", "v2").await;
-    assert_eq!((evaluated.verdict, evaluated.shadow, evaluated.first), (Verdict::Pass, true, false), "{}", evaluated.why);
+    assert_eq!((evaluated.shadow, evaluated.first), (true, false));
+    // 92 positives of race=Black are too few to bound the difference of two rates by 5 points; all else passes.
+    for row in document.rows.iter().filter(|r| r.class == MetricClass::Guardrail) {
+        let thin = row.name == "equalised_odds" && row.segment.as_deref() == Some("race");
+        assert_eq!(row.verdict, if thin { Verdict::Inconclusive } else { Verdict::Pass }, "{}", row.why);
+    }
+    assert_eq!(evaluated.verdict, Verdict::Inconclusive);
     for metric in ["accuracy", "macro_f1", "auc", "log_loss"] {
         near(row(&document, metric, None).challenger, expected("v2", metric));
         near(row(&document, metric, None).champion, expected("v1", metric));
