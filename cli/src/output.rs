@@ -38,7 +38,8 @@ pub fn table<const N: usize>(heading: [&str; N], rows: impl IntoIterator<Item = 
     for row in rows {
         table.add_row(row);
     }
-    table.lines().map(|l| l.trim_end().to_owned() + "\n").collect()
+    // The style pads each cell on both sides; the first column begins at the margin.
+    table.lines().map(|l| l.strip_prefix(' ').unwrap_or(&l).trim_end().to_owned() + "\n").collect()
 }
 
 /// Names and values below each other.

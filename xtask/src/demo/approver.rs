@@ -33,8 +33,13 @@ impl Approver {
     pub async fn link(&mut self, patience: Duration) -> Result<String> {
         let deadline = tokio::time::Instant::now() + patience;
         loop {
-            let caught: Value =
-                self.client.get(format!("{}/_ministack/ses/messages", self.endpoint)).send().await?.json().await?;
+            let caught: Value = self
+                .client
+                .get(format!("{}/_ministack/ses/messages", self.endpoint))
+                .send()
+                .await?
+                .json()
+                .await?;
             let mails: Vec<&Value> = caught["messages"]
                 .as_object()
                 .into_iter()
@@ -69,11 +74,13 @@ impl Approver {
             .and_then(|c| c.split(';').next())
             .context("the link set no cookie")?
             .to_owned();
-        let location = opened.headers().get(header::LOCATION).and_then(|l| l.to_str().ok()).context("no address")?;
+        let location =
+            opened.headers().get(header::LOCATION).and_then(|l| l.to_str().ok()).context("no address")?;
         let page = reqwest::Url::parse(link)?.join(location)?;
         let html = self.client.get(page.clone()).header(header::COOKIE, &cookie).send().await?.text().await?;
         std::fs::write(keep, &html).with_context(|| format!("cannot write {}", keep.display()))?;
-        let token = attribute(&html, "name=\"token\" value=\"").context("the page has no form to decide with")?;
+        let token =
+            attribute(&html, "name=\"token\" value=\"").context("the page has no form to decide with")?;
         let action = attribute(&html, "action=\"").context("the page's form has no address")?;
         let origin = page.origin().ascii_serialization();
         let form = [("token", token.as_str()), ("comment", comment), ("decision", "approve")];
@@ -110,7 +117,10 @@ fn encode(form: &[(&str, &str)]) -> String {
             out
         })
     };
-    form.iter().map(|(name, value)| format!("{}={}", escape(name), escape(value))).collect::<Vec<_>>().join("&")
+    form.iter()
+        .map(|(name, value)| format!("{}={}", escape(name), escape(value)))
+        .collect::<Vec<_>>()
+        .join("&")
 }
 
 /// The text of a page, for an error message.

@@ -28,12 +28,19 @@ pub struct Demo {
     /// Deploy the zips that are there instead of building them.
     #[arg(long)]
     no_build: bool,
+    /// Only end a stack that an earlier run kept.
+    #[arg(long, conflicts_with_all = ["keep", "no_build"])]
+    down: bool,
 }
 
 /// Runs the demo; the stack is gone afterwards, unless it is kept.
 pub fn run(wanted: &Demo) -> Result<()> {
     let folder = paths::target().join("demo");
-    local::down(&folder)?;
+    let ran = local::down(&folder)?;
+    if wanted.down {
+        say::note(if ran { "the kept stack has ended" } else { "no kept stack was running" });
+        return Ok(());
+    }
     let up = Up {
         port: local::free_port()?,
         enforce_iam: false,
@@ -47,7 +54,7 @@ pub fn run(wanted: &Demo) -> Result<()> {
     if wanted.keep && told.is_ok() {
         say::note(format!("the stack is up: `seatrial --deployment {} models`", paths::shown(&outputs)));
         say::note(format!("the command is {}", paths::shown(&seatrial::binary())));
-        say::note("`cargo xtask demo` starts over; the engine's pid is in the deployment's file as EnginePid");
+        say::note("`cargo xtask demo --down` ends it");
     } else {
         local::down(&folder)?;
     }

@@ -38,7 +38,11 @@ impl Seatrial {
             .await
             .with_context(|| format!("cannot run {}", paths::shown(&binary())))?;
         if !output.status.success() {
-            bail!("`seatrial {}` failed: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim());
+            bail!(
+                "`seatrial {}` failed: {}",
+                arguments.join(" "),
+                String::from_utf8_lossy(&output.stderr).trim()
+            );
         }
         serde_json::from_slice(&output.stdout)
             .with_context(|| format!("`seatrial {}` did not print JSON", arguments.join(" ")))

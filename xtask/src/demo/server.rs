@@ -53,14 +53,23 @@ impl Server {
     async fn wait(&mut self, folder: &Path) -> Result<()> {
         for _ in 0..100 {
             if let Some(status) = self.process.try_wait()? {
-                bail!("the data plane ended ({status}); its log is {}", paths::shown(&folder.join("serve.log")));
+                bail!(
+                    "the data plane ended ({status}); its log is {}",
+                    paths::shown(&folder.join("serve.log"))
+                );
             }
-            if reqwest::get(format!("{}/v2/health/live", self.base)).await.is_ok_and(|a| a.status().is_success()) {
+            if reqwest::get(format!("{}/v2/health/live", self.base))
+                .await
+                .is_ok_and(|a| a.status().is_success())
+            {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        bail!("the data plane did not answer within 10 s; its log is {}", paths::shown(&folder.join("serve.log")))
+        bail!(
+            "the data plane did not answer within 10 s; its log is {}",
+            paths::shown(&folder.join("serve.log"))
+        )
     }
 
     /// Ends the server: it flushes what it has to report first.
@@ -68,7 +77,9 @@ impl Server {
         if let Some(pid) = self.process.id() {
             crate::processes::signal(pid as i32, rustix::process::Signal::TERM);
         }
-        tokio::time::timeout(Duration::from_secs(10), self.process.wait()).await.context("the data plane did not end")??;
+        tokio::time::timeout(Duration::from_secs(10), self.process.wait())
+            .await
+            .context("the data plane did not end")??;
         Ok(())
     }
 }

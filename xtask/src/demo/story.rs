@@ -33,7 +33,8 @@ struct Stage<'a> {
 /// Tells the story on the stack that `outputs` describes.
 pub async fn tell(file: &Path, folder: &Path) -> Result<Summary> {
     let described = outputs::read(file)?;
-    let get = |name: &str| described.get(name).cloned().with_context(|| format!("the stack has no output {name}"));
+    let get =
+        |name: &str| described.get(name).cloned().with_context(|| format!("the stack has no output {name}"));
     let mut stage = Stage {
         seatrial: Seatrial::at(file),
         ann: Approver::new(&get("Endpoint")?)?,
@@ -117,7 +118,8 @@ impl Stage<'_> {
     async fn ended(&self, version: &str) -> Result<Value> {
         let view = self
             .until(&format!("the end of {version}'s promotion"), |v| {
-                text(v, "/promotion/challenger/version") == version && text(v, "/promotion/status") != "running"
+                text(v, "/promotion/challenger/version") == version
+                    && text(v, "/promotion/status") != "running"
             })
             .await?;
         Ok(view["promotion"].clone())
@@ -151,13 +153,29 @@ impl Stage<'_> {
 
     async fn first_champion(&mut self) -> Result<()> {
         self.submit("v1").await?;
-        self.approve("v1", "The first version: the benchmark figures are those of the training report.").await?;
+        self.approve("v1", "The first version: the benchmark figures are those of the training report.")
+            .await?;
         let start = Instant::now();
         let record = self.ended("v1").await?;
-        self.expect(&record, "v1", "crowned", "crown", start, "serves everyone; nothing was there to compare it with")
+        self.expect(
+            &record,
+            "v1",
+            "crowned",
+            "crown",
+            start,
+            "serves everyone; nothing was there to compare it with",
+        )
     }
 
-    fn expect(&mut self, record: &Value, version: &str, status: &str, stage: &str, start: Instant, what: &str) -> Result<()> {
+    fn expect(
+        &mut self,
+        record: &Value,
+        version: &str,
+        status: &str,
+        stage: &str,
+        start: Instant,
+        what: &str,
+    ) -> Result<()> {
         let found = text(record, "/status");
         let reason = text(record, "/reason");
         if found != status {
@@ -203,11 +221,19 @@ impl Stage<'_> {
         let share = seen.failures as f64 / seen.requests.max(1) as f64;
         let widest = widest_share(&record);
         if share > widest {
-            bail!("{:.1} % of the callers saw an error, more than the canary's share of {:.1} %", share * 100.0, widest * 100.0);
+            bail!(
+                "{:.1} % of the callers saw an error, more than the canary's share of {:.1} %",
+                share * 100.0,
+                widest * 100.0
+            );
         }
         let what = format!(
             "inputs nobody had seen broke it; rolled back at {} with {} of {} requests failed ({:.2} %, canary's share {:.0} %)",
-            steps(&record), seen.failures, seen.requests, share * 100.0, widest * 100.0
+            steps(&record),
+            seen.failures,
+            seen.requests,
+            share * 100.0,
+            widest * 100.0
         );
         self.expect(&record, "v4", "aborted", "canary", start, &what)
     }
@@ -226,7 +252,8 @@ impl Stage<'_> {
         }
         let what = format!(
             "one command took v2 back: {} ms, and {} ms later the last caller was served by v1",
-            command.as_millis(), effect.as_millis()
+            command.as_millis(),
+            effect.as_millis()
         );
         let facts = json!({ "command_ms": command.as_millis() as u64, "effect_ms": effect.as_millis() as u64, "epoch": done["epoch"] });
         self.summary.stage("operator's rollback", "v1", "champion", start.elapsed(), what, facts);
@@ -265,7 +292,9 @@ impl Stage<'_> {
 fn compared(view: &Value) -> String {
     match text(view, "/promotion/champion/version") {
         "" => "measured on the benchmark; there is no champion to compare with".to_owned(),
-        champion => format!("compared with {champion} on the benchmark and on live requests it answered unseen"),
+        champion => {
+            format!("compared with {champion} on the benchmark and on live requests it answered unseen")
+        }
     }
 }
 
@@ -287,6 +316,7 @@ fn widest_share(record: &Value) -> f64 {
 }
 
 fn told(seen: &Seen) -> String {
-    let answers: Vec<String> = seen.answers.iter().map(|(version, n)| format!("{n} answers of {version}")).collect();
+    let answers: Vec<String> =
+        seen.answers.iter().map(|(version, n)| format!("{n} answers of {version}")).collect();
     format!("{} and {} errors", answers.join(", "), seen.failures)
 }

@@ -53,7 +53,15 @@ impl Summary {
     }
 
     /// Tells of a stage, and keeps it.
-    pub fn stage(&mut self, stage: &str, version: &str, state: &str, took: Duration, what: String, facts: Value) {
+    pub fn stage(
+        &mut self,
+        stage: &str,
+        version: &str,
+        state: &str,
+        took: Duration,
+        what: String,
+        facts: Value,
+    ) {
         let at = self.clock.elapsed();
         say::note(format!("[{:>5.1} s] {version:3} {stage}: {what}", at.as_secs_f64()));
         self.seconds = at.as_secs_f64();
@@ -76,7 +84,13 @@ impl Summary {
     pub fn print(&self, file: &Path) {
         say::step("What happened");
         let rows = self.stages.iter().map(|s| {
-            [s.version.clone(), s.stage.clone(), s.state.clone(), format!("{:.1}", s.seconds), format!("{:.1}", s.at_seconds)]
+            [
+                s.version.clone(),
+                s.stage.clone(),
+                s.state.clone(),
+                format!("{:.1}", s.seconds),
+                format!("{:.1}", s.at_seconds),
+            ]
         });
         println!("{}", say::table(["version", "stage", "state", "took s", "at s"], rows));
         say::step("Look at");

@@ -44,7 +44,9 @@ pub struct Traffic {
 
 fn lines(file: &Path) -> Result<Vec<Value>> {
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    text.lines().map(|l| serde_json::from_str(l).with_context(|| format!("{} is not JSON lines", file.display()))).collect()
+    text.lines()
+        .map(|l| serde_json::from_str(l).with_context(|| format!("{} is not JSON lines", file.display())))
+        .collect()
 }
 
 impl Traffic {
