@@ -216,10 +216,10 @@ fn show_status(format: Format) -> Result<()> {
                 "outputs_file": known.is_some().then(|| outputs_file(&folder)),
                 "outputs": known,
             });
-            println!("{}", serde_json::to_string_pretty(&value)?);
+            say::out(serde_json::to_string_pretty(&value)?);
         }
         Format::Table => match running {
-            None => println!("No local engine runs. `cargo xtask local up` starts one."),
+            None => say::out("No local engine runs. `cargo xtask local up` starts one."),
             Some(running) => {
                 let log = paths::shown(&Engine::at(&folder).log());
                 let mut rows = vec![
@@ -245,7 +245,7 @@ fn show_status(format: Format) -> Result<()> {
                         ]);
                     }
                 }
-                println!("{}", say::table(["what", "value"], rows));
+                say::out(say::table(["what", "value"], rows));
             }
         },
     }

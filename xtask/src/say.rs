@@ -19,6 +19,11 @@ pub fn note(text: impl Display) {
     io::stderr().flush().ok();
 }
 
+/// Prints a result to standard output; a reader that has gone away is no error.
+pub fn out(text: impl Display) {
+    writeln!(io::stdout(), "{text}").ok();
+}
+
 /// A duration as people read it: `4.2 s`, `3 min 05 s`.
 pub fn took(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();

@@ -78,12 +78,12 @@ fn summary(done: &[Done], took: Duration) -> Result<()> {
         };
         [step.name.to_owned(), say::took(step.took), outcome]
     });
-    println!("{}", say::table(["step", "time", "outcome"], rows));
+    say::out(say::table(["step", "time", "outcome"], rows));
     let failed = done.iter().filter(|step| matches!(step.outcome, Outcome::Failed(_))).count();
     if failed > 0 {
         bail!("{failed} of {} steps failed after {}", done.len(), say::took(took));
     }
-    println!("All {} steps passed in {}.", done.len(), say::took(took));
+    say::out(format!("All {} steps passed in {}.", done.len(), say::took(took)));
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use seatrial_domain::policy::{Margin, MetricRule};
 use seatrial_domain::verdict::{Direction, MetricClass, Verdict};
 use seatrial_stats::Interval;
-use seatrial_stats::intervals::wilson;
+use seatrial_stats::intervals::{root_sum_of_squares, wilson};
 use seatrial_stats::margin::{self, Judgement};
 use seatrial_stats::sketch::LatencySketch;
 
@@ -141,8 +141,8 @@ pub fn latency(champion: Option<&LatencySketch>, challenger: &LatencySketch, q: 
     let (delta, interval) = match (ours, theirs) {
         (Some((x, xi)), Some((y, yi))) => {
             let delta = y - x;
-            let low = delta - (y - yi.low).hypot(xi.high - x);
-            (Some(delta), Interval::new(low, delta + (yi.high - y).hypot(x - xi.low)))
+            let low = delta - root_sum_of_squares(y - yi.low, xi.high - x);
+            (Some(delta), Interval::new(low, delta + root_sum_of_squares(yi.high - y, x - xi.low)))
         }
         _ => (None, None),
     };

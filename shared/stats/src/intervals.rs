@@ -34,7 +34,17 @@ pub fn wilson(successes: u64, n: u64, confidence: f64) -> Option<Interval> {
 pub fn newcombe_independent(x1: u64, n1: u64, x2: u64, n2: u64, confidence: f64) -> Option<Interval> {
     let (first, second) = (Score::of(x1, n1, confidence)?, Score::of(x2, n2, confidence)?);
     let delta = second.p - first.p;
-    Interval::new(delta - second.below.hypot(first.above), delta + second.above.hypot(first.below))
+    Interval::new(
+        delta - root_sum_of_squares(second.below, first.above),
+        delta + root_sum_of_squares(second.above, first.below),
+    )
+}
+
+/// `√(a² + b²)` without the care that `f64::hypot` takes of extreme values: nothing here comes near them, and its symbol in glibc
+/// 2.35 is newer than what Amazon Linux 2023 has.
+#[must_use]
+pub fn root_sum_of_squares(a: f64, b: f64) -> f64 {
+    (a * a + b * b).sqrt()
 }
 
 /// A proportion with the distances to its Wilson limits.
