@@ -245,7 +245,6 @@ fn shadow_facts(promotion: &PromotionRecord, summary: &Summary, times: &ShadowTi
         agreement: summary.agreement.share(),
         cause_of_full_agreement: cause,
         disagreement,
-        dead_letters: 0,
     }
 }
 

@@ -189,9 +189,6 @@ pub struct ShadowFacts {
     /// How answers differ, the most frequent first.
     #[serde(default)]
     pub disagreement: Vec<Disagreement>,
-    /// Entries that were set aside as malformed or untrusted.
-    #[serde(default)]
-    pub dead_letters: u64,
 }
 
 /// How often a replay of the champion gave the answer that was really served.

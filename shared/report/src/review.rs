@@ -332,7 +332,6 @@ fn shadow(facts: &ShadowFacts) -> ShadowView {
     if let Some(cause) = facts.cause_of_full_agreement {
         list.push(fact("Why all agree", full_agreement(cause)));
     }
-    list.push(fact("Set aside as malformed", numbers::count(facts.dead_letters)));
     let answer = |a: &Option<String>| a.clone().unwrap_or_else(|| "failed".to_owned());
     let disagreement =
         facts.disagreement.iter().map(|d| (d.champion.clone(), answer(&d.challenger), numbers::count(d.n))).collect();

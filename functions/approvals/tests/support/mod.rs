@@ -260,7 +260,6 @@ pub fn report(promotion: &PromotionRecord, verdict: Verdict) -> ComparisonReport
                 Disagreement { champion: "<=50K".into(), challenger: Some(">50K".into()), n: 121 },
                 Disagreement { champion: ">50K".into(), challenger: Some("<=50K".into()), n: 44 },
             ],
-            dead_letters: 0,
         }),
         inputs: Some(EvidenceRef { key: "inputs".into(), digest: sha256(b"inputs") }),
         evaluation: None,
