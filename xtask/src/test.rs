@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::local::{self, Up};
 use crate::venv::Venv;
@@ -15,8 +15,11 @@ use crate::{interrupt, paths, run, say};
 /// What to test.
 #[derive(Args)]
 pub struct Test {
+    /// Run only this step; may be given more than once.
+    #[arg(long = "step", value_enum)]
+    steps: Vec<Step>,
     /// Leave out the end-to-end suite on the engine.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "steps")]
     no_engine: bool,
     /// Go on after a failed step, and fail at the end.
     #[arg(long)]
@@ -30,38 +33,71 @@ enum Outcome {
     Failed(String),
 }
 
+/// What is run, in this order.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Step {
+    /// rustfmt.
+    Format,
+    /// clippy over everything, warnings refused.
+    Lints,
+    /// Licences, advisories and sources of the dependencies.
+    Dependencies,
+    /// cfn-lint over the template.
+    Template,
+    /// Unit, property, contract and offline tests.
+    Tests,
+    /// The end-to-end suite on an engine of its own.
+    Engine,
+}
+
+impl Step {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Format => "format",
+            Self::Lints => "lints",
+            Self::Dependencies => "dependencies",
+            Self::Template => "template",
+            Self::Tests => "unit, property, contract and offline tests",
+            Self::Engine => "end-to-end tests on the engine",
+        }
+    }
+
+    fn run(self) -> Result<Outcome> {
+        match self {
+            Self::Format => format(),
+            Self::Lints => lints(),
+            Self::Dependencies => dependencies(),
+            Self::Template => template(),
+            Self::Tests => tests(),
+            Self::Engine => end_to_end(),
+        }
+    }
+}
+
 /// One line of the closing table.
 struct Done {
-    name: &'static str,
+    step: Step,
     took: Duration,
     outcome: Outcome,
 }
 
-type Step = (&'static str, fn() -> Result<Outcome>);
-
-/// Runs all steps; an error at the end when one of them failed.
+/// Runs the steps; an error at the end when one of them failed.
 pub fn run(wanted: &Test) -> Result<()> {
-    let mut steps: Vec<Step> = vec![
-        ("format", format),
-        ("lints", lints),
-        ("dependencies", dependencies),
-        ("template", template),
-        ("unit, property and contract tests", tests),
-    ];
-    if !wanted.no_engine {
-        steps.push(("end-to-end tests on the engine", end_to_end));
-    }
+    let chosen = |step: &Step| match wanted.steps.as_slice() {
+        [] => !(wanted.no_engine && *step == Step::Engine),
+        steps => steps.contains(step),
+    };
     let start = Instant::now();
     let mut done = Vec::new();
-    for (name, step) in steps {
-        let clock = say::step(name);
-        let result = step().and_then(|outcome| interrupt::check().map(|()| outcome));
+    for step in Step::value_variants().iter().copied().filter(chosen) {
+        let clock = say::step(step.name());
+        let result = step.run().and_then(|outcome| interrupt::check().map(|()| outcome));
         let outcome = result.unwrap_or_else(|error| Outcome::Failed(format!("{error:#}")));
         if let Outcome::Failed(reason) = &outcome {
             say::note(format!("FAILED: {reason}"));
         }
         let failed = matches!(outcome, Outcome::Failed(_));
-        done.push(Done { name, took: clock.elapsed(), outcome });
+        done.push(Done { step, took: clock.elapsed(), outcome });
         if interrupt::requested() || (failed && !wanted.keep_going) {
             break;
         }
@@ -70,20 +106,23 @@ pub fn run(wanted: &Test) -> Result<()> {
 }
 
 fn summary(done: &[Done], took: Duration) -> Result<()> {
-    let rows = done.iter().map(|step| {
-        let outcome = match &step.outcome {
+    let rows = done.iter().map(|one| {
+        let outcome = match &one.outcome {
             Outcome::Passed => "passed".to_owned(),
             Outcome::Skipped(why) => format!("SKIPPED: {why}"),
             Outcome::Failed(reason) => format!("FAILED: {}", reason.lines().next().unwrap_or_default()),
         };
-        [step.name.to_owned(), say::took(step.took), outcome]
+        [one.step.name().to_owned(), say::took(one.took), outcome]
     });
     say::out(say::table(["step", "time", "outcome"], rows));
-    let failed = done.iter().filter(|step| matches!(step.outcome, Outcome::Failed(_))).count();
+    let count = |wanted: fn(&Outcome) -> bool| done.iter().filter(|one| wanted(&one.outcome)).count();
+    let failed = count(|outcome| matches!(outcome, Outcome::Failed(_)));
+    let skipped = count(|outcome| matches!(outcome, Outcome::Skipped(_)));
     if failed > 0 {
         bail!("{failed} of {} steps failed after {}", done.len(), say::took(took));
     }
-    say::out(format!("All {} steps passed in {}.", done.len(), say::took(took)));
+    let passed = done.len() - skipped;
+    say::out(format!("{passed} steps passed and {skipped} skipped in {}.", say::took(took)));
     Ok(())
 }
 
