@@ -125,7 +125,7 @@ async fn the_page_tells_everything_and_escapes_the_submitters_text() {
     let bound = &world.gate.bound;
     for part in [
         "Promote credit-risk v2 over v1?", "All 7 guardrails", bound.package.as_str(), bound.report.as_str(),
-        bound.policy.as_str(), "dana@example.com", "5 %, then 25 %, then 50 %", "+2.27 pt", "9,768", "2,406", "Gradient boosting",
+        bound.policy.as_str(), "dana@example.com", "5\u{a0}%, then 25\u{a0}%, then 50\u{a0}%", "+2.27\u{a0}pt", "9,768", "2,406", "Gradient boosting",
         ANN, "What your decision does",
     ] {
         assert!(html.contains(part), "{part} is missing");

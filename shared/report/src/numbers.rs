@@ -6,13 +6,13 @@ use seatrial_evidence::report::MetricUnit;
 /// What stands where there is no number.
 pub(crate) const NONE: &str = "–";
 
-/// A value in its unit.
+/// A value in its unit, which does not part from its number at the end of a line.
 pub(crate) fn value(unit: MetricUnit, value: f64) -> String {
     if !value.is_finite() {
         return NONE.into();
     }
     match unit {
-        MetricUnit::Share => format!("{:.2} %", value * 100.0),
+        MetricUnit::Share => format!("{:.2}\u{a0}%", value * 100.0),
         MetricUnit::Number => format!("{value:.4}"),
         MetricUnit::Microseconds => duration(value),
     }
@@ -27,7 +27,7 @@ pub(crate) fn difference(unit: MetricUnit, delta: f64) -> String {
     let sign = if delta < 0.0 { "−" } else { "+" };
     let size = delta.abs();
     match unit {
-        MetricUnit::Share => format!("{sign}{:.2} pt", size * 100.0),
+        MetricUnit::Share => format!("{sign}{:.2}\u{a0}pt", size * 100.0),
         MetricUnit::Number => format!("{sign}{size:.4}"),
         MetricUnit::Microseconds => format!("{sign}{}", duration(size)),
     }
@@ -36,8 +36,8 @@ pub(crate) fn difference(unit: MetricUnit, delta: f64) -> String {
 /// A margin as the policy means it.
 pub(crate) fn margin(unit: MetricUnit, margin: Margin) -> String {
     match (margin, unit) {
-        (Margin::Relative(share), _) => format!("{} % of champion", trimmed(share * 100.0)),
-        (Margin::Absolute(size), MetricUnit::Share) => format!("{} pt", trimmed(size * 100.0)),
+        (Margin::Relative(share), _) => format!("{}\u{a0}% of champion", trimmed(share * 100.0)),
+        (Margin::Absolute(size), MetricUnit::Share) => format!("{}\u{a0}pt", trimmed(size * 100.0)),
         (Margin::Absolute(size), MetricUnit::Number) => trimmed(size),
         (Margin::Absolute(size), MetricUnit::Microseconds) => duration(size),
     }
@@ -45,7 +45,7 @@ pub(crate) fn margin(unit: MetricUnit, margin: Margin) -> String {
 
 /// A share of callers, for example `2.5 %`.
 pub(crate) fn percent(percent: f64) -> String {
-    format!("{} %", trimmed(percent))
+    format!("{}\u{a0}%", trimmed(percent))
 }
 
 /// A count with separators.
@@ -80,13 +80,13 @@ mod tests {
 
     #[test]
     fn numbers_carry_unit_and_sign() {
-        assert_eq!(value(MetricUnit::Share, 0.853_21), "85.32 %");
+        assert_eq!(value(MetricUnit::Share, 0.853_21), "85.32\u{a0}%");
         assert_eq!(value(MetricUnit::Microseconds, 1_234.0), "1.23 ms");
         assert_eq!(value(MetricUnit::Number, f64::NAN), "–");
-        assert_eq!(difference(MetricUnit::Share, -0.012), "−1.20 pt");
+        assert_eq!(difference(MetricUnit::Share, -0.012), "−1.20\u{a0}pt");
         assert_eq!(difference(MetricUnit::Number, 0.0), "+0.0000");
-        assert_eq!(margin(MetricUnit::Share, Margin::Absolute(0.01)), "1 pt");
-        assert_eq!(margin(MetricUnit::Microseconds, Margin::Relative(0.5)), "50 % of champion");
+        assert_eq!(margin(MetricUnit::Share, Margin::Absolute(0.01)), "1\u{a0}pt");
+        assert_eq!(margin(MetricUnit::Microseconds, Margin::Relative(0.5)), "50\u{a0}% of champion");
         assert_eq!([count(7), count(999), count(1_000), count(12_345_678)], ["7", "999", "1,000", "12,345,678"]);
     }
 }

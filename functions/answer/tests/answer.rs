@@ -1,0 +1,158 @@
+//! From the registry's stream to the waiting execution.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use fn_answer::{CallbackError, Callbacks, handle};
+use seatrial_domain::canonical::sha256;
+use seatrial_domain::gate::GateKind;
+use seatrial_domain::ids::{Actor, Auth};
+use seatrial_domain::package::PackageSummary;
+use seatrial_domain::policy::{Approver, Policy};
+use seatrial_domain::promotion::{EvidenceKind, EvidenceRef};
+use seatrial_domain::task::{GateAnswer, GateOutcome};
+use seatrial_domain::verdict::Verdict;
+use seatrial_domain::{GateId, ModelName, PromotionId};
+use seatrial_registry::ops::{Ops, draft_gate};
+use seatrial_registry::{MemoryRegistry, TaskToken, Tokens};
+use serde_json::{Value, json};
+
+#[derive(Default)]
+struct Execution {
+    answers: Mutex<Vec<(String, GateOutcome)>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default, Clone, Copy)]
+enum State {
+    #[default]
+    Waits,
+    Gone,
+    Unreachable,
+}
+
+#[async_trait::async_trait]
+impl Callbacks for Execution {
+    async fn succeed(&self, token: &TaskToken, answer: &GateAnswer) -> Result<(), CallbackError> {
+        let state = *self.state.lock().unwrap();
+        match state {
+            State::Waits => {
+                self.answers.lock().unwrap().push((token.expose().to_owned(), answer.outcome));
+                Ok(())
+            }
+            State::Gone => Err(CallbackError::NobodyWaits { why: "TaskTimedOut" }),
+            State::Unreachable => Err(CallbackError::Unavailable { source: "throttled".into() }),
+        }
+    }
+}
+
+/// A gate whose execution waits with `token-1`.
+async fn gate(registry: &MemoryRegistry, name: &str) -> GateId {
+    let clock = seatrial_runtime::now;
+    let dana = Actor { principal: "dana@example.com".into(), auth: Auth::Iam };
+    let ops = Ops::new(registry, dana.clone(), &clock);
+    let model = ModelName::parse(name).unwrap();
+    let mut policy = Policy::default();
+    policy.approval.separation_of_duties = false;
+    policy.approval.approvers = vec![Approver { email: "dana@example.com".into(), principals: vec![] }];
+    ops.set_policy(&model, &policy).await.unwrap();
+    let package = PackageSummary {
+        runtime: "onnx".into(),
+        task: "binary".into(),
+        title: None,
+        size: 1,
+        files: BTreeMap::new(),
+        labels: BTreeMap::new(),
+        changelog: String::new(),
+    };
+    let version = ops.register_version(&model, &sha256(b"v1"), &package, "carl").await.unwrap().value;
+    let id = PromotionId::derive(&model, "x", 1);
+    let promotion = ops.start_promotion(&model, &id, version.version, &dana, None).await.unwrap().value;
+    let report = EvidenceRef { key: "r".into(), digest: sha256(b"r") };
+    let promotion =
+        ops.record_evidence(&model, &id, promotion.epoch, EvidenceKind::Report, &report, Some(Verdict::Pass)).await.unwrap().value;
+    let later = clock() + jiff::SignedDuration::from_hours(1);
+    let gate = draft_gate(GateKind::Approval, 1, &promotion, &version, clock(), later).unwrap();
+    ops.open_gate(&gate).await.unwrap();
+    registry.put_token(&gate.id, &TaskToken::new("token-1".into()), later).await.unwrap();
+    gate.id
+}
+
+async fn approve(registry: &MemoryRegistry, gate: &GateId) {
+    let clock = seatrial_runtime::now;
+    let dana = Actor { principal: "dana@example.com".into(), auth: Auth::Iam };
+    Ops::new(registry, dana, &clock).decide_gate(gate, true, "fine", None).await.unwrap();
+}
+
+fn event(gates: &[&GateId]) -> Value {
+    let record = |(n, gate): (usize, &&GateId)| {
+        json!({ "eventName": "MODIFY", "dynamodb": {
+            "Keys": { "pk": { "S": format!("GATE#{gate}") }, "sk": { "S": "GATE" } },
+            "NewImage": { "status": { "S": "approved" } }, "SequenceNumber": format!("{n}"),
+        } })
+    };
+    json!({ "Records": gates.iter().enumerate().map(record).collect::<Vec<_>>() })
+}
+
+#[tokio::test]
+async fn a_decided_gate_is_answered_once_however_often_the_stream_tells_of_it() {
+    let (registry, execution) = (MemoryRegistry::default(), Execution::default());
+    let gate = gate(&registry, "m").await;
+    approve(&registry, &gate).await;
+    for _ in 0..3 {
+        let response = handle(&registry, &execution, event(&[&gate])).await.unwrap();
+        assert_eq!(response.batch_item_failures, vec![]);
+    }
+    assert_eq!(*execution.answers.lock().unwrap(), [("token-1".to_owned(), GateOutcome::Approved)]);
+    assert!(registry.token(&gate).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn what_the_stream_says_is_not_believed_while_the_gate_is_undecided() {
+    let (registry, execution) = (MemoryRegistry::default(), Execution::default());
+    let gate = gate(&registry, "m").await;
+    handle(&registry, &execution, event(&[&gate])).await.unwrap();
+    assert!(execution.answers.lock().unwrap().is_empty());
+    assert!(registry.token(&gate).await.unwrap().is_some(), "the execution still waits");
+}
+
+#[tokio::test]
+async fn an_answer_that_does_not_get_through_comes_again_and_the_others_are_not_kept_from_theirs() {
+    let (registry, execution) = (MemoryRegistry::default(), Execution::default());
+    let (one, two) = (gate(&registry, "one").await, gate(&registry, "two").await);
+    approve(&registry, &one).await;
+    approve(&registry, &two).await;
+    *execution.state.lock().unwrap() = State::Unreachable;
+    let response = handle(&registry, &execution, event(&[&one, &two])).await.unwrap();
+    let again = serde_json::to_value(response).unwrap();
+    assert_eq!(again, json!({ "batchItemFailures": [{ "itemIdentifier": "0" }, { "itemIdentifier": "1" }] }));
+    assert!(registry.token(&one).await.unwrap().is_some(), "nothing is forgotten before it is told");
+    *execution.state.lock().unwrap() = State::Waits;
+    handle(&registry, &execution, event(&[&one, &two])).await.unwrap();
+    assert_eq!(execution.answers.lock().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_gate_that_nobody_waits_at_is_let_go() {
+    let (registry, execution) = (MemoryRegistry::default(), Execution::default());
+    let gate = gate(&registry, "m").await;
+    approve(&registry, &gate).await;
+    *execution.state.lock().unwrap() = State::Gone;
+    let response = handle(&registry, &execution, event(&[&gate])).await.unwrap();
+    assert_eq!(response.batch_item_failures, vec![]);
+    assert!(registry.token(&gate).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn records_that_are_no_gates_are_passed_over_and_what_is_no_stream_is_refused() {
+    let (registry, execution) = (MemoryRegistry::default(), Execution::default());
+    let odd = json!({ "Records": [
+        { "dynamodb": { "Keys": { "pk": { "S": "MODEL#m" }, "sk": { "S": "HEAD" } }, "SequenceNumber": "1" } },
+        { "dynamodb": { "Keys": { "pk": { "S": "GATE#../x" }, "sk": { "S": "GATE" } }, "SequenceNumber": "2" } },
+        { "nonsense": true }, null,
+    ] });
+    assert_eq!(handle(&registry, &execution, odd).await.unwrap().batch_item_failures, vec![]);
+    assert!(handle(&registry, &execution, json!({})).await.is_err());
+    assert!(execution.answers.lock().unwrap().is_empty());
+}

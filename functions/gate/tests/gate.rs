@@ -1,0 +1,356 @@
+//! Gates from the task's side: opened twice, decided, expired, and the mails that go out, once.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use fn_answer::{CallbackError, Callbacks};
+use fn_gate::{Mailer, Ports, handle};
+use jiff::{SignedDuration, Timestamp};
+use seatrial_domain::canonical::sha256;
+use seatrial_domain::gate::{GateKind, GateRecord, GateStatus};
+use seatrial_domain::ids::{Actor, Auth};
+use seatrial_domain::package::PackageSummary;
+use seatrial_domain::policy::{Approver, Policy};
+use seatrial_domain::promotion::{EvidenceKind, EvidenceRef};
+use seatrial_domain::task::{GateAction, GateAnswer, GateOutcome, GateTask, Held};
+use seatrial_domain::verdict::Verdict;
+use seatrial_domain::{GateId, ModelName, PromotionId};
+use seatrial_registry::ops::Ops;
+use seatrial_registry::{Capabilities, MemoryRegistry, Records, TaskToken, Tokens};
+use seatrial_report::mail::Mail;
+use seatrial_runtime::Failure;
+use seatrial_runtime::link::LinkSecret;
+
+const URL: &str = "https://approvals.example.com";
+const ANN: &str = "ann@example.com";
+const BOB: &str = "bob@example.com";
+
+#[derive(Default)]
+struct Execution {
+    answers: Mutex<Vec<(String, GateOutcome)>>,
+    gone: AtomicBool,
+}
+
+#[async_trait::async_trait]
+impl Callbacks for Execution {
+    async fn succeed(&self, token: &TaskToken, answer: &GateAnswer) -> Result<(), CallbackError> {
+        if self.gone.load(Ordering::SeqCst) {
+            return Err(CallbackError::NobodyWaits { why: "TaskTimedOut" });
+        }
+        self.answers.lock().unwrap().push((token.expose().to_owned(), answer.outcome));
+        Ok(())
+    }
+}
+
+#[derive(Default)]
+struct Post {
+    sent: Mutex<Vec<(String, Mail)>>,
+    broken: AtomicBool,
+}
+
+impl Post {
+    fn to(&self) -> Vec<String> {
+        self.sent.lock().unwrap().iter().map(|(to, _)| to.clone()).collect()
+    }
+
+    /// The address in the n-th mail, without the base.
+    fn link(&self, n: usize) -> String {
+        let text = self.sent.lock().unwrap()[n].1.text.clone();
+        text.lines().find_map(|l| l.strip_prefix(URL)).unwrap_or_default().to_owned()
+    }
+}
+
+#[async_trait::async_trait]
+impl Mailer for Post {
+    async fn send(&self, to: &str, mail: &Mail) -> Result<(), Failure> {
+        if self.broken.load(Ordering::SeqCst) {
+            return Err(Failure::unavailable("handing a mail to SES", "out of order"));
+        }
+        self.sent.lock().unwrap().push((to.to_owned(), mail.clone()));
+        Ok(())
+    }
+}
+
+struct World {
+    registry: MemoryRegistry,
+    execution: Execution,
+    post: Post,
+    held: Held,
+    now: Mutex<Timestamp>,
+}
+
+fn person(principal: &str) -> Actor {
+    Actor { principal: principal.into(), auth: Auth::Iam }
+}
+
+fn policy() -> Policy {
+    let mut policy = Policy::default();
+    policy.approval.separation_of_duties = false;
+    policy.approval.expires_seconds = 3_600;
+    policy.approval.approvers = [ANN, BOB].map(|email| Approver { email: email.into(), principals: vec![] }).to_vec();
+    policy
+}
+
+impl World {
+    /// A first version whose shadow is open.
+    async fn new(policy: Policy) -> Self {
+        let (registry, now) = (MemoryRegistry::default(), Timestamp::from_second(1_800_000_000).unwrap());
+        let clock = move || now;
+        let ops = Ops::new(&registry, person("dana@example.com"), &clock);
+        let model = ModelName::parse("credit-risk").unwrap();
+        ops.set_policy(&model, &policy).await.unwrap();
+        let package = PackageSummary {
+            runtime: "onnx".into(),
+            task: "binary".into(),
+            title: Some("https://evil.example".into()),
+            size: 1,
+            files: BTreeMap::new(),
+            labels: BTreeMap::new(),
+            changelog: "https://evil.example <b>click</b>".into(),
+        };
+        let version = ops.register_version(&model, &sha256(b"v1"), &package, "evil").await.unwrap().value;
+        let id = PromotionId::derive(&model, "x", 1);
+        let dana = person("dana@example.com");
+        let promotion = ops.start_promotion(&model, &id, version.version, &dana, None).await.unwrap().value;
+        ops.open_shadow(&model, &id, promotion.epoch).await.unwrap();
+        let held = Held { schema: 1, model, promotion: id, epoch: promotion.epoch, version: version.version };
+        Self { registry, execution: Execution::default(), post: Post::default(), held, now: Mutex::new(now) }
+    }
+
+    /// The same with a report: ready for an approval.
+    async fn reported(policy: Policy) -> Self {
+        let world = Self::new(policy).await;
+        world.report().await;
+        world
+    }
+
+    async fn report(&self) {
+        let report = EvidenceRef { key: "report".into(), digest: sha256(b"report") };
+        let Held { model, promotion, epoch, .. } = &self.held;
+        let clock = self.clock();
+        let ops = Ops::new(&self.registry, Actor::function("compare"), &clock);
+        ops.record_evidence(model, promotion, *epoch, EvidenceKind::Report, &report, Some(Verdict::Pass)).await.unwrap();
+    }
+
+    async fn end(&self) {
+        let Held { model, promotion, epoch, .. } = &self.held;
+        let clock = self.clock();
+        let ops = Ops::new(&self.registry, person("dana@example.com"), &clock);
+        ops.end_promotion(model, promotion, *epoch, "enough").await.unwrap();
+    }
+
+    fn clock(&self) -> impl Fn() -> Timestamp + Send + Sync + use<> {
+        let now = *self.now.lock().unwrap();
+        move || now
+    }
+
+    fn pass(&self, seconds: i64) {
+        *self.now.lock().unwrap() += SignedDuration::from_secs(seconds);
+    }
+
+    async fn run(&self, action: GateAction, token: Option<&str>) -> Result<GateAnswer, Failure> {
+        let (callbacks, mailer) = (&self.execution, Some(&self.post as &dyn Mailer));
+        let ports = Ports { registry: &self.registry, callbacks, mailer, approvals_url: URL };
+        let task = GateTask { held: self.held.clone(), action, task_token: token.map(str::to_owned) };
+        handle(&ports, self.clock(), task).await
+    }
+
+    async fn open(&self, token: &str) -> GateOutcome {
+        self.run(GateAction::OpenApproval, Some(token)).await.unwrap().outcome
+    }
+
+    async fn gate(&self, kind: GateKind) -> GateRecord {
+        let id = GateId::derive(&self.held.promotion, kind.as_str(), 1);
+        self.registry.gate(&id).await.unwrap().unwrap()
+    }
+
+    async fn token(&self, kind: GateKind) -> Option<String> {
+        let token = self.registry.token(&self.gate(kind).await.id).await.unwrap();
+        token.map(|t| t.expose().to_owned())
+    }
+
+    async fn decide(&self, kind: GateKind, who: &str, approve: bool) {
+        let clock = self.clock();
+        let id = self.gate(kind).await.id;
+        Ops::new(&self.registry, person(who), &clock).decide_gate(&id, approve, "seen", None).await.unwrap();
+    }
+
+    fn answers(&self) -> Vec<(String, GateOutcome)> {
+        self.execution.answers.lock().unwrap().clone()
+    }
+}
+
+#[tokio::test]
+async fn an_approval_gate_binds_the_evidence_and_each_approver_gets_a_link_of_their_own() {
+    let world = World::reported(policy()).await;
+    let answer = world.run(GateAction::OpenApproval, Some("token-1")).await.unwrap();
+    assert_eq!((answer.outcome, answer.wait_seconds), (GateOutcome::Pending, 3_600));
+    let gate = world.gate(GateKind::Approval).await;
+    assert_eq!((&gate.bound.package, &gate.bound.report), (&sha256(b"v1"), &sha256(b"report")));
+    assert_eq!(world.token(GateKind::Approval).await.as_deref(), Some("token-1"));
+    assert_eq!(world.post.to(), [ANN, BOB]);
+    for (n, approver) in [ANN, BOB].into_iter().enumerate() {
+        let link = world.post.link(n);
+        let secret = LinkSecret::parse(link.strip_prefix("/l/").unwrap()).unwrap();
+        let capability = world.registry.capability(&secret.hash()).await.unwrap().unwrap();
+        assert_eq!((capability.approver.as_str(), &capability.gate, capability.used_at), (approver, &gate.id, None));
+        assert_eq!(capability.expires_at, gate.expires_at);
+    }
+    let mail = world.post.sent.lock().unwrap()[0].1.clone();
+    assert_eq!(mail.subject, "Review: promote credit-risk v1 as its first champion");
+    assert!(mail.html.contains(&world.post.link(0)) && mail.text.contains("Verdict: pass"));
+    assert!(!mail.text.contains("evil") && !mail.html.contains("evil"), "the mail holds a submitter's text");
+    assert!(!mail.text.contains(&world.post.link(1)), "a mail holds another approver's link");
+    assert!(!format!("{mail:?} {gate:?}").contains("token-1") && !format!("{mail:?}").contains("/l/"));
+}
+
+#[tokio::test]
+async fn opening_again_takes_the_new_token_and_writes_to_nobody_twice() {
+    let world = World::reported(policy()).await;
+    world.open("token-1").await;
+    let first = world.gate(GateKind::Approval).await;
+    world.pass(60);
+    world.open("token-2").await;
+    assert_eq!(world.gate(GateKind::Approval).await, first, "a retry moves neither the gate nor its expiry");
+    assert_eq!(world.token(GateKind::Approval).await.as_deref(), Some("token-2"));
+    assert_eq!(world.post.to(), [ANN, BOB]);
+    assert!(world.answers().is_empty());
+}
+
+#[tokio::test]
+async fn a_decided_gate_answers_a_new_token_at_once() {
+    for (approve, outcome) in [(true, GateOutcome::Approved), (false, GateOutcome::Rejected)] {
+        let world = World::reported(policy()).await;
+        world.open("token-1").await;
+        world.decide(GateKind::Approval, BOB, approve).await;
+        let answer = world.run(GateAction::OpenApproval, Some("token-2")).await.unwrap();
+        assert_eq!(answer.outcome, outcome);
+        assert!(answer.why.contains(BOB) && answer.why.contains("seen"), "{}", answer.why);
+        assert_eq!(world.answers(), [("token-2".to_owned(), outcome)]);
+        assert_eq!(world.token(GateKind::Approval).await, None);
+        assert_eq!(world.post.to(), [ANN, BOB], "nobody is written to about a decided gate");
+    }
+}
+
+#[tokio::test]
+async fn mail_that_fails_does_not_keep_the_gate_shut_and_is_tried_again_when_the_gate_is_opened_again() {
+    let world = World::reported(policy()).await;
+    world.post.broken.store(true, Ordering::SeqCst);
+    assert_eq!(world.open("token-1").await, GateOutcome::Pending);
+    world.post.broken.store(false, Ordering::SeqCst);
+    world.open("token-2").await;
+    world.open("token-3").await;
+    assert_eq!(world.post.to(), [ANN, BOB]);
+}
+
+#[tokio::test]
+async fn where_a_login_is_needed_the_mail_carries_no_right() {
+    let strict: [fn(&mut Policy); 2] = [|p| p.approval.separation_of_duties = true, |p| p.approval.quorum = 2];
+    for change in strict {
+        let mut policy = policy();
+        change(&mut policy);
+        let world = World::reported(policy).await;
+        world.open("token-1").await;
+        let gate = world.gate(GateKind::Approval).await;
+        assert_eq!(world.post.to(), [ANN, BOB]);
+        for (_, mail) in world.post.sent.lock().unwrap().iter() {
+            assert!(mail.text.contains(&format!("{URL}/g/{}", gate.id)) && mail.text.contains("login"));
+            assert!(!mail.text.contains("/l/") && !mail.html.contains("/l/"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_registrys_expiry_decides_and_not_the_machines_timeout() {
+    let world = World::reported(policy()).await;
+    world.open("token-1").await;
+    world.pass(3_599);
+    let early = world.run(GateAction::CloseApproval, None).await.unwrap();
+    assert_eq!((early.outcome, early.wait_seconds), (GateOutcome::Pending, 1));
+    world.pass(1);
+    for _ in 0..2 {
+        assert_eq!(world.run(GateAction::CloseApproval, None).await.unwrap().outcome, GateOutcome::Expired);
+    }
+    assert_eq!(world.gate(GateKind::Approval).await.status, GateStatus::Expired);
+    assert_eq!(world.open("token-2").await, GateOutcome::Expired);
+    assert_eq!(world.answers(), [("token-2".to_owned(), GateOutcome::Expired)]);
+}
+
+#[tokio::test]
+async fn a_gate_that_expired_while_nobody_waited_answers_the_next_wait() {
+    let world = World::reported(policy()).await;
+    world.open("token-1").await;
+    world.pass(4_000);
+    assert_eq!(world.open("token-2").await, GateOutcome::Expired);
+    assert_eq!(world.answers(), [("token-2".to_owned(), GateOutcome::Expired)]);
+}
+
+#[tokio::test]
+async fn a_shadows_wait_ends_with_a_look_at_the_evidence_until_a_person_stops_it() {
+    let world = World::new(policy()).await;
+    for token in ["token-1", "token-2"] {
+        let opened = world.run(GateAction::OpenShadowWindow, Some(token)).await.unwrap();
+        assert_eq!(opened.outcome, GateOutcome::Pending);
+        world.pass(60);
+        assert_eq!(world.run(GateAction::CloseShadowWindow, None).await.unwrap().outcome, GateOutcome::Expired);
+        assert_eq!(world.gate(GateKind::ShadowWindow).await.status, GateStatus::Pending, "it can still be stopped");
+    }
+    assert!(world.post.to().is_empty(), "nobody is asked to decide a shadow");
+    world.decide(GateKind::ShadowWindow, "dana@example.com", true).await;
+    let again = world.run(GateAction::OpenShadowWindow, Some("token-3")).await.unwrap();
+    assert_eq!(again.outcome, GateOutcome::Stopped);
+    assert_eq!(world.answers(), [("token-3".to_owned(), GateOutcome::Stopped)]);
+    assert_eq!(world.run(GateAction::CloseShadowWindow, None).await.unwrap().outcome, GateOutcome::Stopped);
+}
+
+#[tokio::test]
+async fn the_window_of_an_ended_shadow_does_not_stay_open() {
+    let world = World::new(policy()).await;
+    world.run(GateAction::OpenShadowWindow, Some("token-1")).await.unwrap();
+    world.report().await;
+    world.open("token-2").await;
+    let window = world.gate(GateKind::ShadowWindow).await;
+    assert_eq!((window.status, window.decisions[0].by.principal.as_str()), (GateStatus::Approved, "function/gate"));
+    assert_eq!(world.token(GateKind::ShadowWindow).await, None);
+    assert_eq!(world.gate(GateKind::Approval).await.status, GateStatus::Pending);
+    assert!(world.answers().is_empty());
+}
+
+#[tokio::test]
+async fn a_promotion_that_ended_gets_no_gate_and_its_open_gate_sends_its_execution_home() {
+    let world = World::reported(policy()).await;
+    world.open("token-1").await;
+    world.end().await;
+    assert_eq!(world.open("token-2").await, GateOutcome::Rejected);
+    assert_eq!(world.gate(GateKind::Approval).await.status, GateStatus::Cancelled);
+
+    let fresh = World::reported(policy()).await;
+    fresh.end().await;
+    let failure = fresh.run(GateAction::OpenApproval, Some("token-1")).await.unwrap_err();
+    assert_eq!(failure.label, seatrial_runtime::label::SUPERSEDED);
+    assert!(fresh.post.to().is_empty());
+}
+
+#[tokio::test]
+async fn a_task_without_what_it_needs_is_refused_before_anything_is_written() {
+    let world = World::new(policy()).await;
+    let before = world.registry.head(&world.held.model).await.unwrap();
+    let failure = world.run(GateAction::OpenShadowWindow, None).await.unwrap_err();
+    assert!(failure.message.contains("task_token"));
+    let failure = world.run(GateAction::OpenApproval, Some("t")).await.unwrap_err();
+    assert_eq!(failure.label, seatrial_runtime::label::NOT_APPROVED, "there is no report yet: {}", failure.message);
+    assert_eq!(world.registry.head(&world.held.model).await.unwrap(), before);
+    assert_eq!(world.run(GateAction::CloseApproval, None).await.unwrap().outcome, GateOutcome::Pending);
+}
+
+#[tokio::test]
+async fn a_token_nobody_waits_with_is_forgotten() {
+    let world = World::reported(policy()).await;
+    world.open("token-1").await;
+    world.decide(GateKind::Approval, ANN, true).await;
+    world.execution.gone.store(true, Ordering::SeqCst);
+    assert_eq!(world.open("token-2").await, GateOutcome::Approved);
+    assert_eq!(world.token(GateKind::Approval).await, None);
+}
