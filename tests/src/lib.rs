@@ -1,6 +1,8 @@
 //! End-to-end and offline suites.
 
 pub mod asl;
+#[cfg(feature = "engine")]
+pub mod stack;
 pub mod template;
 
 use std::path::PathBuf;
