@@ -80,14 +80,15 @@ async fn write(
         if manifest::is_manifest(&object.key) {
             continue;
         }
-        let bytes = evidence.get(&object.key, OBJECT_LIMIT).await?.ok_or_else(|| {
+        // A listing names no versions: the one whose bytes are hashed is the one that is read here.
+        let (found, bytes) = evidence.get_versioned(&object.key, OBJECT_LIMIT).await?.ok_or_else(|| {
             Failure::unavailable("reading an evidence object", format!("{} vanished while it was listed", object.key))
         })?;
         subjects.push(Subject {
             name: object.key,
             size: bytes.len() as u64,
             digest: manifest::Sha256 { sha256: canonical::sha256(&bytes).hex().to_owned() },
-            version_id: object.version,
+            version_id: found.version,
         });
     }
     let count = subjects.len() as u64;
