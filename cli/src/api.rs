@@ -54,22 +54,39 @@ impl Api {
     ///
     /// # Errors
     /// As [`Api::get`].
-    pub async fn put<B: Serialize + Sync, T: DeserializeOwned>(&self, path: &str, body: &B) -> Result<T, Failure> {
+    pub async fn put<B: Serialize + Sync, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+    ) -> Result<T, Failure> {
         let body = serde_json::to_value(body).map_err(|e| Failure::unexpected(e.to_string()))?;
         self.send("PUT", path, Some(&body)).await
     }
 
-    async fn send<T: DeserializeOwned>(&self, method: &str, path: &str, body: Option<&Value>) -> Result<T, Failure> {
+    async fn send<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<T, Failure> {
         let url = format!("{}{path}", self.base);
         let body = body.map(ToString::to_string).unwrap_or_default();
         let request = self.signed(method, &url, body).await?;
-        let answer = self.http.execute(request).await.map_err(|e| Failure::unavailable(format!("{url} does not answer: {}", root(&e))))?;
+        let answer = self
+            .http
+            .execute(request)
+            .await
+            .map_err(|e| Failure::unavailable(format!("{url} does not answer: {}", root(&e))))?;
         let status = answer.status();
-        let text = answer.text().await.map_err(|e| Failure::unavailable(format!("{url} broke off: {}", root(&e))))?;
+        let text = answer
+            .text()
+            .await
+            .map_err(|e| Failure::unavailable(format!("{url} broke off: {}", root(&e))))?;
         if !status.is_success() {
             return Err(Failure::of_problem(status.as_u16(), &text));
         }
-        serde_json::from_str(&text).map_err(|e| Failure::unexpected(format!("{url} answered something unexpected: {e}")))
+        serde_json::from_str(&text)
+            .map_err(|e| Failure::unexpected(format!("{url} answered something unexpected: {e}")))
     }
 
     async fn signed(&self, method: &str, url: &str, body: String) -> Result<reqwest::Request, Failure> {
@@ -86,8 +103,9 @@ impl Api {
             .build()
             .map_err(|e| Failure::unexpected(format!("the request cannot be signed: {e}")))?;
         let headers = [("content-type", "application/json")];
-        let signable = SignableRequest::new(method, url, headers.into_iter(), SignableBody::Bytes(body.as_bytes()))
-            .map_err(|e| Failure::unexpected(format!("the request cannot be signed: {e}")))?;
+        let signable =
+            SignableRequest::new(method, url, headers.into_iter(), SignableBody::Bytes(body.as_bytes()))
+                .map_err(|e| Failure::unexpected(format!("the request cannot be signed: {e}")))?;
         let (instructions, _) = sign(signable, &parameters.into())
             .map_err(|e| Failure::unexpected(format!("the request cannot be signed: {e}")))?
             .into_parts();
@@ -103,7 +121,11 @@ impl Api {
 }
 
 fn no_credentials() -> Failure {
-    Failure::new(crate::failure::FORBIDDEN, "no_credentials", "no AWS credentials are set up: log in (for example `aws sso login`) or set AWS_PROFILE")
+    Failure::new(
+        crate::failure::FORBIDDEN,
+        "no_credentials",
+        "no AWS credentials are set up: log in (for example `aws sso login`) or set AWS_PROFILE",
+    )
 }
 
 fn root(error: &dyn std::error::Error) -> String {

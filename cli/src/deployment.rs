@@ -34,7 +34,8 @@ impl Deployment {
                 "no deployment is known (looked for {looked}): `seatrial connect --stack NAME` in an account, or `cargo xtask local up` on this machine"
             )));
         };
-        let text = std::fs::read_to_string(path).map_err(|e| Failure::invalid(format!("cannot read {}: {e}", path.display())))?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|e| Failure::invalid(format!("cannot read {}: {e}", path.display())))?;
         let outputs = serde_json::from_str(&text)
             .map_err(|e| Failure::invalid(format!("{} is not a deployment's file: {e}", path.display())))?;
         Ok(Self(outputs))
@@ -46,7 +47,9 @@ impl Deployment {
     /// When the deployment lacks it.
     pub fn need(&self, name: &str) -> Result<&str, Failure> {
         self.0.get(name).map(String::as_str).ok_or_else(|| {
-            Failure::invalid(format!("the deployment's file has no {name}: run `seatrial connect` again, or `cargo xtask local up`"))
+            Failure::invalid(format!(
+                "the deployment's file has no {name}: run `seatrial connect` again, or `cargo xtask local up`"
+            ))
         })
     }
 
@@ -63,9 +66,13 @@ impl Deployment {
             loader = loader.region(Region::new(region.to_owned()));
         }
         if let (Some(endpoint), Some(account)) = (self.get("Endpoint"), self.get("Account")) {
-            loader = loader
-                .endpoint_url(endpoint)
-                .credentials_provider(Credentials::new(account, "local", None, None, "local engine"));
+            loader = loader.endpoint_url(endpoint).credentials_provider(Credentials::new(
+                account,
+                "local",
+                None,
+                None,
+                "local engine",
+            ));
         }
         loader.load().await
     }

@@ -19,7 +19,11 @@ pub enum Format {
 ///
 /// # Errors
 /// When the value has no JSON form.
-pub fn print<T: Serialize>(format: Format, value: &T, table: impl FnOnce(&T) -> String) -> Result<(), Failure> {
+pub fn print<T: Serialize>(
+    format: Format,
+    value: &T,
+    table: impl FnOnce(&T) -> String,
+) -> Result<(), Failure> {
     match format {
         Format::Json => {
             let text = serde_json::to_string_pretty(value).map_err(|e| Failure::unexpected(e.to_string()))?;

@@ -54,7 +54,8 @@ pub(crate) async fn run(session: &Session, command: Approvals) -> Result<(), Fai
             }
             let answer: Value = api.get(&path).await?;
             output::print(session.format, &answer, |a| {
-                let list = a.get("approvals").or(Some(a)).and_then(Value::as_array).cloned().unwrap_or_default();
+                let list =
+                    a.get("approvals").or(Some(a)).and_then(Value::as_array).cloned().unwrap_or_default();
                 if list.is_empty() {
                     return format!("no gate is {status}");
                 }
@@ -76,7 +77,9 @@ pub(crate) async fn run(session: &Session, command: Approvals) -> Result<(), Fai
         }
         Approvals::Show { gate } => {
             let answer: Value = api.get(&format!("/api/v1/approvals/{gate}")).await?;
-            output::print(session.format, &answer, |a| show(a.get("gate").filter(|g| g.is_object()).unwrap_or(a)))
+            output::print(session.format, &answer, |a| {
+                show(a.get("gate").filter(|g| g.is_object()).unwrap_or(a))
+            })
         }
         Approvals::Approve { gate, comment } => decide(session, &gate, "approve", &comment).await,
         Approvals::Reject { gate, comment } => decide(session, &gate, "reject", &comment).await,

@@ -26,7 +26,9 @@ pub(crate) async fn connect(stack: &str, region: Option<&str>, format: Format) -
         .filter_map(|o| Some((o.output_key()?.to_owned(), o.output_value()?.to_owned())))
         .collect();
     if !outputs.contains_key("ControlUrl") {
-        return Err(Failure::invalid(format!("the stack {stack} has no output ControlUrl: it is not a Seatrial stack")));
+        return Err(Failure::invalid(format!(
+            "the stack {stack} has no output ControlUrl: it is not a Seatrial stack"
+        )));
     }
     outputs.insert("Stack".into(), stack.to_owned());
     if let Some(region) = aws.region() {
@@ -34,5 +36,7 @@ pub(crate) async fn connect(stack: &str, region: Option<&str>, format: Format) -
     }
     let text = serde_json::to_string_pretty(&outputs).map_err(|e| Failure::unexpected(e.to_string()))? + "\n";
     std::fs::write(FILE, text).map_err(|e| Failure::unexpected(format!("cannot write {FILE}: {e}")))?;
-    output::print(format, &outputs, |_| format!("wrote {FILE}: commands in this folder talk to the stack {stack}"))
+    output::print(format, &outputs, |_| {
+        format!("wrote {FILE}: commands in this folder talk to the stack {stack}")
+    })
 }

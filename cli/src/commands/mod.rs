@@ -124,7 +124,9 @@ pub enum Command {
     ///
     /// While a promotion runs, its challenger is taken back and the champion stays. Otherwise, or with --champion, the
     /// standby serves again.
-    #[command(after_help = "Examples:\n  seatrial rollback credit-risk --reason \"errors in the app\"\n  seatrial rollback credit-risk --champion --reason \"…\" --direct")]
+    #[command(
+        after_help = "Examples:\n  seatrial rollback credit-risk --reason \"errors in the app\"\n  seatrial rollback credit-risk --champion --reason \"…\" --direct"
+    )]
     Rollback {
         /// The model.
         model: ModelName,
@@ -200,7 +202,9 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Rollback { model, reason, champion, direct } => {
             rollback::rollback(&session, &model, &reason, champion, direct).await
         }
-        Command::Retire { model, version, reason } => rollback::retire(&session, &model, version, &reason).await,
+        Command::Retire { model, version, reason } => {
+            rollback::retire(&session, &model, version, &reason).await
+        }
         Command::Policy(command) => settings::policy(&session, command).await,
         Command::Benchmark(command) => settings::benchmark(&session, command).await,
     }

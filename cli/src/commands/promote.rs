@@ -11,9 +11,15 @@ use crate::failure::{Failure, NOT_PROMOTED, UNAVAILABLE};
 use crate::output::{self, Format, text};
 
 /// Starts a promotion of a packaged version.
-pub(crate) async fn promote(session: &Session, model: &ModelName, version: VersionName, wait: bool) -> Result<(), Failure> {
+pub(crate) async fn promote(
+    session: &Session,
+    model: &ModelName,
+    version: VersionName,
+    wait: bool,
+) -> Result<(), Failure> {
     let control = session.control().await?;
-    let started: Value = control.post(&format!("/v1/models/{model}/promotions"), &json!({ "version": version })).await?;
+    let started: Value =
+        control.post(&format!("/v1/models/{model}/promotions"), &json!({ "version": version })).await?;
     let promotion = text(&started, "/promotion");
     if !wait {
         return output::print(session.format, &started, |_| {
@@ -35,7 +41,11 @@ pub(crate) async fn promote(session: &Session, model: &ModelName, version: Versi
             return if status == "crowned" {
                 Ok(())
             } else {
-                Err(Failure::new(NOT_PROMOTED, &status, format!("promotion {promotion} was {status}: {}", text(&record, "/reason"))))
+                Err(Failure::new(
+                    NOT_PROMOTED,
+                    &status,
+                    format!("promotion {promotion} was {status}: {}", text(&record, "/reason")),
+                ))
             };
         }
         let view: Value = control.get(&format!("/v1/models/{model}")).await?;

@@ -38,9 +38,15 @@ pub(crate) async fn rollback(
     })
 }
 
-async fn on_the_table(session: &Session, model: &ModelName, reason: &str, champion: bool) -> Result<Value, Failure> {
+async fn on_the_table(
+    session: &Session,
+    model: &ModelName,
+    reason: &str,
+    champion: bool,
+) -> Result<Value, Failure> {
     let aws = session.deployment.aws().await;
-    let registry = DynamoRegistry::new(aws_sdk_dynamodb::Client::new(&aws), session.deployment.need("TableName")?);
+    let registry =
+        DynamoRegistry::new(aws_sdk_dynamodb::Client::new(&aws), session.deployment.need("TableName")?);
     let ops = Ops::new(&registry, direct_actor(&aws).await, &SystemClock);
     let done = ops.roll_back(model, reason, champion).await.map_err(|e| match e {
         OpError::Refused(refusal) => Failure::new(REFUSED, refusal.code(), refusal.to_string()),
@@ -57,7 +63,9 @@ async fn on_the_table(session: &Session, model: &ModelName, reason: &str, champi
 async fn direct_actor(aws: &aws_config::SdkConfig) -> Actor {
     use aws_credential_types::provider::ProvideCredentials;
     let key = match aws.credentials_provider() {
-        Some(provider) => provider.provide_credentials().await.map(|c| c.access_key_id().to_owned()).unwrap_or_default(),
+        Some(provider) => {
+            provider.provide_credentials().await.map(|c| c.access_key_id().to_owned()).unwrap_or_default()
+        }
         None => String::new(),
     };
     Actor { principal: format!("access-key/{key}"), auth: Auth::Iam }
@@ -75,7 +83,12 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 /// Takes a version out of use.
-pub(crate) async fn retire(session: &Session, model: &ModelName, version: VersionName, reason: &str) -> Result<(), Failure> {
+pub(crate) async fn retire(
+    session: &Session,
+    model: &ModelName,
+    version: VersionName,
+    reason: &str,
+) -> Result<(), Failure> {
     let path = format!("/v1/models/{model}/versions/{version}/retire");
     let record: Value = session.control().await?.post(&path, &json!({ "reason": reason })).await?;
     output::print(session.format, &record, |_| format!("{version} of {model} is retired"))

@@ -58,7 +58,12 @@ pub(crate) async fn policy(session: &Session, command: PolicyCommand) -> Result<
             output::print(session.format, &record, |r| {
                 let policy = r.get("policy").cloned().unwrap_or(Value::Null);
                 let yaml = serde_yaml_ng::to_string(&policy).unwrap_or_else(|_| policy.to_string());
-                format!("# policy {} of {model}, set by {} at {}\n{yaml}", text(r, "/reference/number"), text(r, "/set_by/principal"), text(r, "/set_at"))
+                format!(
+                    "# policy {} of {model}, set by {} at {}\n{yaml}",
+                    text(r, "/reference/number"),
+                    text(r, "/set_by/principal"),
+                    text(r, "/set_at")
+                )
             })
         }
     }
@@ -66,7 +71,8 @@ pub(crate) async fn policy(session: &Session, command: PolicyCommand) -> Result<
 
 /// Reads a policy; all its defects are found before anything is sent.
 fn read_policy(file: &Path) -> Result<Policy, Failure> {
-    let source = std::fs::read_to_string(file).map_err(|e| Failure::invalid(format!("cannot read {}: {e}", file.display())))?;
+    let source = std::fs::read_to_string(file)
+        .map_err(|e| Failure::invalid(format!("cannot read {}: {e}", file.display())))?;
     let policy: Policy = serde_yaml_ng::from_str(&source)
         .map_err(|e| Failure::invalid(format!("{} is not a policy: {e}", file.display())))?;
     let defects = policy.check();
@@ -85,7 +91,8 @@ fn read_policy(file: &Path) -> Result<Policy, Failure> {
 pub(crate) async fn benchmark(session: &Session, command: BenchmarkCommand) -> Result<(), Failure> {
     let BenchmarkCommand::Set { model, file } = command;
     let (digest, size) = hash(&file).await?;
-    let store = S3Store::new(s3_client(&session.deployment.aws().await), session.deployment.need("ModelsBucket")?);
+    let store =
+        S3Store::new(s3_client(&session.deployment.aws().await), session.deployment.need("ModelsBucket")?);
     let key = benchmark_key(&model, &digest);
     let there = store.head(&key).await.map_err(|e| Failure::unavailable(e.to_string()))?;
     if there.is_none_or(|m| m.size != size) {
@@ -95,8 +102,11 @@ pub(crate) async fn benchmark(session: &Session, command: BenchmarkCommand) -> R
             .await
             .map_err(|e| Failure::unavailable(format!("the upload did not finish: {e}")))?;
     }
-    let set: Value =
-        session.control().await?.put(&format!("/v1/models/{model}/benchmark"), &json!({ "digest": digest })).await?;
+    let set: Value = session
+        .control()
+        .await?
+        .put(&format!("/v1/models/{model}/benchmark"), &json!({ "digest": digest }))
+        .await?;
     output::print(session.format, &set, |_| format!("the benchmark of {model} is {digest} ({size} bytes)"))
 }
 

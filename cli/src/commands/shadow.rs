@@ -58,7 +58,9 @@ pub(crate) async fn run(session: &Session, command: Shadow) -> Result<(), Failur
         Shadow::Stop { model, reason } => {
             let path = format!("/v1/models/{model}/shadow/stop");
             let gate: Value = session.control().await?.post(&path, &json!({ "reason": reason })).await?;
-            output::print(session.format, &gate, |_| "the shadow ends; its evidence goes to the comparison".into())
+            output::print(session.format, &gate, |_| {
+                "the shadow ends; its evidence goes to the comparison".into()
+            })
         }
     }
 }

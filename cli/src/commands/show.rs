@@ -48,7 +48,10 @@ pub(crate) async fn status(session: &Session, model: &ModelName) -> Result<(), F
             ("epoch", text(v, "/head/epoch")),
             ("promotion", format!("{} {}", text(v, "/promotion/id"), text(v, "/promotion/status"))),
             ("why", v.pointer("/promotion/reason").and_then(Value::as_str).unwrap_or_default().to_owned()),
-            ("verdict", v.pointer("/promotion/verdict").and_then(Value::as_str).unwrap_or_default().to_owned()),
+            (
+                "verdict",
+                v.pointer("/promotion/verdict").and_then(Value::as_str).unwrap_or_default().to_owned(),
+            ),
             ("next", text(v, "/next")),
         ]);
         out.push('\n');
@@ -57,7 +60,13 @@ pub(crate) async fn status(session: &Session, model: &ModelName) -> Result<(), F
             ["version", "status", "digest", "submitted by", "registered"],
             versions.iter().map(|r| {
                 let digest: String = text(r, "/digest").chars().skip("sha256:".len()).take(12).collect();
-                [text(r, "/version"), text(r, "/status"), digest, text(r, "/submitted_by"), text(r, "/created_at")]
+                [
+                    text(r, "/version"),
+                    text(r, "/status"),
+                    digest,
+                    text(r, "/submitted_by"),
+                    text(r, "/created_at"),
+                ]
             }),
         ));
         out
@@ -96,12 +105,18 @@ pub(crate) async fn history(session: &Session, model: &ModelName) -> Result<(), 
             }),
         );
         match &verified {
-            Ok(()) => out.push_str(&format!("\nthe chain of {} entries holds; it ends with {}\n", entries.len(), chain.hash)),
+            Ok(()) => out.push_str(&format!(
+                "\nthe chain of {} entries holds; it ends with {}\n",
+                entries.len(),
+                chain.hash
+            )),
             Err(broken) => out.push_str(&format!("\nTHE CHAIN IS BROKEN: {broken}\n")),
         }
         out
     })?;
-    verified.map_err(|broken| Failure::new(REFUSED, "broken_chain", format!("the history of {model} does not hold: {broken}")))
+    verified.map_err(|broken| {
+        Failure::new(REFUSED, "broken_chain", format!("the history of {model} does not hold: {broken}"))
+    })
 }
 
 fn field<T: serde::de::DeserializeOwned>(page: &Value, name: &str) -> Result<T, Failure> {
@@ -112,15 +127,27 @@ fn field<T: serde::de::DeserializeOwned>(page: &Value, name: &str) -> Result<T, 
 /// What an entry did, in a few words.
 fn what(entry: &HistoryEntry) -> String {
     let d = &entry.details;
-    let percent = |p: &str| d.pointer(p).and_then(Value::as_f64).map_or_else(String::new, |b| format!("{} %", output::short(b / 100.0)));
+    let percent = |p: &str| {
+        d.pointer(p)
+            .and_then(Value::as_f64)
+            .map_or_else(String::new, |b| format!("{} %", output::short(b / 100.0)))
+    };
     match entry.event.as_str() {
         "weight_shifted" => format!("{} → {}", percent("/from"), percent("/to")),
-        "rolled_back" => format!("{} → {}: {}", text(d, "/from/version"), text(d, "/to/version"), text(d, "/reason")),
+        "rolled_back" => {
+            format!("{} → {}: {}", text(d, "/from/version"), text(d, "/to/version"), text(d, "/reason"))
+        }
         "canary_rolled_back" | "promotion_ended" | "version_retired" => text(d, "/reason"),
         "crowned" => format!("standby {}", text(d, "/standby/version")),
-        "evidence_recorded" => format!("{} {}", text(d, "/kind"), d.get("verdict").and_then(Value::as_str).unwrap_or_default()),
-        "gate_decided" => format!("{} {}: {}", text(d, "/kind"), text(d, "/status"), text(d, "/decision/comment")),
-        "gate_opened" | "gate_closed" => format!("{} {}", text(d, "/kind"), d.get("status").and_then(Value::as_str).unwrap_or_default()),
+        "evidence_recorded" => {
+            format!("{} {}", text(d, "/kind"), d.get("verdict").and_then(Value::as_str).unwrap_or_default())
+        }
+        "gate_decided" => {
+            format!("{} {}: {}", text(d, "/kind"), text(d, "/status"), text(d, "/decision/comment"))
+        }
+        "gate_opened" | "gate_closed" => {
+            format!("{} {}", text(d, "/kind"), d.get("status").and_then(Value::as_str).unwrap_or_default())
+        }
         "policy_set" => format!("number {}", text(d, "/to/number")),
         "shadow_opened" => format!("sample {}", percent("/sample")),
         _ => String::new(),
@@ -128,9 +155,14 @@ fn what(entry: &HistoryEntry) -> String {
 }
 
 /// Shows the comparison report.
-pub(crate) async fn compare(session: &Session, model: &ModelName, promotion: Option<&str>) -> Result<(), Failure> {
+pub(crate) async fn compare(
+    session: &Session,
+    model: &ModelName,
+    promotion: Option<&str>,
+) -> Result<(), Failure> {
     let promotion = promotion.unwrap_or("latest");
-    let report: Value = session.control().await?.get(&format!("/v1/models/{model}/promotions/{promotion}/report")).await?;
+    let report: Value =
+        session.control().await?.get(&format!("/v1/models/{model}/promotions/{promotion}/report")).await?;
     output::print(session.format, &report, report_table)
 }
 
@@ -144,7 +176,18 @@ fn report_table(report: &Value) -> String {
     );
     let rows = report.get("rows").and_then(Value::as_array).cloned().unwrap_or_default();
     out.push_str(&output::table(
-        ["evidence", "metric", "champion", "challenger", "delta", "interval", "margin", "n", "class", "verdict"],
+        [
+            "evidence",
+            "metric",
+            "champion",
+            "challenger",
+            "delta",
+            "interval",
+            "margin",
+            "n",
+            "class",
+            "verdict",
+        ],
         rows.iter().map(|r| {
             let name = match r.get("segment").and_then(Value::as_str) {
                 Some(segment) => format!("{} [{segment}]", text(r, "/name")),

@@ -4,7 +4,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use seatrial_artifacts::{Folder, InspectError, Inspected, Progress, S3Store, Stage, inspect, s3_client, upload_submission};
+use seatrial_artifacts::{
+    Folder, InspectError, Inspected, Progress, S3Store, Stage, inspect, s3_client, upload_submission,
+};
 use seatrial_domain::ModelName;
 use serde_json::{Value, json};
 
@@ -48,7 +50,10 @@ async fn inspected(folder: &Path, model: &ModelName, bar: &ProgressBar) -> Resul
 }
 
 fn digest_of(inspected: &Inspected) -> Result<seatrial_domain::Digest, Failure> {
-    Ok(inspected.package().map_err(|e| Failure::unexpected(format!("the package has no manifest: {e}")))?.digest)
+    Ok(inspected
+        .package()
+        .map_err(|e| Failure::unexpected(format!("the package has no manifest: {e}")))?
+        .digest)
 }
 
 /// Checks a submission and uploads nothing.
@@ -57,13 +62,25 @@ pub(crate) async fn check(folder: &Path, model: &ModelName, format: Format) -> R
     let inspected = inspected(folder, model, &bar).await?;
     bar.finish_and_clear();
     let digest = digest_of(&inspected)?;
-    output::print(format, &json!({ "model": model, "digest": digest, "files": inspected.files.len() }), |_| {
-        format!("the submission is sound: {} files; as a package its digest is {digest}", inspected.files.len())
-    })
+    output::print(
+        format,
+        &json!({ "model": model, "digest": digest, "files": inspected.files.len() }),
+        |_| {
+            format!(
+                "the submission is sound: {} files; as a package its digest is {digest}",
+                inspected.files.len()
+            )
+        },
+    )
 }
 
 /// Checks a submission, uploads it, and says what it has become.
-pub(crate) async fn submit(session: &Session, folder: &Path, model: &ModelName, wait: bool) -> Result<(), Failure> {
+pub(crate) async fn submit(
+    session: &Session,
+    folder: &Path,
+    model: &ModelName,
+    wait: bool,
+) -> Result<(), Failure> {
     let bar = bar(session.format);
     let inspected = inspected(folder, model, &bar).await?;
     let digest = digest_of(&inspected)?;
@@ -74,9 +91,14 @@ pub(crate) async fn submit(session: &Session, folder: &Path, model: &ModelName, 
     let store = S3Store::new(s3_client(&aws), session.deployment.need("SubmissionsBucket")?);
     let id = uuid::Uuid::now_v7().to_string();
     let by = whoami();
-    let submission = upload_submission(&store, &inspected, folder, &id, &by, &|p| show(&bar, p))
-        .await
-        .map_err(|e| Failure::new(UNAVAILABLE, "upload_failed", format!("the upload did not finish: {e}; run the command again")))?;
+    let submission =
+        upload_submission(&store, &inspected, folder, &id, &by, &|p| show(&bar, p)).await.map_err(|e| {
+            Failure::new(
+                UNAVAILABLE,
+                "upload_failed",
+                format!("the upload did not finish: {e}; run the command again"),
+            )
+        })?;
     bar.finish_and_clear();
     let version = if wait { Some(registered(session, model, digest.as_str()).await?) } else { None };
     let answer = json!({ "model": model, "submission": submission, "digest": digest, "version": version });
@@ -99,7 +121,9 @@ async fn registered(session: &Session, model: &ModelName, digest: &str) -> Resul
         match control.get::<Value>(&format!("/v1/models/{model}")).await {
             Ok(view) => {
                 let versions = view.get("versions").and_then(Value::as_array).cloned().unwrap_or_default();
-                if let Some(found) = versions.iter().find(|v| v.get("digest").and_then(Value::as_str) == Some(digest)) {
+                if let Some(found) =
+                    versions.iter().find(|v| v.get("digest").and_then(Value::as_str) == Some(digest))
+                {
                     return Ok(output::text(found, "/version"));
                 }
             }
@@ -109,7 +133,8 @@ async fn registered(session: &Session, model: &ModelName, digest: &str) -> Resul
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
     Err(Failure::unavailable(format!(
-        "the submission was uploaded, but no version is registered after {} s; see the execution of the promotion state machine", WAIT.as_secs()
+        "the submission was uploaded, but no version is registered after {} s; see the execution of the promotion state machine",
+        WAIT.as_secs()
     )))
 }
 

@@ -50,7 +50,8 @@ impl StepFunctions {
 #[async_trait]
 impl Callbacks for StepFunctions {
     async fn succeed(&self, token: &TaskToken, answer: &GateAnswer) -> Result<(), CallbackError> {
-        let output = serde_json::to_string(answer).map_err(|e| CallbackError::Unavailable { source: Box::new(e) })?;
+        let output =
+            serde_json::to_string(answer).map_err(|e| CallbackError::Unavailable { source: Box::new(e) })?;
         let sent = self.0.send_task_success().task_token(token.expose()).output(output).send().await;
         sent.map(|_| ()).map_err(|e| match e.as_service_error().and_then(nobody_waits) {
             Some(why) => CallbackError::NobodyWaits { why },

@@ -53,7 +53,11 @@ struct StreamChange {
 ///
 /// # Errors
 /// When the event is not one of a stream.
-pub async fn handle<R>(registry: &R, callbacks: &dyn Callbacks, event: Value) -> Result<BatchResponse, Failure>
+pub async fn handle<R>(
+    registry: &R,
+    callbacks: &dyn Callbacks,
+    event: Value,
+) -> Result<BatchResponse, Failure>
 where
     R: Records + Tokens + ?Sized,
 {
@@ -106,7 +110,9 @@ where
             tracing::warn!(%gate, outcome = ?answer.outcome, why, "the gate is orphaned: no execution waits for it any more");
             Told::NobodyWaits
         }
-        Err(CallbackError::Unavailable { source }) => return Err(Failure::unavailable("telling the execution", source)),
+        Err(CallbackError::Unavailable { source }) => {
+            return Err(Failure::unavailable("telling the execution", source));
+        }
     };
     // Forgotten only now: a crash before this line leaves the token, and the next try finds that nobody waits.
     registry.delete_token(gate, &token).await?;

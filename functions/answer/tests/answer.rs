@@ -70,8 +70,11 @@ async fn gate(registry: &MemoryRegistry, name: &str) -> GateId {
     let id = PromotionId::derive(&model, "x", 1);
     let promotion = ops.start_promotion(&model, &id, version.version, &dana, None).await.unwrap().value;
     let report = EvidenceRef { key: "r".into(), digest: sha256(b"r") };
-    let promotion =
-        ops.record_evidence(&model, &id, promotion.epoch, EvidenceKind::Report, &report, Some(Verdict::Pass)).await.unwrap().value;
+    let promotion = ops
+        .record_evidence(&model, &id, promotion.epoch, EvidenceKind::Report, &report, Some(Verdict::Pass))
+        .await
+        .unwrap()
+        .value;
     let later = clock() + jiff::SignedDuration::from_hours(1);
     let gate = draft_gate(GateKind::Approval, 1, &promotion, &version, clock(), later).unwrap();
     ops.open_gate(&gate).await.unwrap();

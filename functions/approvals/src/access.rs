@@ -39,7 +39,11 @@ pub(crate) fn opens(capability: Option<Capability>, now: Timestamp) -> Result<Ca
 }
 
 /// Whether it opens this gate.
-pub(crate) fn opens_gate(capability: Option<Capability>, gate: &GateId, now: Timestamp) -> Result<Capability, Denied> {
+pub(crate) fn opens_gate(
+    capability: Option<Capability>,
+    gate: &GateId,
+    now: Timestamp,
+) -> Result<Capability, Denied> {
     opens(capability, now).and_then(|c| if c.gate == *gate { Ok(c) } else { Err(Denied::Unknown) })
 }
 
@@ -74,7 +78,8 @@ pub(crate) fn right(capability: &Capability, gate: &GateRecord, live: &Approval,
         return Right::Closed;
     }
     let who = &capability.approver;
-    if capability.used_at.is_some() || gate.decisions.iter().any(|d| same_person(&d.by.principal, who, live)) {
+    if capability.used_at.is_some() || gate.decisions.iter().any(|d| same_person(&d.by.principal, who, live))
+    {
         return Right::Decided;
     }
     if live.separation_of_duties || live.quorum > 1 {

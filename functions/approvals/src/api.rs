@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{Extension, Path, Query, State};
 use axum::extract::rejection::{BytesRejection, QueryRejection};
+use axum::extract::{Extension, Path, Query, State};
 use axum::http::StatusCode;
 use lambda_http::request::RequestContext;
 use seatrial_domain::gate::{GateKind, GateRecord, GateStatus};
@@ -65,7 +65,9 @@ struct DecideBody {
 fn who(app: &App, context: Context) -> Result<Actor, Problem> {
     let context = context.map(|Extension(c)| c);
     caller(context.as_ref(), app.local_identity.as_deref()).ok_or_else(|| {
-        Problem::unauthenticated("the caller is not known: sign the request with AWS credentials (SigV4, service execute-api)")
+        Problem::unauthenticated(
+            "the caller is not known: sign the request with AWS credentials (SigV4, service execute-api)",
+        )
     })
 }
 
@@ -81,11 +83,15 @@ pub(crate) async fn list(
 ) -> Result<Json<ListView>, Problem> {
     who(&app, context)?;
     let Query(query) = query.map_err(|e| {
-        Problem::bad_request(format!("{}; expected status=pending|approved|rejected|expired|cancelled and model=<name>", e.body_text()))
+        Problem::bad_request(format!(
+            "{}; expected status=pending|approved|rejected|expired|cancelled and model=<name>",
+            e.body_text()
+        ))
     })?;
     let filter = GateFilter { status: query.status.unwrap_or(GateStatus::Pending), model: query.model };
     let gates = app.registry.gates(&filter).await.map_err(Failure::from)?;
-    let approvals = gates.into_iter().filter(|g| g.kind == GateKind::Approval).map(|g| view(&app, g)).collect();
+    let approvals =
+        gates.into_iter().filter(|g| g.kind == GateKind::Approval).map(|g| view(&app, g)).collect();
     Ok(Json(ListView { approvals }))
 }
 
@@ -148,6 +154,7 @@ async fn decide(
 
 /// The approval gate of this name. A shadow's window is none: it is ended with `seatrial shadow stop`.
 async fn find(app: &App, text: &str) -> Result<GateRecord, Problem> {
-    let id = GateId::parse(text).map_err(|e| Problem::new(StatusCode::NOT_FOUND, "not_found", e.to_string()))?;
+    let id =
+        GateId::parse(text).map_err(|e| Problem::new(StatusCode::NOT_FOUND, "not_found", e.to_string()))?;
     review::approval_gate(app, &id).await?.ok_or_else(|| Problem::not_found(&format!("approval gate {id}")))
 }

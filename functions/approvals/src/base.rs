@@ -21,7 +21,11 @@ impl BaseUrl {
     /// # Errors
     /// When it is not an absolute http or https address.
     pub fn parse(text: &str) -> Result<Self, Failure> {
-        let wrong = || Failure::invalid(format!("SEATRIAL_APPROVALS_URL is {text:?}; expected an absolute http or https address"));
+        let wrong = || {
+            Failure::invalid(format!(
+                "SEATRIAL_APPROVALS_URL is {text:?}; expected an absolute http or https address"
+            ))
+        };
         let uri: Uri = text.parse().map_err(|_| wrong())?;
         let https = match uri.scheme() {
             Some(scheme) if *scheme == Scheme::HTTPS => true,
@@ -35,7 +39,11 @@ impl BaseUrl {
             (Some(port), _) => format!(":{port}"),
         };
         let scheme = if https { "https" } else { "http" };
-        Ok(Self { origin: format!("{scheme}://{host}{port}"), path: uri.path().trim_end_matches('/').to_owned(), https })
+        Ok(Self {
+            origin: format!("{scheme}://{host}{port}"),
+            path: uri.path().trim_end_matches('/').to_owned(),
+            https,
+        })
     }
 
     /// The origin, as a browser's `Origin` header writes it.
@@ -65,9 +73,17 @@ mod tests {
     #[test]
     fn origins_are_written_as_browsers_write_them() {
         let cases = [
-            ("https://Approvals.Example.com/", "https://approvals.example.com", "https://approvals.example.com/g/x"),
+            (
+                "https://Approvals.Example.com/",
+                "https://approvals.example.com",
+                "https://approvals.example.com/g/x",
+            ),
             ("https://a.example:443", "https://a.example", "https://a.example/g/x"),
-            ("http://127.0.0.1:4566/_aws/execute-api/ab/$default", "http://127.0.0.1:4566", "http://127.0.0.1:4566/_aws/execute-api/ab/$default/g/x"),
+            (
+                "http://127.0.0.1:4566/_aws/execute-api/ab/$default",
+                "http://127.0.0.1:4566",
+                "http://127.0.0.1:4566/_aws/execute-api/ab/$default/g/x",
+            ),
         ];
         for (text, origin, page) in cases {
             let base = BaseUrl::parse(text).unwrap();

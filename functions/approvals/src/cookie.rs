@@ -25,8 +25,13 @@ pub(crate) fn set(gate: &GateId, secret: &LinkSecret, now: Timestamp, expires_at
 /// The secret that the browser has for `gate`.
 pub(crate) fn read(headers: &HeaderMap, gate: &GateId) -> Option<LinkSecret> {
     let name = name(gate);
-    let pairs = headers.get_all(header::COOKIE).into_iter().filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(';'));
-    let value = pairs.filter_map(|p| p.trim().split_once('=')).find(|(n, _)| *n == name).map(|(_, value)| value)?;
+    let pairs = headers
+        .get_all(header::COOKIE)
+        .into_iter()
+        .filter_map(|v| v.to_str().ok())
+        .flat_map(|v| v.split(';'));
+    let value =
+        pairs.filter_map(|p| p.trim().split_once('=')).find(|(n, _)| *n == name).map(|(_, value)| value)?;
     LinkSecret::parse(value)
 }
 
@@ -44,7 +49,10 @@ mod tests {
     fn each_gate_has_its_own_cookie_among_others() {
         let (secret, now) = (LinkSecret::mint().unwrap(), Timestamp::from_second(1_000).unwrap());
         let set = set(&gate("approval"), &secret, now, Timestamp::from_second(1_060).unwrap());
-        assert!(set.starts_with("__Host-seatrial-ga_") && set.contains("; Path=/;") && set.contains("Max-Age=60"), "{set}");
+        assert!(
+            set.starts_with("__Host-seatrial-ga_") && set.contains("; Path=/;") && set.contains("Max-Age=60"),
+            "{set}"
+        );
         for flag in ["Secure", "HttpOnly", "SameSite=Lax"] {
             assert!(set.contains(flag), "{set}");
         }

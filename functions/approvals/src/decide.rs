@@ -54,7 +54,10 @@ pub(crate) async fn decide(
     let by = Actor { principal: visit.capability.approver.clone(), auth: Auth::Link };
     let approve = input.decision == Choice::Approve;
     match decide_once(&app, &id, by, approve, &input.comment, Some(&visit.secret.hash())).await {
-        Ok(_) => Ok((StatusCode::SEE_OTHER, [(header::LOCATION, app.base.to(&format!("/g/{id}")))]).into_response()),
+        Ok(_) => {
+            Ok((StatusCode::SEE_OTHER, [(header::LOCATION, app.base.to(&format!("/g/{id}")))])
+                .into_response())
+        }
         Err(OpError::Refused(Refusal::Invalid { why })) => {
             let review = visit.review(&app).await?;
             visit.page(&app, &review, StatusCode::UNPROCESSABLE_ENTITY, input.comment, Some(sentence(&why)))
@@ -74,7 +77,10 @@ pub(crate) async fn decide_once(
     link: Option<&Digest>,
 ) -> Result<GateRecord, OpError> {
     let who = by.clone();
-    let refusal = match Ops::new(app.registry.as_ref(), by, &app.clock).decide_gate(id, approve, comment, link).await {
+    let refusal = match Ops::new(app.registry.as_ref(), by, &app.clock)
+        .decide_gate(id, approve, comment, link)
+        .await
+    {
         Ok(outcome) => {
             tracing::info!(gate = %id, by = who.principal, approve, status = ?outcome.value.status, "a gate was decided");
             return Ok(outcome.value);
@@ -83,7 +89,9 @@ pub(crate) async fn decide_once(
         Err(error) => return Err(error),
     };
     let gate = app.registry.gate(id).await?;
-    let same = |g: &GateRecord| g.decisions.iter().any(|d| d.by == who && d.approve == approve && d.comment == comment.trim());
+    let same = |g: &GateRecord| {
+        g.decisions.iter().any(|d| d.by == who && d.approve == approve && d.comment == comment.trim())
+    };
     gate.filter(same).ok_or(OpError::Refused(refusal))
 }
 
@@ -94,22 +102,31 @@ fn same_origin(app: &App, headers: &HeaderMap) -> Result<(), Instead> {
     match (origins.next(), origins.next()) {
         (Some(origin), None) if ours(origin) => Ok(()),
         _ => {
-            let message = Message::new("This form was sent from somewhere else", "Decisions are taken only from the review page itself. Nothing was decided.")
-                .and("Open your link again and decide there.");
-            Err(Instead(StatusCode::FORBIDDEN, message))
+            let message = Message::new(
+                "This form was sent from somewhere else",
+                "Decisions are taken only from the review page itself. Nothing was decided.",
+            )
+            .and("Open your link again and decide there.");
+            Err(Instead::new(StatusCode::FORBIDDEN, message))
         }
     }
 }
 
 fn forged() -> Instead {
-    let message = Message::new("This form is out of date", "It does not belong to the link that this browser has. Nothing was decided.")
-        .and("Open your link again and decide there.");
-    Instead(StatusCode::FORBIDDEN, message)
+    let message = Message::new(
+        "This form is out of date",
+        "It does not belong to the link that this browser has. Nothing was decided.",
+    )
+    .and("Open your link again and decide there.");
+    Instead::new(StatusCode::FORBIDDEN, message)
 }
 
 fn unreadable(rejection: &FormRejection) -> Instead {
-    let message = Message::new("The form could not be read", "Nothing was decided. Open your link again and decide there.");
-    Instead(rejection.status(), message)
+    let message = Message::new(
+        "The form could not be read",
+        "Nothing was decided. Open your link again and decide there.",
+    );
+    Instead::new(rejection.status(), message)
 }
 
 fn refused(app: &App, id: &GateId, refusal: Refusal) -> Instead {
@@ -125,7 +142,7 @@ fn refused(app: &App, id: &GateId, refusal: Refusal) -> Instead {
     let message = Message::new(title, text)
         .and("Your decision was not recorded.")
         .with_link(&app.base.to(&format!("/g/{id}")), "See how it stands");
-    Instead(status, message)
+    Instead::new(status, message)
 }
 
 /// A message of the domain as a sentence: with a capital and a full stop.

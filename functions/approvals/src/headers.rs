@@ -27,7 +27,9 @@ pub(crate) async fn secure(base: BaseUrl, mut response: Response) -> Response {
         headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(policy);
     }
     if base.is_https() {
-        headers.entry(header::STRICT_TRANSPORT_SECURITY).or_insert(HeaderValue::from_static("max-age=31536000"));
+        headers
+            .entry(header::STRICT_TRANSPORT_SECURITY)
+            .or_insert(HeaderValue::from_static("max-age=31536000"));
     }
     response
 }

@@ -53,18 +53,24 @@ pub(crate) async fn collect(app: &App, gate: GateRecord, live: Approval) -> Resu
     let registry = app.registry.as_ref();
     let version = gate.challenger.version;
     let challenger = registry.version(&gate.model, version).await?;
-    let challenger = challenger.ok_or_else(|| not_found(format!("version {version} of model {}", gate.model)))?;
+    let challenger =
+        challenger.ok_or_else(|| not_found(format!("version {version} of model {}", gate.model)))?;
     let promotion = registry.promotion(&gate.model, &gate.promotion).await?;
-    let promotion = promotion.ok_or_else(|| not_found(format!("promotion {} of model {}", gate.promotion, gate.model)))?;
+    let promotion = promotion
+        .ok_or_else(|| not_found(format!("promotion {} of model {}", gate.promotion, gate.model)))?;
     let policy = pinned_policy(registry, &promotion).await?.policy;
     let report = promotion.evidence.get(&EvidenceKind::Report);
-    let report = report.ok_or_else(|| not_found(format!("a comparison report of promotion {}", gate.promotion)))?;
+    let report =
+        report.ok_or_else(|| not_found(format!("a comparison report of promotion {}", gate.promotion)))?;
     let bound = EvidenceRef { key: report.key.clone(), digest: gate.bound.report.clone() };
     let bytes = get_evidence(app.evidence.as_ref(), &bound, REPORT_BYTES).await?;
     let report: ComparisonReport =
         serde_json::from_slice(&bytes).map_err(|e| Failure::internal("reading the comparison report", e))?;
     if report.schema != SCHEMA {
-        return Err(Failure::invalid(format!("the comparison report has schema {}; expected {SCHEMA}", report.schema)));
+        return Err(Failure::invalid(format!(
+            "the comparison report has schema {}; expected {SCHEMA}",
+            report.schema
+        )));
     }
     Ok(Review { gate, challenger, report, policy, live })
 }

@@ -40,7 +40,9 @@ async fn pages(world: &World) -> String {
 /// Another site that links to us, such as a web mail. `localhost` and `127.0.0.1` are two sites.
 async fn other_site(link: &str) -> String {
     let (listener, origin) = listen().await;
-    let page = format!("<title>mail</title><script>document.title='scripts run'</script><a id=link href=\"{link}\">Read and decide</a>");
+    let page = format!(
+        "<title>mail</title><script>document.title='scripts run'</script><a id=link href=\"{link}\">Read and decide</a>"
+    );
     serve(listener, Router::new().route("/", get(move || async move { Html(page) }))).await;
     origin.replace("127.0.0.1", "localhost")
 }

@@ -91,9 +91,16 @@ async fn a_link_goes_on_to_an_address_without_it_and_its_secret_is_kept_nowhere(
     assert_eq!(headers[header::REFERRER_POLICY], "no-referrer");
     assert_eq!(headers[header::CACHE_CONTROL], "no-store");
     let set = headers[header::SET_COOKIE].to_str().unwrap();
-    assert!(set.starts_with("__Host-") && set.contains("HttpOnly") && set.contains("SameSite=Lax") && set.contains("Secure"));
+    assert!(
+        set.starts_with("__Host-")
+            && set.contains("HttpOnly")
+            && set.contains("SameSite=Lax")
+            && set.contains("Secure")
+    );
     assert!(!text(response).await.contains(&secret.expose()));
-    assert!(!format!("{:?}", world.registry.capability(&secret.hash()).await.unwrap()).contains(&secret.expose()));
+    assert!(
+        !format!("{:?}", world.registry.capability(&secret.hash()).await.unwrap()).contains(&secret.expose())
+    );
 }
 
 #[tokio::test]
@@ -106,7 +113,8 @@ async fn opening_changes_nothing_however_often_and_by_whatever_method() {
         assert_eq!(page(&world, &secret).await.0, StatusCode::OK);
     }
     for path in [format!("/l/{}", secret.expose()), format!("/g/{}", world.gate.id)] {
-        let head = Request::head(&path).header(header::COOKIE, cookie(&world, &secret)).body(Body::empty()).unwrap();
+        let head =
+            Request::head(&path).header(header::COOKIE, cookie(&world, &secret)).body(Body::empty()).unwrap();
         send(&world, head).await;
     }
     let decide = Request::get(format!("/g/{}/decide?decision=approve&comment=x", world.gate.id));
@@ -124,13 +132,26 @@ async fn the_page_tells_everything_and_escapes_the_submitters_text() {
     assert_eq!(status, StatusCode::OK);
     let bound = &world.gate.bound;
     for part in [
-        "Promote credit-risk v2 over v1?", "All 7 guardrails", bound.package.as_str(), bound.report.as_str(),
-        bound.policy.as_str(), "dana@example.com", "5\u{a0}%, then 25\u{a0}%, then 50\u{a0}%", "+2.27\u{a0}pt", "9,768", "2,406", "Gradient boosting",
-        ANN, "What your decision does",
+        "Promote credit-risk v2 over v1?",
+        "All 7 guardrails",
+        bound.package.as_str(),
+        bound.report.as_str(),
+        bound.policy.as_str(),
+        "dana@example.com",
+        "5\u{a0}%, then 25\u{a0}%, then 50\u{a0}%",
+        "+2.27\u{a0}pt",
+        "9,768",
+        "2,406",
+        "Gradient boosting",
+        ANN,
+        "What your decision does",
     ] {
         assert!(html.contains(part), "{part} is missing");
     }
-    assert!(!html.contains(HOSTILE) && !html.contains("<script") && !html.contains("<img"), "the submitter's text is markup");
+    assert!(
+        !html.contains(HOSTILE) && !html.contains("<script") && !html.contains("<img"),
+        "the submitter's text is markup"
+    );
     assert!(!html.contains(&secret.expose()), "the page holds the secret");
 }
 
@@ -139,11 +160,13 @@ async fn every_page_has_a_strict_policy() {
     let world = world().await;
     let secret = world.link(ANN).await;
     for path in ["/".to_owned(), format!("/g/{}", world.gate.id), "/l/x".to_owned(), "/nothing".to_owned()] {
-        let request = Request::get(&path).header(header::COOKIE, cookie(&world, &secret)).body(Body::empty()).unwrap();
+        let request =
+            Request::get(&path).header(header::COOKIE, cookie(&world, &secret)).body(Body::empty()).unwrap();
         let (_, response) = send(&world, request).await;
         let headers = response.headers();
         let csp = headers[header::CONTENT_SECURITY_POLICY].to_str().unwrap();
-        for part in ["default-src 'none'", "form-action 'self'", "frame-ancestors 'none'", "base-uri 'none'"] {
+        for part in ["default-src 'none'", "form-action 'self'", "frame-ancestors 'none'", "base-uri 'none'"]
+        {
             assert!(csp.contains(part), "{path}: {csp}");
         }
         assert_eq!(headers[header::X_CONTENT_TYPE_OPTIONS], "nosniff");
@@ -162,18 +185,24 @@ async fn an_approval_with_a_comment_is_recorded_once_as_a_links() {
     let gate = world.registry.gate(&world.gate.id).await.unwrap().unwrap();
     assert_eq!(gate.status, GateStatus::Approved);
     let decision = &gate.decisions[0];
-    assert_eq!((decision.by.principal.as_str(), decision.comment.as_str()), (ANN, "Better on every guardrail"));
+    assert_eq!(
+        (decision.by.principal.as_str(), decision.comment.as_str()),
+        (ANN, "Better on every guardrail")
+    );
     assert_eq!(decision.by.auth, seatrial_domain::ids::Auth::Link);
     assert!(world.registry.capability(&secret.hash()).await.unwrap().unwrap().used_at.is_some());
     let (status, html) = page(&world, &secret).await;
     assert_eq!(status, StatusCode::OK);
-    assert!(html.contains("approved") && html.contains("Better on every guardrail") && !html.contains("<form"));
+    assert!(
+        html.contains("approved") && html.contains("Better on every guardrail") && !html.contains("<form")
+    );
 
     // Sent twice by an impatient finger: once decided, and the same answer.
     let (status, _, _) = Post::new(&world, &secret, body).send().await;
     assert_eq!(status, StatusCode::SEE_OTHER);
     // Another decision with the used link is refused, and says how it stands.
-    let (status, html, _) = Post::new(&world, &secret, "decision=reject&comment=changed+my+mind").send().await;
+    let (status, html, _) =
+        Post::new(&world, &secret, "decision=reject&comment=changed+my+mind").send().await;
     assert_eq!(status, StatusCode::CONFLICT);
     assert!(html.contains("approved by ann@example.com"), "{html}");
     assert_eq!(world.registry.gate(&world.gate.id).await.unwrap().unwrap().decisions.len(), 1);
@@ -197,8 +226,14 @@ async fn a_form_from_elsewhere_or_without_its_token_decides_nothing() {
     let world = world().await;
     let (secret, other) = (world.link(ANN).await, world.link(BOB).await);
     let body = "decision=approve&comment=x";
-    for origin in [None, Some("null"), Some("https://evil.example"), Some("http://approvals.example.com"),
-        Some("https://approvals.example.com:8443"), Some("https://approvals.example.com.evil.example")] {
+    for origin in [
+        None,
+        Some("null"),
+        Some("https://evil.example"),
+        Some("http://approvals.example.com"),
+        Some("https://approvals.example.com:8443"),
+        Some("https://approvals.example.com.evil.example"),
+    ] {
         let (status, html, _) = Post { origin, ..Post::new(&world, &secret, body) }.send().await;
         assert_eq!(status, StatusCode::FORBIDDEN, "{origin:?}");
         assert!(html.contains("Nothing was decided"));
@@ -235,9 +270,17 @@ async fn links_that_open_nothing_say_what_to_do() {
         let (found, response) = send(&world, get(&format!("/l/{link}"))).await;
         assert!(response.headers().get(header::SET_COOKIE).is_none());
         let html = text(response).await;
-        assert!(found == status && html.contains(part) && html.contains("seatrial approvals list"), "{found} {html}");
+        assert!(
+            found == status && html.contains(part) && html.contains("seatrial approvals list"),
+            "{found} {html}"
+        );
     }
-    for (secret, status) in [(&forged, StatusCode::NOT_FOUND), (&expired, StatusCode::GONE), (&revoked, StatusCode::GONE), (&stranger, StatusCode::FORBIDDEN)] {
+    for (secret, status) in [
+        (&forged, StatusCode::NOT_FOUND),
+        (&expired, StatusCode::GONE),
+        (&revoked, StatusCode::GONE),
+        (&stranger, StatusCode::FORBIDDEN),
+    ] {
         let (found, html) = page(&world, secret).await;
         assert_eq!(found, status);
         assert!(!html.contains("guardrail"), "the page shows what is confidential");
@@ -246,7 +289,11 @@ async fn links_that_open_nothing_say_what_to_do() {
     }
     let (status, response) = send(&world, get(&format!("/g/{}", world.gate.id))).await;
     let html = text(response).await;
-    assert!(status == StatusCode::FORBIDDEN && html.contains("seatrial approvals approve") && !html.contains("guardrail"));
+    assert!(
+        status == StatusCode::FORBIDDEN
+            && html.contains("seatrial approvals approve")
+            && !html.contains("guardrail")
+    );
     assert_eq!(send(&world, get("/g/nonsense")).await.0, StatusCode::NOT_FOUND);
     assert_eq!(status_of(&world).await, GateStatus::Pending);
 }
@@ -299,12 +346,16 @@ async fn a_report_that_is_not_the_bound_one_is_not_shown() {
     let world = world().await;
     let secret = world.link(ANN).await;
     let key = &world.promotion.evidence.values().next().unwrap().key;
-    world.evidence.put(key, bytes::Bytes::from_static(b"{\"verdict\":\"pass\"}"), "application/json").await.unwrap();
+    world
+        .evidence
+        .put(key, bytes::Bytes::from_static(b"{\"verdict\":\"pass\"}"), "application/json")
+        .await
+        .unwrap();
     let (status, html) = page(&world, &secret).await;
     assert!(status.is_server_error() && !html.contains("<form"), "{status}");
 }
 
-fn signed(method: &str, path: &str, user: Option<&str>, body: Value) -> Request<Body> {
+fn signed(method: &str, path: &str, user: Option<&str>, body: &Value) -> Request<Body> {
     let mut request = Request::builder().method(method).uri(path).body(Body::from(body.to_string())).unwrap();
     if let Some(user) = user {
         let context = json!({
@@ -312,7 +363,9 @@ fn signed(method: &str, path: &str, user: Option<&str>, body: Value) -> Request<
             "http": { "method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1", "userAgent": "t" },
             "authorizer": { "iam": { "userId": "AIDAEXAMPLE", "userArn": user } },
         });
-        request.extensions_mut().insert(RequestContext::ApiGatewayV2(serde_json::from_value(context).unwrap()));
+        request
+            .extensions_mut()
+            .insert(RequestContext::ApiGatewayV2(serde_json::from_value(context).unwrap()));
     }
     request
 }
@@ -328,32 +381,41 @@ async fn call(world: &World, request: Request<Body>) -> (StatusCode, Value) {
 async fn the_api_lists_shows_and_decides_for_the_callers_the_policy_names() {
     let world = world().await;
     let path = format!("/api/v1/approvals/{}", world.gate.id);
-    let (status, list) = call(&world, signed("GET", "/api/v1/approvals", Some(ANN_AS_USER), Value::Null)).await;
+    let (status, list) =
+        call(&world, signed("GET", "/api/v1/approvals", Some(ANN_AS_USER), &Value::Null)).await;
     assert_eq!((status, list["approvals"][0]["id"].as_str()), (StatusCode::OK, Some(world.gate.id.as_str())));
-    let (_, shown) = call(&world, signed("GET", &path, Some(ANN_AS_USER), Value::Null)).await;
+    let (_, shown) = call(&world, signed("GET", &path, Some(ANN_AS_USER), &Value::Null)).await;
     assert_eq!(shown["report"]["verdict"], "pass");
     assert_eq!(shown["page"], format!("{BASE}/g/{}", world.gate.id));
-    let (_, none) = call(&world, signed("GET", "/api/v1/approvals?model=other", Some(ANN_AS_USER), Value::Null)).await;
+    let (_, none) =
+        call(&world, signed("GET", "/api/v1/approvals?model=other", Some(ANN_AS_USER), &Value::Null)).await;
     assert_eq!(none["approvals"], json!([]));
 
     let approve = format!("{path}/approve");
     let comment = json!({ "comment": "fine" });
-    let (status, problem) = call(&world, signed("POST", &approve, Some("arn:aws:iam::000000000000:user/eve"), comment.clone())).await;
+    let (status, problem) =
+        call(&world, signed("POST", &approve, Some("arn:aws:iam::000000000000:user/eve"), &comment)).await;
     assert_eq!((status, problem["code"].as_str()), (StatusCode::FORBIDDEN, Some("forbidden")));
-    let (status, problem) = call(&world, signed("POST", &approve, None, comment.clone())).await;
+    let (status, problem) = call(&world, signed("POST", &approve, None, &comment)).await;
     assert_eq!((status, problem["code"].as_str()), (StatusCode::UNAUTHORIZED, Some("unauthenticated")));
-    let (status, problem) = call(&world, signed("POST", &approve, Some(ANN_AS_USER), json!({ "comment": " " }))).await;
+    let (status, problem) =
+        call(&world, signed("POST", &approve, Some(ANN_AS_USER), &json!({ "comment": " " }))).await;
     assert_eq!((status, problem["code"].as_str()), (StatusCode::UNPROCESSABLE_ENTITY, Some("invalid")));
-    let (status, _) = call(&world, signed("POST", &approve, Some(ANN_AS_USER), json!({ "comment": "x", "principal": ANN }))).await;
+    let (status, _) = call(
+        &world,
+        signed("POST", &approve, Some(ANN_AS_USER), &json!({ "comment": "x", "principal": ANN })),
+    )
+    .await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
     assert_eq!(status_of(&world).await, GateStatus::Pending);
 
     for _ in 0..2 {
-        let (status, gate) = call(&world, signed("POST", &approve, Some(ANN_AS_USER), comment.clone())).await;
+        let (status, gate) = call(&world, signed("POST", &approve, Some(ANN_AS_USER), &comment)).await;
         assert_eq!((status, gate["status"].as_str()), (StatusCode::OK, Some("approved")), "{gate}");
         assert_eq!(gate["decisions"].as_array().unwrap().len(), 1);
     }
-    let (status, problem) = call(&world, signed("POST", &format!("{path}/reject"), Some(ANN_AS_USER), comment)).await;
+    let (status, problem) =
+        call(&world, signed("POST", &format!("{path}/reject"), Some(ANN_AS_USER), &comment)).await;
     assert_eq!((status, problem["code"].as_str()), (StatusCode::CONFLICT, Some("gate_closed")));
 }
 
@@ -367,7 +429,7 @@ async fn the_api_answers_nonsense_with_problems() {
         ("/api/v1/approvals?modle=x", StatusCode::BAD_REQUEST, "invalid"),
         ("/api/v2/approvals", StatusCode::NOT_FOUND, "not_found"),
     ] {
-        let (found, problem) = call(&world, signed("GET", path, Some(ANN_AS_USER), Value::Null)).await;
+        let (found, problem) = call(&world, signed("GET", path, Some(ANN_AS_USER), &Value::Null)).await;
         assert_eq!((found, problem["code"].as_str()), (status, Some(code)), "{path}");
     }
 }
@@ -375,7 +437,14 @@ async fn the_api_answers_nonsense_with_problems() {
 #[tokio::test]
 async fn an_engine_without_iam_decides_as_its_local_identity_only_where_the_policy_names_it() {
     let world = world().await;
-    let approve = || signed("POST", &format!("/api/v1/approvals/{}/approve", world.gate.id), None, json!({ "comment": "x" }));
+    let approve = || {
+        signed(
+            "POST",
+            &format!("/api/v1/approvals/{}/approve", world.gate.id),
+            None,
+            &json!({ "comment": "x" }),
+        )
+    };
     let app = || {
         let mut app = world.app(BASE);
         app.local_identity = Some("local/operator".into());

@@ -40,12 +40,14 @@ pub async fn handle<C>(
 where
     C: Fn() -> jiff::Timestamp + Send + Sync,
 {
-    let promotion = registry
-        .promotion(&task.model, &task.promotion)
-        .await?
-        .ok_or_else(|| Refusal::NotFound { what: format!("promotion {} of model {}", task.promotion, task.model) })?;
+    let promotion = registry.promotion(&task.model, &task.promotion).await?.ok_or_else(|| {
+        Refusal::NotFound { what: format!("promotion {} of model {}", task.promotion, task.model) }
+    })?;
     if promotion.status == PromotionStatus::Running {
-        return Err(Failure::invalid(format!("promotion {} still runs; it is attested when it ended", promotion.id)));
+        return Err(Failure::invalid(format!(
+            "promotion {} still runs; it is attested when it ended",
+            promotion.id
+        )));
     }
     let reference = write(registry, evidence, &promotion).await?;
     let objects = reference.1;
@@ -82,7 +84,10 @@ async fn write(
         }
         // A listing names no versions: the one whose bytes are hashed is the one that is read here.
         let (found, bytes) = evidence.get_versioned(&object.key, OBJECT_LIMIT).await?.ok_or_else(|| {
-            Failure::unavailable("reading an evidence object", format!("{} vanished while it was listed", object.key))
+            Failure::unavailable(
+                "reading an evidence object",
+                format!("{} vanished while it was listed", object.key),
+            )
         })?;
         subjects.push(Subject {
             name: object.key,

@@ -33,7 +33,10 @@ where
     }
     if let Some(shadow) = &record.shadow {
         let Some(closed_at) = shadow.closed_at else {
-            return Err(Failure::invalid(format!("the shadow of promotion {} is still open; it is closed before its evidence is frozen", record.id)));
+            return Err(Failure::invalid(format!(
+                "the shadow of promotion {} is still open; it is closed before its evidence is frozen",
+                record.id
+            )));
         };
         if let Some(wait_seconds) = still_arriving(ports, clock, record, policy, closed_at).await? {
             return Ok(Frozen { frozen: false, wait_seconds });
@@ -42,9 +45,11 @@ where
     let inputs = list(ports, clock(), record).await?;
     let bytes = canonical::to_bytes(&inputs).map_err(|e| Failure::internal("writing canonical JSON", e))?;
     let prefix = keys::evidence_prefix(&record.model, &record.id);
-    let reference = put_evidence(ports.evidence, prefix.trim_end_matches('/'), "inputs", Bytes::from(bytes)).await?;
+    let reference =
+        put_evidence(ports.evidence, prefix.trim_end_matches('/'), "inputs", Bytes::from(bytes)).await?;
     let ops = Ops::new(ports.registry, Actor::function("compare"), clock);
-    ops.record_evidence(&record.model, &record.id, record.epoch, EvidenceKind::Inputs, &reference, None).await?;
+    ops.record_evidence(&record.model, &record.id, record.epoch, EvidenceKind::Inputs, &reference, None)
+        .await?;
     Ok(Frozen { frozen: true, wait_seconds: 1 })
 }
 
@@ -117,6 +122,8 @@ async fn frozen(ports: &Ports<'_>, object: &ObjectMeta) -> Result<FrozenObject, 
 
 /// The frozen list as it was recorded.
 pub(crate) async fn read(ports: &Ports<'_>, reference: &EvidenceRef) -> Result<FrozenInputs, Failure> {
-    let bytes = seatrial_artifacts::evidence::get_evidence(ports.evidence, reference, gather::FILE_LIMIT).await?;
-    serde_json::from_slice(&bytes).map_err(|e| Failure::internal(&format!("reading the frozen list {}", reference.key), e))
+    let bytes =
+        seatrial_artifacts::evidence::get_evidence(ports.evidence, reference, gather::FILE_LIMIT).await?;
+    serde_json::from_slice(&bytes)
+        .map_err(|e| Failure::internal(&format!("reading the frozen list {}", reference.key), e))
 }

@@ -6,10 +6,10 @@ use bytes::Bytes;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use seatrial_artifacts::store::{ObjectMeta, ObjectStore};
 use seatrial_domain::promotion::PromotionRecord;
+use seatrial_evidence::keys;
 use seatrial_evidence::pair::Pair;
 use seatrial_evidence::summary::{Labels, Summary, distinct};
 use seatrial_evidence::table::{self, StoredLabel};
-use seatrial_evidence::keys;
 use seatrial_runtime::Failure;
 use seatrial_stats::Merge;
 

@@ -71,11 +71,9 @@ where
         .await?
         .ok_or_else(|| Refusal::NotFound { what: format!("model {}", held.model) })?;
     head.held_by(&held.promotion, held.epoch)?;
-    let record = ports
-        .registry
-        .promotion(&held.model, &held.promotion)
-        .await?
-        .ok_or_else(|| Refusal::NotFound { what: format!("promotion {} of model {}", held.promotion, held.model) })?;
+    let record = ports.registry.promotion(&held.model, &held.promotion).await?.ok_or_else(|| {
+        Refusal::NotFound { what: format!("promotion {} of model {}", held.promotion, held.model) }
+    })?;
     let policy = ops::pinned_policy(ports.registry, &record).await?.policy;
     match task.action {
         CompareAction::CheckShadow => {

@@ -15,8 +15,8 @@ use seatrial_evidence::comparison::{self, Facts, FrozenObject};
 use seatrial_evidence::evaluation::Evaluation;
 use seatrial_evidence::keys;
 use seatrial_evidence::report::ComparisonReport;
-use seatrial_registry::ops::{self, Ops};
 use seatrial_registry::Registry;
+use seatrial_registry::ops::{self, Ops};
 use seatrial_runtime::Failure;
 
 use crate::{Ports, freeze, gather};
@@ -37,7 +37,10 @@ where
     }
     if !record.evidence.contains_key(&EvidenceKind::Inputs) {
         if !freeze::freeze(ports, clock, &record, policy).await?.frozen {
-            return Err(Failure::unavailable("freezing the evidence", "observations from before the shadow's end may still arrive"));
+            return Err(Failure::unavailable(
+                "freezing the evidence",
+                "observations from before the shadow's end may still arrive",
+            ));
         }
         record = ports
             .registry
@@ -68,9 +71,18 @@ where
     });
     let bytes = canonical::to_bytes(&report).map_err(|e| Failure::internal("writing canonical JSON", e))?;
     let prefix = keys::evidence_prefix(&record.model, &record.id);
-    let reference = put_evidence(ports.evidence, prefix.trim_end_matches('/'), "report", Bytes::from(bytes)).await?;
+    let reference =
+        put_evidence(ports.evidence, prefix.trim_end_matches('/'), "report", Bytes::from(bytes)).await?;
     let ops = Ops::new(ports.registry, Actor::function("compare"), clock);
-    ops.record_evidence(&record.model, &record.id, record.epoch, EvidenceKind::Report, &reference, Some(report.verdict)).await?;
+    ops.record_evidence(
+        &record.model,
+        &record.id,
+        record.epoch,
+        EvidenceKind::Report,
+        &reference,
+        Some(report.verdict),
+    )
+    .await?;
     Ok(Compared { verdict: report.verdict, why: report.why })
 }
 
@@ -95,19 +107,29 @@ async fn frozen_summary(
 /// The bytes of a frozen object, which must be those that were frozen.
 async fn verified(data: &dyn ObjectStore, object: &FrozenObject) -> Result<Bytes, Failure> {
     let bytes = data.get(&object.key, gather::FILE_LIMIT).await?.ok_or_else(|| {
-        Failure::invalid(format!("the frozen input {} is gone; its version {} and SHA-256 {} stand in the frozen list", object.key, object.version_id.as_deref().unwrap_or("(none)"), object.sha256))
+        Failure::invalid(format!(
+            "the frozen input {} is gone; its version {} and SHA-256 {} stand in the frozen list",
+            object.key,
+            object.version_id.as_deref().unwrap_or("(none)"),
+            object.sha256
+        ))
     })?;
     let found = canonical::sha256(&bytes);
     if found.hex() != object.sha256 {
         return Err(Failure::invalid(format!(
             "the frozen input {} has the SHA-256 {} now, and had {} when it was frozen; no report is made of changed evidence",
-            object.key, found.hex(), object.sha256
+            object.key,
+            found.hex(),
+            object.sha256
         )));
     }
     Ok(bytes)
 }
 
-async fn document<T: serde::de::DeserializeOwned>(evidence: &dyn ObjectStore, reference: &EvidenceRef) -> Result<T, Failure> {
+async fn document<T: serde::de::DeserializeOwned>(
+    evidence: &dyn ObjectStore,
+    reference: &EvidenceRef,
+) -> Result<T, Failure> {
     let bytes = get_evidence(evidence, reference, gather::FILE_LIMIT).await?;
     serde_json::from_slice(&bytes).map_err(|e| Failure::internal(&format!("reading {}", reference.key), e))
 }

@@ -64,10 +64,23 @@ impl World {
         scenario.register(2).await;
         let run = scenario.start(2).await;
         scenario.system().open_shadow(&scenario.model, &run.id, run.epoch).await.unwrap();
-        let held = Held { schema: 1, model: scenario.model.clone(), promotion: run.id, epoch: run.epoch, version: seatrial_domain::VersionName::new(2) };
+        let held = Held {
+            schema: 1,
+            model: scenario.model.clone(),
+            promotion: run.id,
+            epoch: run.epoch,
+            version: seatrial_domain::VersionName::new(2),
+        };
         let s3 = MemoryS3::default();
         let line = |name| Line { name, empty: AtomicBool::new(true) };
-        Self { scenario, data: s3.bucket("data"), evidence: s3.bucket("evidence"), observations: line("observations"), shadow: line("shadow"), held }
+        Self {
+            scenario,
+            data: s3.bucket("data"),
+            evidence: s3.bucket("evidence"),
+            observations: line("observations"),
+            shadow: line("shadow"),
+            held,
+        }
     }
 
     async fn record(&self) -> PromotionRecord {
@@ -96,7 +109,12 @@ impl World {
             shadow: &self.shadow,
         };
         let clock = self.scenario.clock.clone();
-        handle(&ports, move || seatrial_registry::ops::Clock::now(&clock), CompareTask { held: self.held.clone(), action }).await
+        handle(
+            &ports,
+            move || seatrial_registry::ops::Clock::now(&clock),
+            CompareTask { held: self.held.clone(), action },
+        )
+        .await
     }
 
     async fn check(&self) -> (ShadowState, String) {
@@ -114,11 +132,17 @@ impl World {
     }
 
     async fn close(&self) {
-        self.scenario.system().close_shadow(&self.held.model, &self.held.promotion, self.held.epoch, false).await.unwrap();
+        self.scenario
+            .system()
+            .close_shadow(&self.held.model, &self.held.promotion, self.held.epoch, false)
+            .await
+            .unwrap();
     }
 
     async fn report(&self) -> (Verdict, ComparisonReport, Bytes) {
-        let Answer::Compared(compared) = self.ask(CompareAction::Report).await.unwrap() else { panic!("no report") };
+        let Answer::Compared(compared) = self.ask(CompareAction::Report).await.unwrap() else {
+            panic!("no report")
+        };
         let reference = self.record().await.evidence[&EvidenceKind::Report].clone();
         let bytes = get_evidence(&self.evidence, &reference, 1 << 26).await.unwrap();
         (compared.verdict, serde_json::from_slice(&bytes).unwrap(), bytes)
@@ -127,7 +151,8 @@ impl World {
 
 fn pair(n: u32) -> Pair {
     let label = if n % 3 == 0 { "yes" } else { "no" };
-    let answer = |label: &str, latency_us| Replayed { label: Some(label.into()), latency_us, ..Replayed::default() };
+    let answer =
+        |label: &str, latency_us| Replayed { label: Some(label.into()), latency_us, ..Replayed::default() };
     Pair {
         observation_id: format!("o{n}#0"),
         client_id: None,
@@ -152,12 +177,26 @@ async fn a_shadow_goes_from_its_first_pairs_to_a_report_that_is_the_same_twice()
     let (state, why) = world.check().await;
     assert_eq!(state, ShadowState::More);
     assert!(why.contains("40 pairs seen of 100 needed"), "{why}");
-    let early = interim(&world.scenario.registry, &world.data, &world.evidence, &world.record().await, Timestamp::now()).await.unwrap();
+    let early = interim(
+        &world.scenario.registry,
+        &world.data,
+        &world.evidence,
+        &world.record().await,
+        Timestamp::now(),
+    )
+    .await
+    .unwrap();
     assert!(early.interim && early.verdict != Verdict::Pass);
 
     world.write(&(40..200).map(pair).collect::<Vec<_>>()).await;
     // Redelivered: other latencies, the same observations.
-    world.write(&(0..10).map(|n| Pair { champion: Replayed { latency_us: 900, ..pair(n).champion }, ..pair(n) }).collect::<Vec<_>>()).await;
+    world
+        .write(
+            &(0..10)
+                .map(|n| Pair { champion: Replayed { latency_us: 900, ..pair(n).champion }, ..pair(n) })
+                .collect::<Vec<_>>(),
+        )
+        .await;
     assert_eq!(world.check().await.0, ShadowState::Enough);
     world.close().await;
 
@@ -190,7 +229,8 @@ async fn a_shadow_goes_from_its_first_pairs_to_a_report_that_is_the_same_twice()
 #[tokio::test]
 async fn a_challenger_that_crashes_is_aborted_and_little_evidence_never_passes() {
     let world = World::new().await;
-    let crash = |n| Pair { challenger: Replayed { error: Some("crash".into()), ..Replayed::default() }, ..pair(n) };
+    let crash =
+        |n| Pair { challenger: Replayed { error: Some("crash".into()), ..Replayed::default() }, ..pair(n) };
     world.write(&(0..5).map(crash).collect::<Vec<_>>()).await;
     assert_eq!(world.check().await.0, ShadowState::More, "five pairs are too few to abort on");
     world.write(&(5..40).map(crash).collect::<Vec<_>>()).await;
@@ -202,14 +242,26 @@ async fn a_challenger_that_crashes_is_aborted_and_little_evidence_never_passes()
     assert_eq!(verdict, Verdict::Inconclusive);
     let pairs = report.rows.iter().find(|r| r.name == "pairs").unwrap();
     assert_eq!((pairs.verdict, pairs.n, pairs.n_needed), (Verdict::Inconclusive, 40, Some(100)));
-    let progress = shadow_progress(&world.scenario.registry, &world.data, &world.record().await, Timestamp::now()).await.unwrap();
+    let progress =
+        shadow_progress(&world.scenario.registry, &world.data, &world.record().await, Timestamp::now())
+            .await
+            .unwrap();
     assert_eq!(progress.challenger_errors, 40);
 }
 
 #[tokio::test]
 async fn a_challenger_that_errs_on_enough_pairs_fails() {
     let world = World::new().await;
-    let some = |n: u32| if n % 10 == 0 { Pair { challenger: Replayed { error: Some("session-failed".into()), ..Replayed::default() }, ..pair(n) } } else { pair(n) };
+    let some = |n: u32| {
+        if n % 10 == 0 {
+            Pair {
+                challenger: Replayed { error: Some("session-failed".into()), ..Replayed::default() },
+                ..pair(n)
+            }
+        } else {
+            pair(n)
+        }
+    };
     world.write(&(0..300).map(some).collect::<Vec<_>>()).await;
     world.close().await;
     let (verdict, report, _) = world.report().await;
@@ -224,7 +276,11 @@ async fn changed_evidence_makes_no_report() {
     world.close().await;
     assert!(world.frozen().await);
     let first = world.data.list("").await.unwrap().remove(0);
-    world.data.put(&first.key, Bytes::from(table::write_pairs(&[pair(7_000)]).unwrap()), "application/octet-stream").await.unwrap();
+    world
+        .data
+        .put(&first.key, Bytes::from(table::write_pairs(&[pair(7_000)]).unwrap()), "application/octet-stream")
+        .await
+        .unwrap();
     let error = world.ask(CompareAction::Report).await.unwrap_err();
     assert!(error.message.contains(&first.key) && error.message.contains("SHA-256"), "{}", error.message);
     assert!(!world.record().await.evidence.contains_key(&EvidenceKind::Report));

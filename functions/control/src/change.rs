@@ -61,14 +61,23 @@ pub(crate) async fn promote(
     let Promote { version } = parse(&body, r#"{"version": "v<n>"}"#)?;
     let head = control.registry.head(&model).await.map_err(Failure::from)?.ok_or_else(|| no_model(&model))?;
     if let Some(running) = head.running {
-        return Err(seatrial_domain::Refusal::Busy { by: running.promotion, version: running.challenger.version }.into());
+        return Err(seatrial_domain::Refusal::Busy {
+            by: running.promotion,
+            version: running.challenger.version,
+        }
+        .into());
     }
     if head.policy.is_none() {
-        return Err(Problem::bad_request(format!("model {model} has no policy; `seatrial policy set {model} FILE` first")));
+        return Err(Problem::bad_request(format!(
+            "model {model} has no policy; `seatrial policy set {model} FILE` first"
+        )));
     }
     let record = control.registry.version(&model, version).await.map_err(Failure::from)?;
     let record = record.ok_or_else(|| Problem::not_found(&format!("version {version} of model {model}")))?;
-    seatrial_domain::version::transition(record.status, seatrial_domain::version::VersionEvent::StartPromotion)?;
+    seatrial_domain::version::transition(
+        record.status,
+        seatrial_domain::version::VersionEvent::StartPromotion,
+    )?;
     let earlier = control.registry.promotions(&model).await.map_err(Failure::from)?;
     let attempt = earlier.iter().filter(|p| p.challenger.version == version).count() as u32 + 1;
     let promotion = PromotionId::derive(&model, &format!("version:{}", record.digest), attempt);
@@ -100,7 +109,8 @@ pub(crate) async fn stop_shadow(
     let model = model_of(&model)?;
     let body: Reason = parse(&body, r#"{"reason": "…"}"#)?;
     let head = control.registry.head(&model).await.map_err(Failure::from)?.ok_or_else(|| no_model(&model))?;
-    let running = head.running.ok_or_else(|| Problem::not_found(&format!("a running promotion of model {model}")))?;
+    let running =
+        head.running.ok_or_else(|| Problem::not_found(&format!("a running promotion of model {model}")))?;
     let gate = GateId::derive(&running.promotion, GateKind::ShadowWindow.as_str(), 1);
     if control.registry.gate(&gate).await.map_err(Failure::from)?.is_none() {
         return Err(Problem::not_found(&format!("an open shadow of promotion {}", running.promotion)));
@@ -126,7 +136,10 @@ pub(crate) async fn roll_back(
 ) -> Result<Json<serde_json::Value>, Problem> {
     let model = model_of(&model)?;
     let body: RollBack = parse(&body, r#"{"reason": "…", "champion": false}"#)?;
-    let done = operations(&control, actor).roll_back(&model, reason(&body.reason)?, body.champion).await.map_err(problem)?;
+    let done = operations(&control, actor)
+        .roll_back(&model, reason(&body.reason)?, body.champion)
+        .await
+        .map_err(problem)?;
     let done = done.value;
     Ok(Json(json!({
         "model": model, "epoch": done.epoch, "ended": done.ended, "from": done.from,
@@ -159,8 +172,12 @@ pub(crate) async fn set_policy(
     let defects = policy.check();
     if !defects.is_empty() {
         let list = defects.iter().filter_map(|d| serde_json::to_value(d).ok()).collect();
-        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_policy", format!("the policy has {} defects", defects.len()))
-            .with_defects(list));
+        return Err(Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "invalid_policy",
+            format!("the policy has {} defects", defects.len()),
+        )
+        .with_defects(list));
     }
     Ok(Json(operations(&control, actor).set_policy(&model, &policy).await.map_err(problem)?.value))
 }
@@ -186,10 +203,17 @@ pub(crate) async fn set_benchmark(
     Ok(Json(operations(&control, actor).set_benchmark(&model, &benchmark).await.map_err(problem)?.value))
 }
 
-async fn verified_size(control: &Control, model: &ModelName, key: &str, digest: &Digest) -> Result<u64, Problem> {
+async fn verified_size(
+    control: &Control,
+    model: &ModelName,
+    key: &str,
+    digest: &Digest,
+) -> Result<u64, Problem> {
     let store = control.models.as_ref();
     let meta = store.head(key).await.map_err(Failure::from)?.ok_or_else(|| {
-        Problem::not_found(&format!("the uploaded benchmark {key}; `seatrial benchmark set {model} FILE` uploads it"))
+        Problem::not_found(&format!(
+            "the uploaded benchmark {key}; `seatrial benchmark set {model} FILE` uploads it"
+        ))
     })?;
     let mut chunks = store.get_stream(&meta).await.map_err(Failure::from)?;
     let mut hasher = Hasher::default();
@@ -198,7 +222,9 @@ async fn verified_size(control: &Control, model: &ModelName, key: &str, digest: 
     }
     let (found, _) = hasher.finish();
     if found != *digest {
-        return Err(Problem::bad_request(format!("the uploaded benchmark has the digest {found}, not {digest}; upload it again")));
+        return Err(Problem::bad_request(format!(
+            "the uploaded benchmark has the digest {found}, not {digest}; upload it again"
+        )));
     }
     Ok(meta.size)
 }

@@ -80,7 +80,9 @@ impl FromRequestParts<Control> for Caller {
     async fn from_request_parts(parts: &mut Parts, control: &Control) -> Result<Self, Problem> {
         let context = parts.extensions.get::<RequestContext>();
         caller(context, control.local_identity.as_deref()).map(Self).ok_or_else(|| {
-            Problem::unauthenticated("the API did not authenticate a caller: sign the request with AWS credentials it knows")
+            Problem::unauthenticated(
+                "the API did not authenticate a caller: sign the request with AWS credentials it knows",
+            )
         })
     }
 }
@@ -92,7 +94,9 @@ fn model_of(text: &str) -> Result<ModelName, Problem> {
 
 fn no_model(model: &ModelName) -> Problem {
     Refusal::NotFound {
-        what: format!("model {model}; `seatrial policy set {model} FILE` makes it, `seatrial models` lists the others"),
+        what: format!(
+            "model {model}; `seatrial policy set {model} FILE` makes it, `seatrial models` lists the others"
+        ),
     }
     .into()
 }

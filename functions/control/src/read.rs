@@ -30,15 +30,20 @@ async fn head(control: &Control, model: &ModelName) -> Result<Head, Problem> {
 
 async fn challenger(control: &Control, head: &Head) -> Result<Option<VersionRecord>, Problem> {
     match &head.running {
-        Some(running) => {
-            Ok(control.registry.version(&head.model, running.challenger.version).await.map_err(Failure::from)?)
-        }
+        Some(running) => Ok(control
+            .registry
+            .version(&head.model, running.challenger.version)
+            .await
+            .map_err(Failure::from)?),
         None => Ok(None),
     }
 }
 
 /// The gate that waits in a promotion: the approval's, else the shadow window's.
-pub(crate) async fn open_gate(control: &Control, promotion: &PromotionId) -> Result<Option<GateRecord>, Problem> {
+pub(crate) async fn open_gate(
+    control: &Control,
+    promotion: &PromotionId,
+) -> Result<Option<GateRecord>, Problem> {
     for kind in [GateKind::Approval, GateKind::ShadowWindow] {
         let id = GateId::derive(promotion, kind.as_str(), 1);
         let gate = control.registry.gate(&id).await.map_err(Failure::from)?;
@@ -59,13 +64,19 @@ pub(crate) async fn models(State(control): State<Control>, _: Caller) -> Answer<
     Ok(Json(lines))
 }
 
-pub(crate) async fn model(State(control): State<Control>, _: Caller, Path(model): Path<String>) -> Answer<ModelView> {
+pub(crate) async fn model(
+    State(control): State<Control>,
+    _: Caller,
+    Path(model): Path<String>,
+) -> Answer<ModelView> {
     let model = model_of(&model)?;
     let head = head(&control, &model).await?;
     let challenger = challenger(&control, &head).await?;
     let versions = control.registry.versions(&model).await.map_err(Failure::from)?;
     let promotion = match &head.running {
-        Some(running) => control.registry.promotion(&model, &running.promotion).await.map_err(Failure::from)?,
+        Some(running) => {
+            control.registry.promotion(&model, &running.promotion).await.map_err(Failure::from)?
+        }
         None => control.registry.promotions(&model).await.map_err(Failure::from)?.pop(),
     };
     let gate = match &head.running {
@@ -156,9 +167,15 @@ async fn document(
 ) -> Result<Response, Problem> {
     let record = record(control, model, promotion).await?;
     let reference = record.evidence.get(&kind).ok_or_else(|| {
-        Problem::not_found(&format!("the {} of promotion {} (it is {:?})", format!("{kind:?}").to_lowercase(), record.id, record.status))
+        Problem::not_found(&format!(
+            "the {} of promotion {} (it is {:?})",
+            format!("{kind:?}").to_lowercase(),
+            record.id,
+            record.status
+        ))
     })?;
-    let bytes = get_evidence(control.evidence.as_ref(), reference, DOCUMENT_LIMIT).await.map_err(Failure::from)?;
+    let bytes =
+        get_evidence(control.evidence.as_ref(), reference, DOCUMENT_LIMIT).await.map_err(Failure::from)?;
     Ok(([(header::CONTENT_TYPE, "application/json")], bytes).into_response())
 }
 
@@ -173,8 +190,13 @@ pub(crate) async fn shadow(
         Some(running) => record(&control, &model, running.promotion.as_str()).await?,
         None => record(&control, &model, "latest").await?,
     };
-    let progress = fn_compare::shadow_progress(control.registry.as_ref(), control.data.as_ref(), &record, (control.clock)())
-        .await?;
+    let progress = fn_compare::shadow_progress(
+        control.registry.as_ref(),
+        control.data.as_ref(),
+        &record,
+        (control.clock)(),
+    )
+    .await?;
     Ok(Json(progress).into_response())
 }
 

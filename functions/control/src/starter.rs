@@ -34,7 +34,8 @@ impl StepFunctions {
 #[async_trait]
 impl Starter for StepFunctions {
     async fn start(&self, input: &PromotionInput) -> Result<bool, Failure> {
-        let text = serde_json::to_string(input).map_err(|e| Failure::internal("writing the promotion's input", e))?;
+        let text = serde_json::to_string(input)
+            .map_err(|e| Failure::internal("writing the promotion's input", e))?;
         let started = self
             .client
             .start_execution()
@@ -46,7 +47,9 @@ impl Starter for StepFunctions {
         match started {
             Ok(_) => Ok(true),
             Err(e) if e.as_service_error().is_some_and(|e| e.is_execution_already_exists()) => Ok(false),
-            Err(e) => Err(Failure::unavailable("starting the promotion", DisplayErrorContext(&e).to_string())),
+            Err(e) => {
+                Err(Failure::unavailable("starting the promotion", DisplayErrorContext(&e).to_string()))
+            }
         }
     }
 }

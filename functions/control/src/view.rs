@@ -79,11 +79,20 @@ pub fn next_step(head: &Head, challenger: Option<&VersionRecord>, gate: Option<&
     let model = &head.model;
     match (challenger, gate) {
         (_, Some(gate)) if gate.kind == seatrial_domain::gate::GateKind::Approval => {
-            format!("waits for a decision at {} until {}: `seatrial approvals show {}`", gate.id, gate.expires_at, gate.id)
+            format!(
+                "waits for a decision at {} until {}: `seatrial approvals show {}`",
+                gate.id, gate.expires_at, gate.id
+            )
         }
         (Some(version), _) => match stage(version) {
-            "shadowing" => format!("{} answers sampled requests unseen: `seatrial shadow status {model}`", version.version),
-            "canary" => format!("{} serves {}: `seatrial rollback {model}` takes it back", version.version, head.route.weight),
+            "shadowing" => format!(
+                "{} answers sampled requests unseen: `seatrial shadow status {model}`",
+                version.version
+            ),
+            "canary" => format!(
+                "{} serves {}: `seatrial rollback {model}` takes it back",
+                version.version, head.route.weight
+            ),
             stage => format!("{} is {stage}", version.version),
         },
         (None, _) => match (head.champion(), &head.policy) {

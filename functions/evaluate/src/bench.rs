@@ -25,20 +25,29 @@ pub(crate) fn judge(
     challenger: &Model,
 ) -> Result<Judged, Failure> {
     if !challenger.config().task.is_classification() {
-        return Err(Failure::invalid("regression versions are not evaluated by this release; expected binary or multiclass"));
+        return Err(Failure::invalid(
+            "regression versions are not evaluated by this release; expected binary or multiclass",
+        ));
     }
     let labels = benchmark.texts(LABEL).ok_or_else(|| missing(benchmark))?;
     let truths: Option<Vec<String>> = labels.into_iter().collect();
-    let truths = truths.ok_or_else(|| Failure::invalid("the benchmark has rows without a `label`; every row needs its truth"))?;
+    let truths = truths.ok_or_else(|| {
+        Failure::invalid("the benchmark has rows without a `label`; every row needs its truth")
+    })?;
     let classes = &challenger.config().classes;
     if !truths.iter().any(|t| classes.contains(t)) {
         return Err(Failure::invalid(format!(
             "no `label` of the benchmark is a class of the version: found {:?}, expected one of {}; set a benchmark that is labelled with the model's classes",
-            truths.first().map_or("", String::as_str), classes.join(", ")
+            truths.first().map_or("", String::as_str),
+            classes.join(", ")
         )));
     }
     let units = benchmark.texts(UNIT).map(|units| {
-        units.into_iter().enumerate().map(|(row, unit)| unit.unwrap_or_else(|| format!("row {row}"))).collect()
+        units
+            .into_iter()
+            .enumerate()
+            .map(|(row, unit)| unit.unwrap_or_else(|| format!("row {row}")))
+            .collect()
     });
     let segments: BTreeMap<String, Vec<Option<String>>> = policy
         .segment_columns()
@@ -50,11 +59,28 @@ pub(crate) fn judge(
         _ => None,
     };
     // The first eight bytes of the promotion's hash: the same promotion resamples and times in the same order.
-    let seed = u64::from_str_radix(&seatrial_domain::canonical::sha256(record.id.as_str().as_bytes()).hex()[..16], 16).unwrap_or(0);
+    let seed = u64::from_str_radix(
+        &seatrial_domain::canonical::sha256(record.id.as_str().as_bytes()).hex()[..16],
+        16,
+    )
+    .unwrap_or(0);
     let mut champion_answers = champion.map(|model| run::answers(model, benchmark));
     let mut challenger_answers = run::answers(challenger, benchmark);
-    run::latency(seed, benchmark, champion.zip(champion_answers.as_mut()), (challenger, &mut challenger_answers));
-    Ok(Judged { truths, units, segments, positive, champion: champion_answers, challenger: challenger_answers, seed })
+    run::latency(
+        seed,
+        benchmark,
+        champion.zip(champion_answers.as_mut()),
+        (challenger, &mut challenger_answers),
+    );
+    Ok(Judged {
+        truths,
+        units,
+        segments,
+        positive,
+        champion: champion_answers,
+        challenger: challenger_answers,
+        seed,
+    })
 }
 
 /// What a person who decides should know about the run itself.
@@ -64,10 +90,15 @@ pub(crate) fn notes(judged: &Judged) -> Vec<String> {
     if unknown > 0 {
         notes.push(format!("{unknown} of {} benchmark rows have a label that is no class of the challenger; it cannot be right on them", judged.truths.len()));
     }
-    for (who, answers) in judged.champion.iter().map(|c| ("champion", c)).chain([("challenger", &judged.challenger)]) {
+    for (who, answers) in
+        judged.champion.iter().map(|c| ("champion", c)).chain([("challenger", &judged.challenger)])
+    {
         let failed = answers.labels.iter().filter(|l| l.is_err()).count();
         if failed > 0 {
-            notes.push(format!("the {who} failed on {failed} of {} benchmark rows; they count as wrong", answers.labels.len()));
+            notes.push(format!(
+                "the {who} failed on {failed} of {} benchmark rows; they count as wrong",
+                answers.labels.len()
+            ));
         }
     }
     notes
@@ -75,5 +106,8 @@ pub(crate) fn notes(judged: &Judged) -> Vec<String> {
 
 fn missing(benchmark: &Benchmark) -> Failure {
     let found: Vec<&str> = benchmark.names().take(30).collect();
-    Failure::invalid(format!("the benchmark has no column `{LABEL}` with the true classes; found {}", found.join(", ")))
+    Failure::invalid(format!(
+        "the benchmark has no column `{LABEL}` with the true classes; found {}",
+        found.join(", ")
+    ))
 }

@@ -80,10 +80,24 @@ where
     let document = evaluate(ports, &record, &policy).await?;
     let bytes = canonical::to_bytes(&document).map_err(|e| Failure::internal("writing canonical JSON", e))?;
     let prefix = keys::evidence_prefix(model, promotion);
-    let reference = put_evidence(ports.evidence, prefix.trim_end_matches('/'), "evaluation", Bytes::from(bytes)).await?;
+    let reference =
+        put_evidence(ports.evidence, prefix.trim_end_matches('/'), "evaluation", Bytes::from(bytes)).await?;
     let ops = Ops::new(ports.registry, Actor::function("evaluate"), &clock);
-    ops.record_evidence(model, promotion, *epoch, EvidenceKind::Evaluation, &reference, Some(document.verdict)).await?;
-    tracing::info!(model = model.as_str(), verdict = document.verdict.as_str(), why = document.why, "evaluated");
+    ops.record_evidence(
+        model,
+        promotion,
+        *epoch,
+        EvidenceKind::Evaluation,
+        &reference,
+        Some(document.verdict),
+    )
+    .await?;
+    tracing::info!(
+        model = model.as_str(),
+        verdict = document.verdict.as_str(),
+        why = document.why,
+        "evaluated"
+    );
     Ok(answer(&document, &policy))
 }
 
@@ -96,8 +110,13 @@ fn answer(document: &Evaluation, policy: &Policy) -> Evaluated {
     }
 }
 
-async fn evaluate(ports: &Ports<'_>, record: &PromotionRecord, policy: &Policy) -> Result<Evaluation, Failure> {
-    let runtime = Runtime::load(&ports.library).map_err(|e| Failure::internal(&format!("loading ONNX Runtime ({e})"), e))?;
+async fn evaluate(
+    ports: &Ports<'_>,
+    record: &PromotionRecord,
+    policy: &Policy,
+) -> Result<Evaluation, Failure> {
+    let runtime = Runtime::load(&ports.library)
+        .map_err(|e| Failure::internal(&format!("loading ONNX Runtime ({e})"), e))?;
     let benchmark = match &record.benchmark {
         Some(reference) => Some((reference, read_benchmark(ports, reference).await?)),
         None => None,
@@ -105,13 +124,17 @@ async fn evaluate(ports: &Ports<'_>, record: &PromotionRecord, policy: &Policy) 
     let champion = match &record.champion {
         Some(version) => {
             let folder = fetch(ports, record, version).await?;
-            Some(Model::from_folder(runtime, &folder).map_err(|e| Failure::internal(&format!("loading the champion ({e})"), e))?)
+            Some(
+                Model::from_folder(runtime, &folder)
+                    .map_err(|e| Failure::internal(&format!("loading the champion ({e})"), e))?,
+            )
         }
         None => None,
     };
     let folder = fetch(ports, record, &record.challenger).await?;
     let smoke = run::smoke(runtime, &folder, benchmark.as_ref().map(|(_, b)| b));
-    let name = Name { group: MetricGroup::Offline, name: "smoke_test", segment: None, unit: MetricUnit::Share };
+    let name =
+        Name { group: MetricGroup::Offline, name: "smoke_test", segment: None, unit: MetricUnit::Share };
     let mut document = Evaluation {
         schema: 1,
         model: record.model.clone(),
@@ -150,7 +173,8 @@ async fn evaluate(ports: &Ports<'_>, record: &PromotionRecord, policy: &Policy) 
                 document.rows.extend(offline::rows(&judged, policy));
                 document.notes = bench::notes(&judged);
                 document.challenger_summary = Some(offline::summary(&judged, &judged.challenger, policy));
-                document.champion_summary = judged.champion.as_ref().map(|c| offline::summary(&judged, c, policy));
+                document.champion_summary =
+                    judged.champion.as_ref().map(|c| offline::summary(&judged, c, policy));
                 document.benchmark = Some(facts(ports, record, reference, benchmark).await?);
             }
         }
@@ -160,16 +184,25 @@ async fn evaluate(ports: &Ports<'_>, record: &PromotionRecord, policy: &Policy) 
     Ok(document)
 }
 
-async fn fetch(ports: &Ports<'_>, record: &PromotionRecord, version: &VersionRef) -> Result<PathBuf, Failure> {
+async fn fetch(
+    ports: &Ports<'_>,
+    record: &PromotionRecord,
+    version: &VersionRef,
+) -> Result<PathBuf, Failure> {
     Ok(fetch_version(ports.models, &record.model, &version.digest, &ports.folder.join("versions")).await?)
 }
 
 async fn read_benchmark(ports: &Ports<'_>, reference: &BenchmarkRef) -> Result<Benchmark, Failure> {
     let path = ports.folder.join("benchmarks").join(reference.digest.hex());
     fetch_blob(ports.models, &reference.key, &reference.digest, &path).await?;
-    let bytes = tokio::fs::read(&path).await.map_err(|e| Failure::unavailable("reading the benchmark's file", e))?;
-    Benchmark::read(Bytes::from(bytes))
-        .map_err(|e| Failure::invalid(format!("the benchmark {} cannot be read ({e}); expected a Parquet file with a `label` column", reference.key)))
+    let bytes =
+        tokio::fs::read(&path).await.map_err(|e| Failure::unavailable("reading the benchmark's file", e))?;
+    Benchmark::read(Bytes::from(bytes)).map_err(|e| {
+        Failure::invalid(format!(
+            "the benchmark {} cannot be read ({e}); expected a Parquet file with a `label` column",
+            reference.key
+        ))
+    })
 }
 
 /// What is known about the benchmark, and how many candidates it has judged up to this one.

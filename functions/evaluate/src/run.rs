@@ -17,17 +17,27 @@ const TIMED_ROWS: usize = 500;
 const WARM_UP: usize = 20;
 
 /// The loaded version and how many rows it answered, or what is wrong with it.
-pub(crate) fn smoke(runtime: &'static Runtime, folder: &Path, benchmark: Option<&Benchmark>) -> Result<(Model, u64), String> {
-    let model = Model::from_folder(runtime, folder).map_err(|e| format!("the version cannot be loaded: {e}"))?;
+pub(crate) fn smoke(
+    runtime: &'static Runtime,
+    folder: &Path,
+    benchmark: Option<&Benchmark>,
+) -> Result<(Model, u64), String> {
+    let model =
+        Model::from_folder(runtime, folder).map_err(|e| format!("the version cannot be loaded: {e}"))?;
     let Some(benchmark) = benchmark else { return Ok((model, 0)) };
     let batch = batch(&model, benchmark)
         .map_err(|e| format!("the benchmark does not fit the version's inputs: {}", e.message()))?;
     let first = batch.slice(0, SMOKE_ROWS).unwrap_or(batch);
-    let answers = model.predict(&first).map_err(|e| format!("the version fails on the first {} rows: {}", first.rows(), e.message()))?;
+    let answers = model
+        .predict(&first)
+        .map_err(|e| format!("the version fails on the first {} rows: {}", first.rows(), e.message()))?;
     let classes = &model.config().classes;
     for (row, answer) in answers.iter().enumerate() {
         if let Some(label) = answer.label.as_ref().filter(|l| !classes.contains(l)) {
-            return Err(format!("row {row} is answered with {label:?}, which is not one of {}", classes.join(", ")));
+            return Err(format!(
+                "row {row} is answered with {label:?}, which is not one of {}",
+                classes.join(", ")
+            ));
         }
         if answer.scores.iter().flatten().chain(&answer.value).any(|x| !x.is_finite()) {
             return Err(format!("row {row} is answered with a score that is not a finite number"));
@@ -93,7 +103,10 @@ pub(crate) fn latency(
 
 /// The version's input columns.
 fn batch(model: &Model, benchmark: &Benchmark) -> Result<Batch, PredictError> {
-    let columns = model.columns().iter().filter_map(|spec| Some((spec.name.clone(), column(benchmark.column(&spec.name)?))));
+    let columns = model
+        .columns()
+        .iter()
+        .filter_map(|spec| Some((spec.name.clone(), column(benchmark.column(&spec.name)?))));
     let found: Vec<_> = columns.collect();
     Batch::from_columns(found)?.select(&model.columns().iter().map(|c| c.name.as_str()).collect::<Vec<_>>())
 }

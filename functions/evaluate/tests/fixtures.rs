@@ -7,7 +7,9 @@ use bytes::Bytes;
 use fn_evaluate::{Ports, handle};
 use seatrial_artifacts::evidence::get_evidence;
 use seatrial_artifacts::package::publish;
-use seatrial_artifacts::{Folder, MemoryS3, MemoryStore, ObjectStore, Prefix, benchmark_key, inspect, upload_submission};
+use seatrial_artifacts::{
+    Folder, MemoryS3, MemoryStore, ObjectStore, Prefix, benchmark_key, inspect, upload_submission,
+};
 use seatrial_domain::canonical;
 use seatrial_domain::head::BenchmarkRef;
 use seatrial_domain::policy::Policy;
@@ -16,8 +18,8 @@ use seatrial_domain::task::{Evaluated, Held};
 use seatrial_domain::verdict::{MetricClass, Verdict};
 use seatrial_evidence::evaluation::Evaluation;
 use seatrial_evidence::report::MetricRow;
-use seatrial_registry::contract::Scenario;
 use seatrial_registry::MemoryRegistry;
+use seatrial_registry::contract::Scenario;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -45,7 +47,13 @@ impl World {
         .unwrap();
         scenario.system().set_policy(&scenario.model, &policy).await.unwrap();
         let folder = std::env::temp_dir().join(format!("seatrial-evaluate-{}", scenario.model));
-        let world = Self { scenario, models: s3.bucket("models"), evidence: s3.bucket("evidence"), submissions: s3.bucket("submissions"), folder };
+        let world = Self {
+            scenario,
+            models: s3.bucket("models"),
+            evidence: s3.bucket("evidence"),
+            submissions: s3.bucket("submissions"),
+            folder,
+        };
         if benchmark {
             let bytes = std::fs::read(root().join("tests/fixtures/benchmark.parquet")).unwrap();
             let digest = canonical::sha256(&bytes);
@@ -53,7 +61,12 @@ impl World {
             let size = bytes.len() as u64;
             world.models.put(&key, Bytes::from(bytes), "application/octet-stream").await.unwrap();
             let set_at = "2026-11-21T09:00:00Z".parse().unwrap();
-            world.scenario.system().set_benchmark(&world.scenario.model, &BenchmarkRef { digest, key, size, set_at }).await.unwrap();
+            world
+                .scenario
+                .system()
+                .set_benchmark(&world.scenario.model, &BenchmarkRef { digest, key, size, set_at })
+                .await
+                .unwrap();
         }
         world
     }
@@ -66,7 +79,11 @@ impl World {
         let inspected = inspect(&Prefix::new(&self.submissions, at.prefix), model, &|_| {}).await.unwrap();
         let package = inspected.package().unwrap();
         publish(&inspected, &package, &self.submissions, &self.models).await.unwrap();
-        self.scenario.system().register_version(model, &package.digest, &package.summary, "sue@example.com").await.unwrap();
+        self.scenario
+            .system()
+            .register_version(model, &package.digest, &package.summary, "sue@example.com")
+            .await
+            .unwrap();
     }
 
     async fn evaluate(&self, version: u32) -> (Evaluated, Evaluation, Held) {
@@ -80,7 +97,8 @@ impl World {
         };
         let evaluated = self.run(&held).await;
         let record = self.scenario.promotion(&run).await;
-        let bytes = get_evidence(&self.evidence, &record.evidence[&EvidenceKind::Evaluation], 1 << 26).await.unwrap();
+        let bytes =
+            get_evidence(&self.evidence, &record.evidence[&EvidenceKind::Evaluation], 1 << 26).await.unwrap();
         (evaluated, serde_json::from_slice(&bytes).unwrap(), held)
     }
 
@@ -115,7 +133,11 @@ async fn beside(champion: &str, challenger: &str) -> (World, Evaluated, Evaluati
 }
 
 fn row<'a>(document: &'a Evaluation, name: &str, segment: Option<&str>) -> &'a MetricRow {
-    document.rows.iter().find(|r| r.name == name && r.segment.as_deref() == segment).unwrap_or_else(|| panic!("{name} {segment:?}"))
+    document
+        .rows
+        .iter()
+        .find(|r| r.name == name && r.segment.as_deref() == segment)
+        .unwrap_or_else(|| panic!("{name} {segment:?}"))
 }
 
 fn near(found: Option<f64>, expected: f64) {
@@ -143,7 +165,10 @@ async fn a_better_version_does_not_fail_and_every_metric_is_scikit_learns() {
         near(row(&document, metric, None).challenger, expected("v2", metric));
         near(row(&document, metric, None).champion, expected("v1", metric));
     }
-    for (metric, name) in [("demographic_parity", "demographic_parity_difference"), ("equalised_odds", "equalised_odds_difference")] {
+    for (metric, name) in [
+        ("demographic_parity", "demographic_parity_difference"),
+        ("equalised_odds", "equalised_odds_difference"),
+    ] {
         near(row(&document, metric, Some("sex")).challenger, expected("v2", name));
         near(row(&document, metric, Some("sex")).champion, expected("v1", name));
     }
@@ -162,7 +187,11 @@ async fn a_version_that_is_better_on_average_and_unfair_fails_for_that() {
     assert_eq!(evaluated.verdict, Verdict::Fail);
     let row = row(&document, "equalised_odds", Some("sex"));
     assert_eq!(row.verdict, Verdict::Fail, "{}", row.why);
-    assert!(evaluated.why.contains("demographic_parity") || evaluated.why.contains("equalised_odds"), "{}", evaluated.why);
+    assert!(
+        evaluated.why.contains("demographic_parity") || evaluated.why.contains("equalised_odds"),
+        "{}",
+        evaluated.why
+    );
     let accuracy = document.rows.iter().find(|r| r.name == "accuracy").unwrap();
     assert!(accuracy.delta.unwrap() > 0.0);
 }

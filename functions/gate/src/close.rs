@@ -17,7 +17,8 @@ pub(crate) async fn close(at: &At<'_>, kind: GateKind, held: &Held) -> Result<Ga
     }
     let gate = at.ops.close_gate(&id).await?.value;
     let left = seconds_left(&gate, at.now);
-    Ok(answer_of(&gate).unwrap_or_else(|| waiting(kind, format!("gate {id} is open until {}", gate.expires_at), left)))
+    Ok(answer_of(&gate)
+        .unwrap_or_else(|| waiting(kind, format!("gate {id} is open until {}", gate.expires_at), left)))
 }
 
 /// The answer about a gate that is undecided.

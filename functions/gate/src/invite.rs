@@ -39,7 +39,8 @@ pub(crate) async fn all(at: &At<'_>, gate: &GateRecord) {
     };
     for approver in &approval.approvers {
         let sent = tokio::time::timeout(MAIL_TIMEOUT, one(at, gate, &approval, approver, mailer)).await;
-        let sent = sent.unwrap_or_else(|_| Err(Failure::unavailable("sending a mail", "it took more than 10 seconds")));
+        let sent = sent
+            .unwrap_or_else(|_| Err(Failure::unavailable("sending a mail", "it took more than 10 seconds")));
         if let Err(failure) = sent {
             tracing::error!(
                 gate = %gate.id, approver = approver.email, label = failure.label, error = failure.chain(),
@@ -78,7 +79,8 @@ async fn one(
         registry.put_capability(&secret.hash(), &capability).await?;
         (format!("{}/l/{}", at.ports.approvals_url, secret.expose()), Address::Capability)
     };
-    let mail = mail::about(gate, &url, address, at.now).map_err(|e| Failure::internal("writing the mail", e))?;
+    let mail =
+        mail::about(gate, &url, address, at.now).map_err(|e| Failure::internal("writing the mail", e))?;
     mailer.send(&approver.email, &mail).await?;
     registry.finish_attempt(&gate.promotion, &mark).await?;
     tracing::info!(gate = %gate.id, approver = approver.email, "an approver was written to");

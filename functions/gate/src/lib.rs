@@ -52,7 +52,10 @@ where
     C: Fn() -> Timestamp + Send + Sync,
 {
     if task.held.schema != SCHEMA {
-        return Err(Failure::invalid(format!("the payload has schema {}; gate takes {SCHEMA}", task.held.schema)));
+        return Err(Failure::invalid(format!(
+            "the payload has schema {}; gate takes {SCHEMA}",
+            task.held.schema
+        )));
     }
     let ops = Ops::new(ports.registry, Actor::function("gate"), &clock);
     let at = At { ports, ops: &ops, now: clock() };

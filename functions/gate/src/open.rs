@@ -22,17 +22,20 @@ const AFTER_SHADOW: SignedDuration = SignedDuration::from_mins(5);
 pub(crate) async fn open(at: &At<'_>, kind: GateKind, task: GateTask) -> Result<GateAnswer, Failure> {
     let held = &task.held;
     let token = task.task_token.map(TaskToken::new);
-    let token = token.ok_or_else(|| Failure::invalid("the payload has no task_token: nobody could be answered"))?;
+    let token =
+        token.ok_or_else(|| Failure::invalid("the payload has no task_token: nobody could be answered"))?;
     let registry = at.ports.registry;
     let promotion = registry.promotion(&held.model, &held.promotion).await?;
-    let promotion = promotion.ok_or_else(|| not_found(format!("promotion {} of model {}", held.promotion, held.model)))?;
+    let promotion = promotion
+        .ok_or_else(|| not_found(format!("promotion {} of model {}", held.promotion, held.model)))?;
     if promotion.epoch != held.epoch {
         let (promotion, epoch, found) = (held.promotion.clone(), held.epoch, promotion.epoch);
         return Err(Refusal::Superseded { promotion, epoch, found }.into());
     }
     let challenger = promotion.challenger.version;
     let version = registry.version(&held.model, challenger).await?;
-    let version = version.ok_or_else(|| not_found(format!("version {challenger} of model {}", held.model)))?;
+    let version =
+        version.ok_or_else(|| not_found(format!("version {challenger} of model {}", held.model)))?;
     let policy = pinned_policy(registry, &promotion).await?.policy;
 
     let expires_at = expiry(kind, &promotion, &policy, at.now)?;
@@ -66,12 +69,22 @@ fn later(at: Timestamp, by: SignedDuration) -> Timestamp {
     at.checked_add(by).unwrap_or(Timestamp::MAX)
 }
 
-fn expiry(kind: GateKind, promotion: &PromotionRecord, policy: &Policy, now: Timestamp) -> Result<Timestamp, Failure> {
+fn expiry(
+    kind: GateKind,
+    promotion: &PromotionRecord,
+    policy: &Policy,
+    now: Timestamp,
+) -> Result<Timestamp, Failure> {
     match kind {
-        GateKind::Approval => Ok(later(now, SignedDuration::from_secs(policy.approval.expires_seconds.into()))),
+        GateKind::Approval => {
+            Ok(later(now, SignedDuration::from_secs(policy.approval.expires_seconds.into())))
+        }
         GateKind::ShadowWindow => {
             let shadow = promotion.shadow.as_ref().ok_or_else(|| {
-                Failure::invalid(format!("promotion {} has no open shadow: its window cannot be waited for", promotion.id))
+                Failure::invalid(format!(
+                    "promotion {} has no open shadow: its window cannot be waited for",
+                    promotion.id
+                ))
             })?;
             let longest = SignedDuration::from_secs(policy.shadow.max_seconds.into());
             Ok(later(later(shadow.opened_at, longest), AFTER_SHADOW))

@@ -89,7 +89,8 @@ fn policy() -> Policy {
     let mut policy = Policy::default();
     policy.approval.separation_of_duties = false;
     policy.approval.expires_seconds = 3_600;
-    policy.approval.approvers = [ANN, BOB].map(|email| Approver { email: email.into(), principals: vec![] }).to_vec();
+    policy.approval.approvers =
+        [ANN, BOB].map(|email| Approver { email: email.into(), principals: vec![] }).to_vec();
     policy
 }
 
@@ -131,7 +132,9 @@ impl World {
         let Held { model, promotion, epoch, .. } = &self.held;
         let clock = self.clock();
         let ops = Ops::new(&self.registry, Actor::function("compare"), &clock);
-        ops.record_evidence(model, promotion, *epoch, EvidenceKind::Report, &report, Some(Verdict::Pass)).await.unwrap();
+        ops.record_evidence(model, promotion, *epoch, EvidenceKind::Report, &report, Some(Verdict::Pass))
+            .await
+            .unwrap();
     }
 
     async fn end(&self) {
@@ -195,7 +198,10 @@ async fn an_approval_gate_binds_the_evidence_and_each_approver_gets_a_link_of_th
         let link = world.post.link(n);
         let secret = LinkSecret::parse(link.strip_prefix("/l/").unwrap()).unwrap();
         let capability = world.registry.capability(&secret.hash()).await.unwrap().unwrap();
-        assert_eq!((capability.approver.as_str(), &capability.gate, capability.used_at), (approver, &gate.id, None));
+        assert_eq!(
+            (capability.approver.as_str(), &capability.gate, capability.used_at),
+            (approver, &gate.id, None)
+        );
         assert_eq!(capability.expires_at, gate.expires_at);
     }
     let mail = world.post.sent.lock().unwrap()[0].1.clone();
@@ -247,7 +253,8 @@ async fn mail_that_fails_does_not_keep_the_gate_shut_and_is_tried_again_when_the
 
 #[tokio::test]
 async fn where_a_login_is_needed_the_mail_carries_no_right() {
-    let strict: [fn(&mut Policy); 2] = [|p| p.approval.separation_of_duties = true, |p| p.approval.quorum = 2];
+    let strict: [fn(&mut Policy); 2] =
+        [|p| p.approval.separation_of_duties = true, |p| p.approval.quorum = 2];
     for change in strict {
         let mut policy = policy();
         change(&mut policy);
@@ -294,8 +301,15 @@ async fn a_shadows_wait_ends_with_a_look_at_the_evidence_until_a_person_stops_it
         let opened = world.run(GateAction::OpenShadowWindow, Some(token)).await.unwrap();
         assert_eq!(opened.outcome, GateOutcome::Pending);
         world.pass(60);
-        assert_eq!(world.run(GateAction::CloseShadowWindow, None).await.unwrap().outcome, GateOutcome::Expired);
-        assert_eq!(world.gate(GateKind::ShadowWindow).await.status, GateStatus::Pending, "it can still be stopped");
+        assert_eq!(
+            world.run(GateAction::CloseShadowWindow, None).await.unwrap().outcome,
+            GateOutcome::Expired
+        );
+        assert_eq!(
+            world.gate(GateKind::ShadowWindow).await.status,
+            GateStatus::Pending,
+            "it can still be stopped"
+        );
     }
     assert!(world.post.to().is_empty(), "nobody is asked to decide a shadow");
     world.decide(GateKind::ShadowWindow, "dana@example.com", true).await;
@@ -312,7 +326,10 @@ async fn the_window_of_an_ended_shadow_does_not_stay_open() {
     world.report().await;
     world.open("token-2").await;
     let window = world.gate(GateKind::ShadowWindow).await;
-    assert_eq!((window.status, window.decisions[0].by.principal.as_str()), (GateStatus::Approved, "function/gate"));
+    assert_eq!(
+        (window.status, window.decisions[0].by.principal.as_str()),
+        (GateStatus::Approved, "function/gate")
+    );
     assert_eq!(world.token(GateKind::ShadowWindow).await, None);
     assert_eq!(world.gate(GateKind::Approval).await.status, GateStatus::Pending);
     assert!(world.answers().is_empty());
@@ -340,7 +357,12 @@ async fn a_task_without_what_it_needs_is_refused_before_anything_is_written() {
     let failure = world.run(GateAction::OpenShadowWindow, None).await.unwrap_err();
     assert!(failure.message.contains("task_token"));
     let failure = world.run(GateAction::OpenApproval, Some("t")).await.unwrap_err();
-    assert_eq!(failure.label, seatrial_runtime::label::NOT_APPROVED, "there is no report yet: {}", failure.message);
+    assert_eq!(
+        failure.label,
+        seatrial_runtime::label::NOT_APPROVED,
+        "there is no report yet: {}",
+        failure.message
+    );
     assert_eq!(world.registry.head(&world.held.model).await.unwrap(), before);
     assert_eq!(world.run(GateAction::CloseApproval, None).await.unwrap().outcome, GateOutcome::Pending);
 }

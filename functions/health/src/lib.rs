@@ -74,7 +74,11 @@ where
     C: Fn() -> Timestamp + Send + Sync,
 {
     let Held { model, promotion, epoch, .. } = &task.held;
-    let head = ports.registry.head(model).await?.ok_or_else(|| Refusal::NotFound { what: format!("model {model}") })?;
+    let head = ports
+        .registry
+        .head(model)
+        .await?
+        .ok_or_else(|| Refusal::NotFound { what: format!("model {model}") })?;
     head.held_by(promotion, *epoch)?;
     let record = ports
         .registry
@@ -91,7 +95,11 @@ where
         return Ok(answer(&judged.judgement));
     }
     let steps = record.steps.get(..=task.step as usize).ok_or_else(|| {
-        Failure::invalid(format!("canary step {} did not begin: promotion {promotion} took {}", task.step, record.steps.len()))
+        Failure::invalid(format!(
+            "canary step {} did not begin: promotion {promotion} took {}",
+            task.step,
+            record.steps.len()
+        ))
     })?;
     let now = clock();
     let lateness = SignedDuration::from_secs(i64::from(policy.observations.lateness_seconds));
@@ -106,7 +114,8 @@ where
     if judgement.state != HealthState::NotYetKnown {
         let of = Named { model: model.clone(), promotion: promotion.clone(), epoch: *epoch };
         let evidence = StepEvidence { schema: 1, of, judgement: judgement.clone() };
-        let bytes = canonical::to_bytes(&evidence).map_err(|e| Failure::internal("writing canonical JSON", e))?;
+        let bytes =
+            canonical::to_bytes(&evidence).map_err(|e| Failure::internal("writing canonical JSON", e))?;
         let first = ports.evidence.put_if_absent(&key, Bytes::from(bytes), "application/json").await?;
         // The same task running twice: what was written first is the judgement.
         if let (false, Some(judged)) = (first, judged_before(ports.evidence, &key).await?) {
@@ -132,12 +141,15 @@ async fn counts(
         return Ok(Counts::default());
     }
     let items = ports.tallies.tallies(&held.model, held.epoch, from..to).await?;
-    let parse = |body: &str| serde_json::from_str::<Tally>(body).map_err(|e| Failure::internal("reading a tally", e));
+    let parse =
+        |body: &str| serde_json::from_str::<Tally>(body).map_err(|e| Failure::internal("reading a tally", e));
     let tallies = items.iter().map(|item| parse(&item.body)).collect::<Result<Vec<_>, _>>()?;
     Ok(Counts::of(tallies, to, unit))
 }
 
 async fn judged_before(evidence: &dyn ObjectStore, key: &str) -> Result<Option<StepEvidence>, Failure> {
     let Some(bytes) = evidence.get(key, JUDGEMENT_LIMIT).await? else { return Ok(None) };
-    serde_json::from_slice(&bytes).map(Some).map_err(|e| Failure::internal(&format!("reading the judgement {key}"), e))
+    serde_json::from_slice(&bytes)
+        .map(Some)
+        .map_err(|e| Failure::internal(&format!("reading the judgement {key}"), e))
 }

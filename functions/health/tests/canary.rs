@@ -58,8 +58,20 @@ impl World {
         scenario.approve(&run).await;
         scenario.system().shift(&scenario.model, &run.id, run.epoch, 0).await.unwrap();
         let begun = scenario.promotion(&run).await.steps[0].at;
-        let held = Held { schema: 1, model: scenario.model.clone(), promotion: run.id, epoch: run.epoch, version: seatrial_domain::VersionName::new(2) };
-        Self { scenario, evidence: MemoryS3::default().bucket("evidence"), queue: Line(AtomicBool::new(true)), held, begun }
+        let held = Held {
+            schema: 1,
+            model: scenario.model.clone(),
+            promotion: run.id,
+            epoch: run.epoch,
+            version: seatrial_domain::VersionName::new(2),
+        };
+        Self {
+            scenario,
+            evidence: MemoryS3::default().bucket("evidence"),
+            queue: Line(AtomicBool::new(true)),
+            held,
+            begun,
+        }
     }
 
     /// 100 requests a second for `seconds`, five of them the canary's, of which `errors` fail.
@@ -76,7 +88,11 @@ impl World {
                     version: self.held.version,
                     digest: self.scenario.digest(2),
                     role,
-                    route: RouteStamp { promotion: Some(self.held.promotion.clone()), epoch: self.held.epoch, weight: Weight::from_percent(5.0).unwrap() },
+                    route: RouteStamp {
+                        promotion: Some(self.held.promotion.clone()),
+                        epoch: self.held.epoch,
+                        weight: Weight::from_percent(5.0).unwrap(),
+                    },
                     second,
                     assigned: requests,
                     answered: requests - errors,
@@ -101,7 +117,13 @@ impl World {
 
     async fn ask(&self, after: i64) -> Result<HealthAnswer, Failure> {
         let registry = &self.scenario.registry;
-        let ports = Ports { registry, tallies: registry, watermarks: registry, evidence: &self.evidence, observations: &self.queue };
+        let ports = Ports {
+            registry,
+            tallies: registry,
+            watermarks: registry,
+            evidence: &self.evidence,
+            observations: &self.queue,
+        };
         let now = self.begun + SignedDuration::from_secs(after);
         handle(&ports, move || now, HealthTask { held: self.held.clone(), step: 0 }).await
     }
@@ -120,7 +142,8 @@ async fn a_healthy_step_is_written_once_and_said_again() {
     assert!(world.written().await.is_empty());
     let answer = world.ask(12).await.unwrap();
     assert_eq!(answer.state, HealthState::Healthy, "{}", answer.why);
-    let key = format!("{}canary-step-0.json", keys::evidence_prefix(&world.held.model, &world.held.promotion));
+    let key =
+        format!("{}canary-step-0.json", keys::evidence_prefix(&world.held.model, &world.held.promotion));
     assert_eq!(world.written().await, [key.clone()]);
     let bytes = world.evidence.get(&key, 1 << 20).await.unwrap().unwrap();
     let written: StepEvidence = serde_json::from_slice(&bytes).unwrap();

@@ -73,10 +73,12 @@ where
         let sample = sample_of(known, rows);
         let entries = sample.iter().filter_map(|s| serde_json::to_string(s).ok());
         ports.shadow.send(pack(entries, MESSAGE_BYTES)).await?;
-        let dropped = known.policy.as_ref().map(|p| p.observations.drop_columns.as_slice()).unwrap_or_default();
+        let dropped =
+            known.policy.as_ref().map(|p| p.observations.drop_columns.as_slice()).unwrap_or_default();
         let kept: Vec<Served> = rows.iter().map(|r| without(&r.row, dropped)).collect();
         let file = table::write_served(&kept).map_err(|e| Failure::internal("writing the serving log", e))?;
-        put(ports, file, |digest| keys::observations(model, first_queued(rows, now), digest), PARQUET).await?;
+        put(ports, file, |digest| keys::observations(model, first_queued(rows, now), digest), PARQUET)
+            .await?;
     }
     for (model, labels) in &sorted.labels {
         let file = table::write_labels(labels).map_err(|e| Failure::internal("writing labels", e))?;
@@ -89,7 +91,9 @@ where
     store_dead(ports, &sorted.dead, now).await?;
 
     // Everything in this batch is worked off; what is older was handed out before it.
-    if let Some(oldest) = event.records.iter().filter_map(seatrial_runtime::sqs_event::SqsMessage::sent_at).min() {
+    if let Some(oldest) =
+        event.records.iter().filter_map(seatrial_runtime::sqs_event::SqsMessage::sent_at).min()
+    {
         ports.watermarks.set_drained_at(ports.observations.name(), oldest).await?;
     }
     Ok(BatchAnswer::default())
@@ -146,10 +150,15 @@ async fn store_dead(ports: &Ports<'_>, dead: &[DeadLetter], now: Timestamp) -> R
     if dead.is_empty() {
         return Ok(());
     }
-    tracing::warn!(count = dead.len(), first = dead[0].reason, "entries do not count; they are in the dead letters");
+    tracing::warn!(
+        count = dead.len(),
+        first = dead[0].reason,
+        "entries do not count; they are in the dead letters"
+    );
     let mut lines = Vec::new();
     for letter in dead {
-        serde_json::to_writer(&mut lines, letter).map_err(|e| Failure::internal("writing a dead letter", e))?;
+        serde_json::to_writer(&mut lines, letter)
+            .map_err(|e| Failure::internal("writing a dead letter", e))?;
         lines.push(b'\n');
     }
     let at = dead.iter().filter_map(|d| d.queued_at).min().unwrap_or(now);

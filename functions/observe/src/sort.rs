@@ -81,7 +81,12 @@ pub fn parse(messages: &[SqsMessage]) -> (Vec<Candidate<'_>>, Vec<DeadLetter>) {
         let entries = match serde_json::from_str::<Value>(&message.body) {
             Ok(Value::Array(entries)) => entries,
             Ok(_) => {
-                dead.push(letter(message, None, &message.body, "the message is not a JSON array of entries".into()));
+                dead.push(letter(
+                    message,
+                    None,
+                    &message.body,
+                    "the message is not a JSON array of entries".into(),
+                ));
                 continue;
             }
             Err(e) => {
@@ -96,7 +101,12 @@ pub fn parse(messages: &[SqsMessage]) -> (Vec<Candidate<'_>>, Vec<DeadLetter>) {
                     None => good.push(Candidate { message, index, raw, entry }),
                     Some(defect) => dead.push(letter(message, Some(index), &raw, defect)),
                 },
-                Err(e) => dead.push(letter(message, Some(index), &raw, format!("the entry does not have the contract's form: {e}"))),
+                Err(e) => dead.push(letter(
+                    message,
+                    Some(index),
+                    &raw,
+                    format!("the entry does not have the contract's form: {e}"),
+                )),
             }
         }
     }

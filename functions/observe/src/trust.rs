@@ -41,8 +41,10 @@ impl Trust {
                 Some(reference) => records.policy(&model, reference.number).await?.map(|p| p.policy),
                 None => None,
             };
-            let versions = records.versions(&model).await?.into_iter().map(|v| (v.version, v.digest)).collect();
-            let promotions = records.promotions(&model).await?.into_iter().map(|p| (p.id.clone(), p)).collect();
+            let versions =
+                records.versions(&model).await?.into_iter().map(|v| (v.version, v.digest)).collect();
+            let promotions =
+                records.promotions(&model).await?.into_iter().map(|p| (p.id.clone(), p)).collect();
             trust.models.insert(model, Known { head, policy, versions, promotions });
         }
         Ok(trust)
@@ -78,14 +80,25 @@ impl Trust {
 
 impl Known {
     /// Whether this version could have served on this arm under this route.
-    fn served_lawfully(&self, version: VersionName, digest: &Digest, role: Arm, stamp: &RouteStamp) -> Result<(), String> {
+    fn served_lawfully(
+        &self,
+        version: VersionName,
+        digest: &Digest,
+        role: Arm,
+        stamp: &RouteStamp,
+    ) -> Result<(), String> {
         match self.versions.get(&version) {
             None => return Err(format!("version {version} is not registered")),
-            Some(known) if known != digest => return Err(format!("version {version} has another digest than {digest}")),
+            Some(known) if known != digest => {
+                return Err(format!("version {version} has another digest than {digest}"));
+            }
             Some(_) => {}
         }
         if stamp.epoch > self.head.epoch {
-            return Err(format!("epoch {} has not come yet; the model is at {}", stamp.epoch, self.head.epoch));
+            return Err(format!(
+                "epoch {} has not come yet; the model is at {}",
+                stamp.epoch, self.head.epoch
+            ));
         }
         if role != Arm::Challenger {
             return Ok(());

@@ -46,7 +46,12 @@ impl Child {
     ///
     /// # Errors
     /// When no child can be started.
-    pub async fn start(program: &Path, library: PathBuf, champion: PathBuf, challenger: PathBuf) -> Result<Option<Self>, Failure> {
+    pub async fn start(
+        program: &Path,
+        library: PathBuf,
+        champion: PathBuf,
+        challenger: PathBuf,
+    ) -> Result<Option<Self>, Failure> {
         let mut process = Command::new(program)
             .arg(FLAG)
             .stdin(Stdio::piped())

@@ -107,7 +107,9 @@ impl<'a> Replayer<'a> {
                         by_promotion.entry(key).or_default().push((sample, again));
                     }
                 }
-                Err(e) => tracing::error!(message = message.message_id, error = %e, "a message of the shadow queue is not a list of samples"),
+                Err(e) => {
+                    tracing::error!(message = message.message_id, error = %e, "a message of the shadow queue is not a list of samples")
+                }
             }
         }
         for ((model, promotion), samples) in by_promotion {
@@ -127,8 +129,10 @@ impl<'a> Replayer<'a> {
         let Some(champion) = record.champion else { return Ok(None) };
         let policy = self.ports.records.policy(model, record.policy.number).await?;
         let policy = policy.map(|p| p.policy).unwrap_or_default();
-        let champion_folder = fetch_version(self.ports.models, model, &champion.digest, &self.versions).await?;
-        let challenger_folder = fetch_version(self.ports.models, model, &record.challenger.digest, &self.versions).await?;
+        let champion_folder =
+            fetch_version(self.ports.models, model, &champion.digest, &self.versions).await?;
+        let challenger_folder =
+            fetch_version(self.ports.models, model, &record.challenger.digest, &self.versions).await?;
         let config = tokio::fs::read_to_string(champion_folder.join("config.yaml"))
             .await
             .map_err(|e| Failure::unavailable("reading the champion's config.yaml", e))?;
@@ -147,7 +151,12 @@ impl<'a> Replayer<'a> {
         }))
     }
 
-    async fn replay(&self, shadow: &Shadow, samples: Vec<(Sample, bool)>, now: Timestamp) -> Result<(), Failure> {
+    async fn replay(
+        &self,
+        shadow: &Shadow,
+        samples: Vec<(Sample, bool)>,
+        now: Timestamp,
+    ) -> Result<(), Failure> {
         let columns = shadow.policy.segment_columns();
         let mut parts: BTreeMap<u16, Vec<Pair>> = BTreeMap::new();
         for (sample, again) in samples {
@@ -164,7 +173,13 @@ impl<'a> Replayer<'a> {
         Ok(())
     }
 
-    async fn outcome(&self, shadow: &Shadow, sample: &Sample, again: bool, now: Timestamp) -> Result<Outcome, Failure> {
+    async fn outcome(
+        &self,
+        shadow: &Shadow,
+        sample: &Sample,
+        again: bool,
+        now: Timestamp,
+    ) -> Result<Outcome, Failure> {
         let id = &sample.row.observation_id;
         if again {
             let expires = now.saturating_add(ATTEMPT_TTL).unwrap_or(Timestamp::MAX);
@@ -183,14 +198,16 @@ impl<'a> Replayer<'a> {
     /// Runs both versions in the warm child, or in a new one.
     async fn run(&self, shadow: &Shadow, sample: &Sample) -> Result<Outcome, Failure> {
         let mut warm = self.warm.lock().await;
-        let fits = warm
-            .as_ref()
-            .is_some_and(|w| w.champion == shadow.champion.digest && w.challenger == shadow.challenger.digest);
+        let fits = warm.as_ref().is_some_and(|w| {
+            w.champion == shadow.champion.digest && w.challenger == shadow.challenger.digest
+        });
         if !fits {
             *warm = None;
-            let program = std::env::current_exe().map_err(|e| Failure::internal("finding this program", e))?;
+            let program =
+                std::env::current_exe().map_err(|e| Failure::internal("finding this program", e))?;
             let (champion, challenger) = shadow.folders.clone();
-            let Some(mut child) = Child::start(&program, self.library.clone(), champion, challenger).await? else {
+            let Some(mut child) = Child::start(&program, self.library.clone(), champion, challenger).await?
+            else {
                 return Ok(Outcome::Died("crash"));
             };
             if let Some(trouble) = &child.champion_trouble {

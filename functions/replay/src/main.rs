@@ -17,7 +17,10 @@ async fn run() -> Result<(), Error> {
     let registry = wiring.registry()?;
     let models = wiring.bucket("SEATRIAL_MODELS_BUCKET")?;
     let data = wiring.bucket("SEATRIAL_DATA_BUCKET")?;
-    let queue = SqsQueue::new(aws_sdk_sqs::Client::new(&wiring.aws), wiring.config.need("SEATRIAL_SHADOW_QUEUE_URL")?);
+    let queue = SqsQueue::new(
+        aws_sdk_sqs::Client::new(&wiring.aws),
+        wiring.config.need("SEATRIAL_SHADOW_QUEUE_URL")?,
+    );
     let ports = Ports {
         records: &registry,
         attempts: &registry,
@@ -26,6 +29,7 @@ async fn run() -> Result<(), Error> {
         data: data.as_ref(),
         queue: &queue,
     };
-    let replayer = Replayer::new(ports, wiring.config.onnxruntime(), std::env::temp_dir().join("seatrial-versions"));
+    let replayer =
+        Replayer::new(ports, wiring.config.onnxruntime(), std::env::temp_dir().join("seatrial-versions"));
     seatrial_runtime::run_task(|event| replayer.handle(seatrial_runtime::now, event)).await
 }

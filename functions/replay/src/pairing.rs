@@ -15,18 +15,26 @@ const SCORE_TOLERANCE: f64 = 1e-5;
 
 /// The pair of a sampled row.
 #[must_use]
-pub fn pair(sample: &Sample, champion: VersionName, columns: &[String], positive: Option<usize>, outcome: Outcome) -> Pair {
+pub fn pair(
+    sample: &Sample,
+    champion: VersionName,
+    columns: &[String],
+    positive: Option<usize>,
+    outcome: Outcome,
+) -> Pair {
     let row = &sample.row;
     let (champion_answer, challenger_answer) = match outcome {
         Outcome::Both { champion, challenger } => (champion, challenger),
         // What really was served shows that the champion survives this row, so the crash is the challenger's.
-        Outcome::Died(how) => (Replayed::default(), Replayed { error: Some(how.to_owned()), ..Replayed::default() }),
+        Outcome::Died(how) => {
+            (Replayed::default(), Replayed { error: Some(how.to_owned()), ..Replayed::default() })
+        }
     };
     let served_score = score_of(&row.output, positive);
-    let served_by_champion = row.version == champion && row.error.is_none() && champion_answer.label.is_some();
-    let faithful = served_by_champion.then(|| {
-        champion_answer.label == row.output.label && near(served_score, champion_answer.score)
-    });
+    let served_by_champion =
+        row.version == champion && row.error.is_none() && champion_answer.label.is_some();
+    let faithful = served_by_champion
+        .then(|| champion_answer.label == row.output.label && near(served_score, champion_answer.score));
     Pair {
         observation_id: row.observation_id.clone(),
         client_id: row.client_id.clone(),

@@ -92,8 +92,19 @@ fn replayed(model: &Model, prediction: Option<Prediction>, latency_us: u64) -> R
     };
     let config = model.config();
     let positive = config.positive_class.as_ref().and_then(|p| config.classes.iter().position(|c| c == p));
-    let output = Output { label: prediction.label, scores: prediction.scores, value: prediction.value, ..Output::default() };
-    Replayed { score: score_of(&output, positive), label: output.label, scores: output.scores, latency_us, error: None }
+    let output = Output {
+        label: prediction.label,
+        scores: prediction.scores,
+        value: prediction.value,
+        ..Output::default()
+    };
+    Replayed {
+        score: score_of(&output, positive),
+        label: output.label,
+        scores: output.scores,
+        latency_us,
+        error: None,
+    }
 }
 
 /// Answers asks until the input ends.
@@ -126,7 +137,12 @@ pub fn serve(input: impl BufRead, mut output: impl Write) -> std::io::Result<()>
     Ok(())
 }
 
-fn run_both(champion: &Version, challenger: &Version, inputs: &Map<String, Value>, challenger_first: bool) -> Answer {
+fn run_both(
+    champion: &Version,
+    challenger: &Version,
+    inputs: &Map<String, Value>,
+    challenger_first: bool,
+) -> Answer {
     if challenger_first {
         let challenger = challenger.run(inputs);
         Answer::Ran { champion: champion.run(inputs), challenger }
@@ -145,11 +161,13 @@ mod tests {
     fn a_version_that_cannot_be_loaded_is_an_answer_and_not_a_crash() {
         let ask = |a: &Ask| serde_json::to_string(a).unwrap() + "\n";
         let nowhere = PathBuf::from("/nonexistent");
-        let input = ask(&Ask::Load { library: nowhere.clone(), champion: nowhere.clone(), challenger: nowhere })
-            + &ask(&Ask::Run { inputs: Map::new(), challenger_first: true });
+        let input =
+            ask(&Ask::Load { library: nowhere.clone(), champion: nowhere.clone(), challenger: nowhere })
+                + &ask(&Ask::Run { inputs: Map::new(), challenger_first: true });
         let mut output = Vec::new();
         serve(input.as_bytes(), &mut output).unwrap();
-        let lines: Vec<Answer> = String::from_utf8(output).unwrap().lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+        let lines: Vec<Answer> =
+            String::from_utf8(output).unwrap().lines().map(|l| serde_json::from_str(l).unwrap()).collect();
         assert!(matches!(&lines[0], Answer::Loaded { champion: Some(_), challenger: Some(_) }));
         let Answer::Ran { challenger, .. } = &lines[1] else { unreachable!("{lines:?}") };
         assert_eq!(challenger.error.as_deref(), Some("load-failed"));

@@ -109,7 +109,8 @@ impl<C: Fn() -> Timestamp + Send + Sync> Sweep<'_, C> {
         for gate in pending {
             let closed = self.ops().close_gate(&gate.id).await;
             self.note(closed.map_err(Failure::from).map(|g| {
-                (g.value.status != GateStatus::Pending).then(|| format!("gate {} {}", gate.id, g.value.state_phrase()))
+                (g.value.status != GateStatus::Pending)
+                    .then(|| format!("gate {} {}", gate.id, g.value.state_phrase()))
             }));
         }
     }
@@ -138,7 +139,9 @@ impl<C: Fn() -> Timestamp + Send + Sync> Sweep<'_, C> {
     async fn end_dead(&self, model: &ModelName) -> Result<Option<String>, Failure> {
         let Some(head) = self.ports.registry.head(model).await? else { return Ok(None) };
         let Some(running) = head.running else { return Ok(None) };
-        let Some(record) = self.ports.registry.promotion(model, &running.promotion).await? else { return Ok(None) };
+        let Some(record) = self.ports.registry.promotion(model, &running.promotion).await? else {
+            return Ok(None);
+        };
         let Some(arn) = &record.execution else { return Ok(None) };
         let Standing::Dead(how) = self.ports.executions.standing(arn).await? else { return Ok(None) };
         let reason = format!("its execution is {how} and left the promotion unfinished");
@@ -176,7 +179,8 @@ impl<C: Fn() -> Timestamp + Send + Sync> Sweep<'_, C> {
         }
         let Some(promotion) = &head.route.promotion else { return Ok(None) };
         let Some(record) = self.ports.registry.promotion(model, promotion).await? else { return Ok(None) };
-        let stability = ops::pinned_policy(self.ports.registry, &record).await?.policy.canary.stability_seconds;
+        let stability =
+            ops::pinned_policy(self.ports.registry, &record).await?.policy.canary.stability_seconds;
         if (self.clock)().duration_since(head.route.since) < SignedDuration::from_secs(i64::from(stability)) {
             return Ok(None);
         }
@@ -194,7 +198,12 @@ mod tests {
     fn only_an_execution_named_as_a_promotion_is_one() {
         let event = json!({ "detail": { "name": "pr_0123456789abcdef01234567", "input": "{\"model\":\"m\"}", "status": "FAILED" } });
         assert_eq!(dead_execution(&event).unwrap().0.as_str(), "m");
-        assert!(dead_execution(&json!({ "detail": { "name": "pr_0123456789abcdef01234567-canary", "input": "{}" } })).is_none());
+        assert!(
+            dead_execution(
+                &json!({ "detail": { "name": "pr_0123456789abcdef01234567-canary", "input": "{}" } })
+            )
+            .is_none()
+        );
         assert!(dead_execution(&json!({ "source": "aws.events" })).is_none());
     }
 }

@@ -140,7 +140,9 @@ pub fn answer_of(gate: &GateRecord) -> Option<GateAnswer> {
         (GateStatus::Rejected | GateStatus::Cancelled, _) => GateOutcome::Rejected,
     };
     let why = match (gate.status, gate.decisions.last()) {
-        (GateStatus::Expired, _) => format!("nobody decided gate {} before it expired at {}", gate.id, gate.expires_at),
+        (GateStatus::Expired, _) => {
+            format!("nobody decided gate {} before it expired at {}", gate.id, gate.expires_at)
+        }
         (GateStatus::Approved | GateStatus::Rejected, Some(last)) => {
             let said: String = last.comment.chars().take(300).collect();
             format!("{} at gate {}: {said}", gate.state_phrase(), gate.id)
@@ -160,14 +162,21 @@ pub fn decide(gate: &GateRecord, decision: Decision, approval: &Approval) -> Res
         return Err(Refusal::GateClosed { gate: gate.id.clone(), state: gate.state_phrase() });
     }
     if decision.at >= gate.expires_at {
-        return Err(Refusal::GateClosed { gate: gate.id.clone(), state: format!("expired at {}", gate.expires_at) });
+        return Err(Refusal::GateClosed {
+            gate: gate.id.clone(),
+            state: format!("expired at {}", gate.expires_at),
+        });
     }
     let comment = decision.comment.trim();
     if comment.is_empty() {
-        return Err(Refusal::Invalid { why: "a comment is required: say in a sentence why you decide so".into() });
+        return Err(Refusal::Invalid {
+            why: "a comment is required: say in a sentence why you decide so".into(),
+        });
     }
     if comment.chars().count() > 4_000 {
-        return Err(Refusal::Invalid { why: "the comment is longer than 4000 characters: shorten it".into() });
+        return Err(Refusal::Invalid {
+            why: "the comment is longer than 4000 characters: shorten it".into(),
+        });
     }
     let by = &decision.by.principal;
     let own = same_person(by, &gate.submitted_by, approval) || same_person(by, &gate.requested_by, approval);
@@ -184,7 +193,9 @@ pub fn decide(gate: &GateRecord, decision: Decision, approval: &Approval) -> Res
     let approve = decision.approve;
     after.decisions.push(Decision { comment: comment.to_owned(), self_approval: own && approve, ..decision });
     // Who may decide is evaluated live: an approval by someone who is no longer an approver does not count any more.
-    let counts = |d: &&Decision| d.approve && (gate.kind != GateKind::Approval || approver(&d.by.principal, approval).is_some());
+    let counts = |d: &&Decision| {
+        d.approve && (gate.kind != GateKind::Approval || approver(&d.by.principal, approval).is_some())
+    };
     let in_favour = after.decisions.iter().filter(counts).count();
     let needed = if gate.kind == GateKind::Approval { approval.quorum.max(1) as usize } else { 1 };
     if !approve {
@@ -220,7 +231,9 @@ fn may_decide(decision: &Decision, own: bool, approval: &Approval) -> Result<(),
         return refuse("the policy does not name this principal among the approvers");
     }
     if own && approval.separation_of_duties && decision.approve {
-        return refuse("separation of duties: the submitter or whoever started the promotion cannot approve it");
+        return refuse(
+            "separation of duties: the submitter or whoever started the promotion cannot approve it",
+        );
     }
     if by.auth == Auth::Link && (approval.separation_of_duties || approval.quorum > 1) {
         return refuse("separation of duties or a quorum needs a login; the link alone cannot decide");
@@ -342,7 +355,10 @@ mod tests {
         let half = decide(&first, by(ANN, Auth::Iam, true), &rules(2, false)).unwrap();
         assert_eq!(half.status, GateStatus::Pending);
         assert!(decide(&half, by(ANN_AS_USER, Auth::Iam, true), &rules(2, false)).is_err());
-        assert_eq!(decide(&half, by(BOB, Auth::Iam, true), &rules(2, false)).unwrap().status, GateStatus::Approved);
+        assert_eq!(
+            decide(&half, by(BOB, Auth::Iam, true), &rules(2, false)).unwrap().status,
+            GateStatus::Approved
+        );
     }
 
     #[test]

@@ -118,7 +118,9 @@ impl Head {
     /// [`Refusal::Superseded`] when it does not: whoever asked must not write.
     pub fn held_by(&self, promotion: &PromotionId, epoch: u64) -> Result<&Running, Refusal> {
         match &self.running {
-            Some(running) if running.promotion == *promotion && running.epoch == epoch && self.epoch == epoch => {
+            Some(running)
+                if running.promotion == *promotion && running.epoch == epoch && self.epoch == epoch =>
+            {
                 Ok(running)
             }
             _ => Err(Refusal::Superseded { promotion: promotion.clone(), epoch, found: self.epoch }),

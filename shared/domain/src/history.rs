@@ -104,7 +104,11 @@ impl HistoryEntry {
 ///
 /// # Errors
 /// The first way in which they are not.
-pub fn verify(model: &ModelName, entries: &[HistoryEntry], tip: Option<&ChainTip>) -> Result<(), BrokenChain> {
+pub fn verify(
+    model: &ModelName,
+    entries: &[HistoryEntry],
+    tip: Option<&ChainTip>,
+) -> Result<(), BrokenChain> {
     let mut at = ChainTip::genesis(model);
     for entry in entries {
         if entry.seq != at.seq + 1 {

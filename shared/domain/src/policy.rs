@@ -97,7 +97,8 @@ enum MarginText {
 impl TryFrom<MarginText> for Margin {
     type Error = String;
     fn try_from(text: MarginText) -> Result<Self, String> {
-        let wrong = |found: &str| format!("margin {found:?} is not a number like 0.01 or a share like \"50%rel\"");
+        let wrong =
+            |found: &str| format!("margin {found:?} is not a number like 0.01 or a share like \"50%rel\"");
         let margin = match &text {
             MarginText::Number(n) => Self::Absolute(*n),
             MarginText::Text(t) => match t.strip_suffix("%rel") {
@@ -218,12 +219,40 @@ impl Default for Shadow {
         use Direction::{HigherIsBetter as Higher, LowerIsBetter as Lower};
         use MetricClass::{Guardrail, Info, Signal};
         let metrics = [
-            ("agreement", MetricRule { class: Signal, margin: Margin::Absolute(0.0), direction: Higher, limit: Some(0.8) }),
-            ("error_rate", MetricRule { class: Guardrail, margin: Margin::Absolute(0.01), direction: Lower, limit: None }),
-            ("accuracy", MetricRule { class: Info, margin: Margin::Absolute(0.01), direction: Higher, limit: None }),
-            ("latency_p50", MetricRule { class: Info, margin: Margin::Relative(1.0), direction: Lower, limit: None }),
-            ("latency_p95", MetricRule { class: Info, margin: Margin::Relative(1.0), direction: Lower, limit: None }),
-            ("latency_p99", MetricRule { class: Signal, margin: Margin::Relative(1.0), direction: Lower, limit: None }),
+            (
+                "agreement",
+                MetricRule {
+                    class: Signal,
+                    margin: Margin::Absolute(0.0),
+                    direction: Higher,
+                    limit: Some(0.8),
+                },
+            ),
+            (
+                "error_rate",
+                MetricRule {
+                    class: Guardrail,
+                    margin: Margin::Absolute(0.01),
+                    direction: Lower,
+                    limit: None,
+                },
+            ),
+            (
+                "accuracy",
+                MetricRule { class: Info, margin: Margin::Absolute(0.01), direction: Higher, limit: None },
+            ),
+            (
+                "latency_p50",
+                MetricRule { class: Info, margin: Margin::Relative(1.0), direction: Lower, limit: None },
+            ),
+            (
+                "latency_p95",
+                MetricRule { class: Info, margin: Margin::Relative(1.0), direction: Lower, limit: None },
+            ),
+            (
+                "latency_p99",
+                MetricRule { class: Signal, margin: Margin::Relative(1.0), direction: Lower, limit: None },
+            ),
         ];
         Self {
             enabled: true,
@@ -406,8 +435,17 @@ impl std::fmt::Display for Defect {
 
 /// Metrics that `offline.metrics` may name.
 pub const OFFLINE_METRICS: [&str; 11] = [
-    "accuracy", "macro_f1", "auc", "log_loss", "ece", "segment_accuracy", "demographic_parity", "equalised_odds",
-    "latency_p50", "latency_p95", "latency_p99",
+    "accuracy",
+    "macro_f1",
+    "auc",
+    "log_loss",
+    "ece",
+    "segment_accuracy",
+    "demographic_parity",
+    "equalised_odds",
+    "latency_p50",
+    "latency_p95",
+    "latency_p99",
 ];
 /// Metrics that `shadow.metrics` may name.
 pub const SHADOW_METRICS: [&str; 6] =
@@ -434,10 +472,13 @@ impl Policy {
             }
         }
         if self.shadow.enabled && self.shadow.sample_percent > self.observations.row_percent {
-            add("shadow.sample_percent", format!(
-                "{} is more than observations.row_percent ({}); the shadow can only replay what is reported",
-                self.shadow.sample_percent, self.observations.row_percent
-            ));
+            add(
+                "shadow.sample_percent",
+                format!(
+                    "{} is more than observations.row_percent ({}); the shadow can only replay what is reported",
+                    self.shadow.sample_percent, self.observations.row_percent
+                ),
+            );
         }
         if self.shadow.max_seconds < self.shadow.window_seconds {
             add("shadow.max_seconds", "is shorter than shadow.window_seconds".into());
@@ -461,7 +502,10 @@ impl Policy {
             ("shadow.metrics", &self.shadow.metrics, &SHADOW_METRICS[..]),
         ] {
             for name in names.keys().filter(|n| !known.contains(&n.as_str())) {
-                add(&format!("{set}.{name}"), format!("is not a known metric; expected one of {}", known.join(", ")));
+                add(
+                    &format!("{set}.{name}"),
+                    format!("is not a known metric; expected one of {}", known.join(", ")),
+                );
             }
         }
         for name in self.offline.tracked.iter().filter(|n| !self.offline.metrics.contains_key(*n)) {
@@ -470,7 +514,10 @@ impl Policy {
         for segment in &self.named_segments {
             let column = segment.split_once('=').map(|(column, _)| column);
             if !column.is_some_and(|c| self.segments.iter().chain(&self.protected).any(|s| s == c)) {
-                add("named_segments", format!("{segment:?} is not 'column=value' of a column in segments or protected"));
+                add(
+                    "named_segments",
+                    format!("{segment:?} is not 'column=value' of a column in segments or protected"),
+                );
             }
         }
         found
@@ -480,7 +527,10 @@ impl Policy {
         let canary = &self.canary;
         let rising = canary.steps.windows(2).all(|w| w[0] < w[1]);
         if canary.steps.is_empty() || !rising || canary.steps.iter().any(|s| !(*s >= 0.01 && *s < 100.0)) {
-            add("canary.steps", format!("{:?} must be rising percentages from 0.01 to below 100", canary.steps));
+            add(
+                "canary.steps",
+                format!("{:?} must be rising percentages from 0.01 to below 100", canary.steps),
+            );
         }
         if canary.max_hold_seconds < canary.hold_seconds {
             add("canary.max_hold_seconds", "is shorter than canary.hold_seconds".into());
@@ -505,25 +555,38 @@ impl Policy {
     fn check_approval(&self, add: &mut impl FnMut(&str, String)) {
         let approval = &self.approval;
         if approval.mode == ApprovalMode::AutoUnlessBlocked {
-            add("approval.mode", "auto_unless_blocked is not supported by this release; expected required".into());
+            add(
+                "approval.mode",
+                "auto_unless_blocked is not supported by this release; expected required".into(),
+            );
         }
         if approval.quorum == 0 || approval.quorum as usize > approval.approvers.len().max(1) {
-            add("approval.quorum", format!(
-                "{} of {} approvers can never be reached; expected 1 to the number of approvers",
-                approval.quorum, approval.approvers.len()
-            ));
+            add(
+                "approval.quorum",
+                format!(
+                    "{} of {} approvers can never be reached; expected 1 to the number of approvers",
+                    approval.quorum,
+                    approval.approvers.len()
+                ),
+            );
         }
         if approval.approvers.is_empty() {
             add("approval.approvers", "is empty: nobody could approve; name at least one {email}".into());
         }
         for approver in &approval.approvers {
             let parts: Vec<_> = approver.email.split('@').collect();
-            if parts.len() != 2 || parts.iter().any(|p| p.is_empty()) || approver.email.chars().any(char::is_whitespace) {
+            if parts.len() != 2
+                || parts.iter().any(|p| p.is_empty())
+                || approver.email.chars().any(char::is_whitespace)
+            {
                 add("approval.approvers", format!("{:?} is not a mail address", approver.email));
             }
         }
         if approval.expires_seconds < 5 || approval.expires_seconds > 300 * 86_400 {
-            add("approval.expires_seconds", format!("{} is not between 5 and 25920000", approval.expires_seconds));
+            add(
+                "approval.expires_seconds",
+                format!("{} is not between 5 and 25920000", approval.expires_seconds),
+            );
         }
     }
 
@@ -536,7 +599,11 @@ impl Policy {
     /// The share of observations that the shadow replays.
     #[must_use]
     pub fn shadow_share(&self) -> Weight {
-        if self.shadow.enabled { Weight::from_percent(self.shadow.sample_percent).unwrap_or(Weight::ZERO) } else { Weight::ZERO }
+        if self.shadow.enabled {
+            Weight::from_percent(self.shadow.sample_percent).unwrap_or(Weight::ZERO)
+        } else {
+            Weight::ZERO
+        }
     }
 
     /// All columns that name segments: `segments` and `protected`, each once.
@@ -587,11 +654,17 @@ mod tests {
     #[test]
     fn margins_read_both_ways_and_unknown_fields_are_refused() {
         let rule: MetricRule =
-            serde_json::from_str(r#"{"class":"guardrail","margin":"50%rel","direction":"lower_is_better"}"#).unwrap();
+            serde_json::from_str(r#"{"class":"guardrail","margin":"50%rel","direction":"lower_is_better"}"#)
+                .unwrap();
         assert_eq!(rule.margin, Margin::Relative(0.5));
         let text = serde_json::to_string(&rule).unwrap();
         assert_eq!(serde_json::from_str::<MetricRule>(&text).unwrap(), rule);
         assert!(serde_json::from_str::<Policy>(r#"{"canarry":{}}"#).is_err());
-        assert!(serde_json::from_str::<MetricRule>(r#"{"class":"info","margin":-1,"direction":"lower_is_better"}"#).is_err());
+        assert!(
+            serde_json::from_str::<MetricRule>(
+                r#"{"class":"info","margin":-1,"direction":"lower_is_better"}"#
+            )
+            .is_err()
+        );
     }
 }

@@ -57,7 +57,9 @@ pub enum Refusal {
         why: String,
     },
     /// There is no standby to roll back to.
-    #[error("model {model} has no standby version to roll back to; promote an earlier version with `seatrial promote {model} v<n>`, or take the model out of service at its endpoint")]
+    #[error(
+        "model {model} has no standby version to roll back to; promote an earlier version with `seatrial promote {model} v<n>`, or take the model out of service at its endpoint"
+    )]
     NoStandby {
         /// The model.
         model: ModelName,

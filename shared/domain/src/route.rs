@@ -177,7 +177,8 @@ impl Route {
     /// The salt of a promotion's split.
     #[must_use]
     pub fn salt_of(model: &ModelName, promotion: &PromotionId, epoch: u64) -> String {
-        crate::canonical::sha256(format!("salt\n{model}\n{promotion}\n{epoch}").as_bytes()).hex()[..32].to_owned()
+        crate::canonical::sha256(format!("salt\n{model}\n{promotion}\n{epoch}").as_bytes()).hex()[..32]
+            .to_owned()
     }
 
     /// The versions a server must have loaded to obey this route.

@@ -194,7 +194,10 @@ pub struct GateTask {
 
 impl std::fmt::Debug for GateTask {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("GateTask").field("held", &self.held).field("action", &self.action).finish_non_exhaustive()
+        f.debug_struct("GateTask")
+            .field("held", &self.held)
+            .field("action", &self.action)
+            .finish_non_exhaustive()
     }
 }
 

@@ -139,12 +139,32 @@ mod tests {
     use VersionStatus as S;
 
     const STATUSES: [S; 12] = [
-        S::Packaged, S::Evaluating, S::Shadowing, S::InReview, S::Approved, S::Canary, S::Champion, S::Standby,
-        S::Rejected, S::RolledBack, S::Superseded, S::Retired,
+        S::Packaged,
+        S::Evaluating,
+        S::Shadowing,
+        S::InReview,
+        S::Approved,
+        S::Canary,
+        S::Champion,
+        S::Standby,
+        S::Rejected,
+        S::RolledBack,
+        S::Superseded,
+        S::Retired,
     ];
     const EVENTS: [E; 12] = [
-        E::StartPromotion, E::OpenShadow, E::StartReview, E::Approve, E::StartCanary, E::Crown, E::Abort, E::Displace,
-        E::TakeBack, E::Reinstate, E::Supersede, E::Retire,
+        E::StartPromotion,
+        E::OpenShadow,
+        E::StartReview,
+        E::Approve,
+        E::StartCanary,
+        E::Crown,
+        E::Abort,
+        E::Displace,
+        E::TakeBack,
+        E::Reinstate,
+        E::Supersede,
+        E::Retire,
     ];
 
     #[test]
@@ -153,7 +173,10 @@ mod tests {
             for event in EVENTS {
                 if transition(status, event) == Ok(S::Champion) {
                     assert!(
-                        matches!((status, event), (S::Approved | S::Canary, E::Crown) | (S::Standby, E::Reinstate)),
+                        matches!(
+                            (status, event),
+                            (S::Approved | S::Canary, E::Crown) | (S::Standby, E::Reinstate)
+                        ),
                         "{status:?} {event:?}"
                     );
                 }

@@ -115,6 +115,7 @@ fn values(array: &ArrayRef) -> Result<Option<Values>, TableError> {
     } else if let Some(a) = any.downcast_ref::<Float64Array>() {
         Some(Values::Numbers(a.iter().collect()))
     } else {
-        any.downcast_ref::<StringArray>().map(|a| Values::Texts(a.iter().map(|x| x.map(str::to_owned)).collect()))
+        any.downcast_ref::<StringArray>()
+            .map(|a| Values::Texts(a.iter().map(|x| x.map(str::to_owned)).collect()))
     })
 }

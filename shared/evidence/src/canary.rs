@@ -190,7 +190,8 @@ pub struct StepCounts {
 pub fn judge(facts: &Facts<'_>) -> Option<Judgement> {
     let present = facts.steps.last()?;
     let rules = facts.rules;
-    let (alpha_errors, alpha_latency) = (rules.alpha * rules.alpha_errors, rules.alpha * (1.0 - rules.alpha_errors));
+    let (alpha_errors, alpha_latency) =
+        (rules.alpha * rules.alpha_errors, rules.alpha * (1.0 - rules.alpha_errors));
     let (mut errors, mut latency) = (ArmEProcess::default(), LatencyEProcess::default());
     let mut window = facts.counts.at(Weight::ZERO)[CHAMPION].latency.clone();
     let mut before = window.clone();
@@ -200,7 +201,8 @@ pub fn judge(facts: &Facts<'_>) -> Option<Judgement> {
         let weight = step.weight.fraction();
         errors.observe_counts(canary.events, champion.events, weight);
         // The champion's previous window, or all before this step where that window alone is too short.
-        let thresholds = freeze(&window, rules.latency_margin).or_else(|| freeze(&before, rules.latency_margin));
+        let thresholds =
+            freeze(&window, rules.latency_margin).or_else(|| freeze(&before, rules.latency_margin));
         if let Some(thresholds) = thresholds {
             latency.observe_window(&canary.latency, &champion.latency, weight, thresholds);
         }
@@ -215,7 +217,8 @@ pub fn judge(facts: &Facts<'_>) -> Option<Judgement> {
         champion_errors: now.champion.errors.min(now.champion.requests),
         champion_n: now.champion.requests,
     };
-    let baseline = if rates.champion_n == 0 { 0.0 } else { rates.champion_errors as f64 / rates.champion_n as f64 };
+    let baseline =
+        if rates.champion_n == 0 { 0.0 } else { rates.champion_errors as f64 / rates.champion_n as f64 };
     let detect = (baseline + rules.error_margin).min(1.0);
     let error_test = ErrorTest {
         alpha: alpha_errors,
@@ -277,27 +280,34 @@ fn decide(
     if errors.rejected {
         let why = format!(
             "the challenger fails more often than the champion: {counted} (log e-value {:.2}, rejected from {:.2})",
-            errors.log_e, -errors.alpha.ln()
+            errors.log_e,
+            -errors.alpha.ln()
         );
         return (HealthState::Degraded, why);
     }
     if latency.rejected {
         let why = format!(
             "the challenger is slower: its p99 grew by more than {:.0} % over the champion's (log e-value {:.2}); {counted}",
-            rules.latency_margin * 100.0, latency.log_e
+            rules.latency_margin * 100.0,
+            latency.log_e
         );
         return (HealthState::Degraded, why);
     }
     let total = step.canary.requests + step.champion.requests;
-    let bound = errors.upper.map_or_else(|| "no bound yet".into(), |u| format!("excess error rate at most {:.2} %", u * 100.0));
+    let bound = errors
+        .upper
+        .map_or_else(|| "no bound yet".into(), |u| format!("excess error rate at most {:.2} %", u * 100.0));
     let inside = errors.upper.is_some_and(|u| u <= errors.margin);
-    let planned = errors.planned_n.is_some_and(|n| total >= n) && errors.difference.is_some_and(|d| d <= errors.margin);
+    let planned =
+        errors.planned_n.is_some_and(|n| total >= n) && errors.difference.is_some_and(|d| d <= errors.margin);
     let open = if held < i64::from(rules.hold_seconds) {
         Some(format!("held {held} s of {} s", rules.hold_seconds))
     } else if seen < needed {
         Some(format!("{seen} requests of the challenger seen of {needed} needed"))
     } else if !(inside || planned) {
-        let plan = errors.planned_n.map_or_else(|| "no n is enough".into(), |n| format!("{total} of {n} planned requests seen"));
+        let plan = errors
+            .planned_n
+            .map_or_else(|| "no n is enough".into(), |n| format!("{total} of {n} planned requests seen"));
         Some(format!("{bound}, the margin is {:.2} %, and {plan}", errors.margin * 100.0))
     } else {
         None
@@ -310,9 +320,18 @@ fn decide(
         };
         return (HealthState::Healthy, format!("{counted}; {how}"));
     };
-    let upto = facts.watermark.map_or_else(|| "nothing is reported yet".into(), |w| format!("counted up to {}", w.strftime("%H:%M:%S")));
+    let upto = facts.watermark.map_or_else(
+        || "nothing is reported yet".into(),
+        |w| format!("counted up to {}", w.strftime("%H:%M:%S")),
+    );
     if held >= i64::from(rules.max_hold_seconds) {
-        return (HealthState::Exhausted, format!("not known after {held} s, the longest hold: {open}; {counted}; {upto}"));
+        return (
+            HealthState::Exhausted,
+            format!("not known after {held} s, the longest hold: {open}; {counted}; {upto}"),
+        );
     }
-    (HealthState::NotYetKnown, format!("{open}; {counted}; {upto}; {} s are left at most", i64::from(rules.max_hold_seconds) - held))
+    (
+        HealthState::NotYetKnown,
+        format!("{open}; {counted}; {upto}; {} s are left at most", i64::from(rules.max_hold_seconds) - held),
+    )
 }

@@ -13,7 +13,8 @@ use crate::evaluation::Evaluation;
 use crate::offline;
 use crate::progress::{CONFIDENCE, missing};
 use crate::report::{
-    ComparisonReport, Disagreement, Fidelity, FullAgreement, MetricGroup, MetricRow, MetricUnit, SCHEMA, ShadowFacts,
+    ComparisonReport, Disagreement, Fidelity, FullAgreement, MetricGroup, MetricRow, MetricUnit, SCHEMA,
+    ShadowFacts,
 };
 use crate::rows::{self, Estimate, Name};
 use crate::summary::Summary;
@@ -92,7 +93,12 @@ pub fn report(facts: &Facts<'_>) -> ComparisonReport {
         rows.extend(shadow_rows(policy, summary));
         notes.extend(shadow_notes(summary));
     } else if policy.shadow.enabled && promotion.champion.is_some() {
-        rows.push(rows::check(name("pairs", MetricUnit::Number), 0, Verdict::Inconclusive, "the policy asks for a shadow, and there was none"));
+        rows.push(rows::check(
+            name("pairs", MetricUnit::Number),
+            0,
+            Verdict::Inconclusive,
+            "the policy asks for a shadow, and there was none",
+        ));
     }
     let (mut verdict, mut why) = offline::verdict(&rows);
     if interim {
@@ -112,7 +118,10 @@ pub fn report(facts: &Facts<'_>) -> ComparisonReport {
         why,
         rows,
         offline: facts.evaluation.and_then(|e| e.benchmark.clone()),
-        shadow: facts.summary.zip(facts.shadow).map(|(summary, times)| shadow_facts(promotion, summary, times)),
+        shadow: facts
+            .summary
+            .zip(facts.shadow)
+            .map(|(summary, times)| shadow_facts(promotion, summary, times)),
         inputs: facts.inputs.cloned(),
         evaluation: promotion.evidence.get(&seatrial_domain::promotion::EvidenceKind::Evaluation).cloned(),
         policy: promotion.policy.digest.clone(),
@@ -137,9 +146,11 @@ pub fn shadow_rows(policy: &Policy, summary: &Summary) -> Vec<MetricRow> {
                 let estimate = Estimate { own, ..paired(&summary.errors) };
                 rows::judge(name(metric, MetricUnit::Share), rule, &estimate, rules.min_pairs, true)
             }
-            "accuracy" if summary.labelled == 0 => {
-                rows::without(name(metric, MetricUnit::Share), rule, format!("no label has arrived for the {} pairs", summary.pairs))
-            }
+            "accuracy" if summary.labelled == 0 => rows::without(
+                name(metric, MetricUnit::Share),
+                rule,
+                format!("no label has arrived for the {} pairs", summary.pairs),
+            ),
             "accuracy" => {
                 let right = summary.correct.both + summary.correct.challenger_only;
                 let own = wilson(right, summary.labelled, CONFIDENCE);
@@ -148,7 +159,11 @@ pub fn shadow_rows(policy: &Policy, summary: &Summary) -> Vec<MetricRow> {
             }
             other => match other.strip_prefix("latency_p").and_then(|p| p.parse::<f64>().ok()) {
                 Some(q) => latency(metric, rule, summary, q / 100.0, rules.min_pairs),
-                None => rows::without(name(metric, MetricUnit::Number), rule, "this metric is not measured in a shadow"),
+                None => rows::without(
+                    name(metric, MetricUnit::Number),
+                    rule,
+                    "this metric is not measured in a shadow",
+                ),
             },
         };
         all.push(row);
@@ -180,7 +195,11 @@ fn agreement(rule: &MetricRule, summary: &Summary, min_pairs: u64) -> MetricRow 
     };
     let mut row = rows::judge(name("agreement", MetricUnit::Share), rule, &estimate, min_pairs, false);
     if rule.limit.is_none() && row.n_needed.is_none() {
-        row.why = format!("{} of {} answers are equal; shown only: the policy sets no limit", agreement.agreed(), agreement.n());
+        row.why = format!(
+            "{} of {} answers are equal; shown only: the policy sets no limit",
+            agreement.agreed(),
+            agreement.n()
+        );
     }
     row
 }
@@ -195,7 +214,13 @@ fn latency(metric: &str, rule: &MetricRule, summary: &Summary, q: f64, min_pairs
 /// Whether there is enough to judge by.
 fn evidence_row(policy: &Policy, summary: &Summary) -> MetricRow {
     let (verdict, why) = match missing(&policy.shadow, summary) {
-        None => (Verdict::Pass, format!("{} pairs seen of {} needed; every class has its minimum", summary.pairs, policy.shadow.min_pairs)),
+        None => (
+            Verdict::Pass,
+            format!(
+                "{} pairs seen of {} needed; every class has its minimum",
+                summary.pairs, policy.shadow.min_pairs
+            ),
+        ),
         Some(what) => (Verdict::Inconclusive, what),
     };
     let mut row = rows::check(name("pairs", MetricUnit::Number), summary.pairs, verdict, why);
@@ -206,13 +231,23 @@ fn evidence_row(policy: &Policy, summary: &Summary) -> MetricRow {
 fn fidelity_row(policy: &Policy, summary: &Summary) -> MetricRow {
     let needed = policy.shadow.min_fidelity;
     let (verdict, why) = match summary.fidelity() {
-        None => (Verdict::Inconclusive, "no replay of the champion could be checked against what it really answered".to_owned()),
+        None => (
+            Verdict::Inconclusive,
+            "no replay of the champion could be checked against what it really answered".to_owned(),
+        ),
         Some(share) => {
             let seen = format!(
                 "the replayed champion gave the served answer in {} of {} pairs ({:.2} %); {:.2} % needed",
-                summary.faithful, summary.checked, share * 100.0, needed * 100.0
+                summary.faithful,
+                summary.checked,
+                share * 100.0,
+                needed * 100.0
             );
-            if share >= needed { (Verdict::Pass, seen) } else { (Verdict::Inconclusive, format!("{seen}: the replay does not stand for live traffic")) }
+            if share >= needed {
+                (Verdict::Pass, seen)
+            } else {
+                (Verdict::Inconclusive, format!("{seen}: the replay does not stand for live traffic"))
+            }
         }
     };
     let mut row = rows::check(name("fidelity", MetricUnit::Share), summary.checked, verdict, why);
@@ -232,9 +267,15 @@ fn shadow_facts(promotion: &PromotionRecord, summary: &Summary, times: &ShadowTi
         .agreement
         .matrix()
         .filter(|(champion, challenger, _)| *challenger != Some(*champion))
-        .map(|(champion, challenger, n)| Disagreement { champion: champion.to_owned(), challenger: challenger.map(str::to_owned), n })
+        .map(|(champion, challenger, n)| Disagreement {
+            champion: champion.to_owned(),
+            challenger: challenger.map(str::to_owned),
+            n,
+        })
         .collect();
-    disagreement.sort_by(|a, b| b.n.cmp(&a.n).then_with(|| (&a.champion, &a.challenger).cmp(&(&b.champion, &b.challenger))));
+    disagreement.sort_by(|a, b| {
+        b.n.cmp(&a.n).then_with(|| (&a.champion, &a.challenger).cmp(&(&b.champion, &b.challenger)))
+    });
     ShadowFacts {
         opened_at: times.opened_at,
         closed_at: times.closed_at,
@@ -253,11 +294,16 @@ fn shadow_notes(summary: &Summary) -> Vec<String> {
     if summary.labelled > 0 {
         notes.push(format!(
             "the truth is known for {} of {} pairs ({:.1} %)",
-            summary.labelled, summary.pairs, summary.labelled as f64 / summary.pairs.max(1) as f64 * 100.0
+            summary.labelled,
+            summary.pairs,
+            summary.labelled as f64 / summary.pairs.max(1) as f64 * 100.0
         ));
     }
     if summary.reused_client_ids > 0 {
-        notes.push(format!("{} pairs share their client id with another pair; no label is joined to them by it", summary.reused_client_ids));
+        notes.push(format!(
+            "{} pairs share their client id with another pair; no label is joined to them by it",
+            summary.reused_client_ids
+        ));
     }
     for (kind, n) in &summary.error_kinds {
         notes.push(format!("the challenger failed with {kind} on {n} pairs"));

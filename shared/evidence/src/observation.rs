@@ -135,7 +135,9 @@ impl Served {
     /// What was randomised: the unit, else the request (the part of the id before `#`).
     #[must_use]
     pub fn unit_or_request(&self) -> &str {
-        self.unit.as_deref().unwrap_or_else(|| self.observation_id.split('#').next().unwrap_or(&self.observation_id))
+        self.unit
+            .as_deref()
+            .unwrap_or_else(|| self.observation_id.split('#').next().unwrap_or(&self.observation_id))
     }
 }
 
@@ -277,7 +279,9 @@ impl Entry {
             | Self::Signal(Signal { observation_id: None, client_id: None, .. }) => {
                 Some("neither observation_id nor client_id names the request".into())
             }
-            Self::Signal(s) if !s.value.is_finite() => Some("the signal's value is not a finite number".into()),
+            Self::Signal(s) if !s.value.is_finite() => {
+                Some("the signal's value is not a finite number".into())
+            }
             _ => None,
         }
     }

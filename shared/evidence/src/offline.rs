@@ -119,7 +119,8 @@ pub fn rows(data: &Judged, policy: &Policy) -> Vec<MetricRow> {
             "demographic_parity" | "equalised_odds" => rows.extend(bench.fairness(policy, metric, rule)),
             _ => match bench.estimate(metric) {
                 Ok(estimate) => {
-                    let min_n = if metric.starts_with("latency") { 100.min(offline.min_n) } else { offline.min_n };
+                    let min_n =
+                        if metric.starts_with("latency") { 100.min(offline.min_n) } else { offline.min_n };
                     rows.push(rows::judge(name, rule, &estimate, min_n, paired));
                 }
                 Err(why) => {
@@ -136,7 +137,8 @@ pub fn rows(data: &Judged, policy: &Policy) -> Vec<MetricRow> {
 /// Every offline row without a benchmark: never a pass.
 #[must_use]
 pub fn rows_without_benchmark(policy: &Policy) -> Vec<MetricRow> {
-    let why = "no benchmark is set for the model: nothing could be measured; set one with `seatrial benchmark set`";
+    let why =
+        "no benchmark is set for the model: nothing could be measured; set one with `seatrial benchmark set`";
     let row = |(metric, rule): (&String, &MetricRule)| {
         let name = Name { group: MetricGroup::Offline, name: metric, segment: None, unit: unit_of(metric) };
         rows::without(name, rule, why)
@@ -145,7 +147,12 @@ pub fn rows_without_benchmark(policy: &Policy) -> Vec<MetricRow> {
 }
 
 const fn of_segment(segment: &str) -> Name<'_> {
-    Name { group: MetricGroup::Offline, name: "segment_accuracy", segment: Some(segment), unit: MetricUnit::Share }
+    Name {
+        group: MetricGroup::Offline,
+        name: "segment_accuracy",
+        segment: Some(segment),
+        unit: MetricUnit::Share,
+    }
 }
 
 fn unit_of(metric: &str) -> MetricUnit {
@@ -245,13 +252,18 @@ impl<'a> Bench<'a> {
 
     fn ranks(&self, a: &Answers, part: &[usize], positive: &str) -> Option<(Vec<bool>, Vec<f64>)> {
         let truths: Vec<bool> = part.iter().map(|&r| self.truth(r) == positive).collect();
-        let scores = part.iter().zip(&truths).map(|(&r, &t)| a.rank(r, t, positive)).collect::<Option<_>>()?;
+        let scores =
+            part.iter().zip(&truths).map(|(&r, &t)| a.rank(r, t, positive)).collect::<Option<_>>()?;
         Some((truths, scores))
     }
 
     fn estimate(&self, name: &str) -> Result<Estimate, String> {
         if let Some(q) = name.strip_prefix("latency_p").and_then(|p| p.parse::<f64>().ok()) {
-            return Ok(rows::latency(self.data.champion.as_ref().map(|c| &c.latency), &self.data.challenger.latency, q / 100.0));
+            return Ok(rows::latency(
+                self.data.champion.as_ref().map(|c| &c.latency),
+                &self.data.challenger.latency,
+                q / 100.0,
+            ));
         }
         let metric = self.metric(name)?;
         let mut estimate = self.by_jackknife(&metric);
@@ -260,16 +272,22 @@ impl<'a> Bench<'a> {
         }
         // Rows are independent: the methods made for them are exact, or nearly so.
         if name == "accuracy" {
-            let right = self.all.iter().filter(|&&r| self.data.challenger.label(r) == self.truth(r)).count() as u64;
+            let right =
+                self.all.iter().filter(|&&r| self.data.challenger.label(r) == self.truth(r)).count() as u64;
             estimate.own = wilson(right, estimate.n, CONFIDENCE);
         }
         let Some(champion) = &self.data.champion else { return Ok(estimate) };
         let bootstrap = Bootstrap::with_seed(self.data.seed);
         let made = match name {
-            "accuracy" => self.correctness(champion, &self.all).difference(CONFIDENCE).map(|d| (Some(d.interval), "Newcombe, paired")),
+            "accuracy" => self
+                .correctness(champion, &self.all)
+                .difference(CONFIDENCE)
+                .map(|d| (Some(d.interval), "Newcombe, paired")),
             "macro_f1" => {
                 let mut joint = JointConfusion::default();
-                self.all.iter().for_each(|&r| joint.observe(self.truth(r), champion.label(r), self.data.challenger.label(r)));
+                self.all.iter().for_each(|&r| {
+                    joint.observe(self.truth(r), champion.label(r), self.data.challenger.label(r))
+                });
                 joint.macro_f1(bootstrap).map(|m| (m.interval, "Poisson bootstrap of joint cells"))
             }
             "log_loss" => {
@@ -298,7 +316,8 @@ impl<'a> Bench<'a> {
     fn correctness(&self, champion: &Answers, part: &[usize]) -> PairedCounts {
         let mut counts = PairedCounts::default();
         for &r in part {
-            counts.observe(champion.label(r) == self.truth(r), self.data.challenger.label(r) == self.truth(r));
+            counts
+                .observe(champion.label(r) == self.truth(r), self.data.challenger.label(r) == self.truth(r));
         }
         counts
     }
@@ -308,7 +327,11 @@ impl<'a> Bench<'a> {
         let mut rows = Vec::new();
         for column in policy.segment_columns() {
             let Some(values) = self.data.segments.get(&column) else {
-                rows.push(rows::without(of_segment(&column), rule, format!("the benchmark has no column {column}")));
+                rows.push(rows::without(
+                    of_segment(&column),
+                    rule,
+                    format!("the benchmark has no column {column}"),
+                ));
                 continue;
             };
             let mut parts: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
@@ -347,7 +370,8 @@ impl<'a> Bench<'a> {
             interval: difference.map(|d| d.interval),
             own: wilson(right, n, CONFIDENCE),
         };
-        let mut row = rows::judge(of_segment(segment), rule, &estimate, policy.segment_min_n, champion.is_some());
+        let mut row =
+            rows::judge(of_segment(segment), rule, &estimate, policy.segment_min_n, champion.is_some());
         if n < policy.segment_min_n && !named {
             row.class = MetricClass::Info;
             row.why = format!("not judged: {}", row.why);
@@ -357,23 +381,41 @@ impl<'a> Bench<'a> {
 
     /// The paired increase of a fairness difference, for each protected column.
     fn fairness(&self, policy: &Policy, metric: &str, rule: &MetricRule) -> Vec<MetricRow> {
-        let kind = if metric == "demographic_parity" { FairnessMetric::DemographicParity } else { FairnessMetric::EqualisedOdds(AbsentClass::Leave) };
+        let kind = if metric == "demographic_parity" {
+            FairnessMetric::DemographicParity
+        } else {
+            FairnessMetric::EqualisedOdds(AbsentClass::Leave)
+        };
         let bootstrap = Bootstrap::with_seed(self.data.seed);
         let mut rows = Vec::new();
         for column in &policy.protected {
-            let name = Name { group: MetricGroup::Offline, name: metric, segment: Some(column), unit: MetricUnit::Share };
+            let name = Name {
+                group: MetricGroup::Offline,
+                name: metric,
+                segment: Some(column),
+                unit: MetricUnit::Share,
+            };
             let Some(positive) = self.data.positive.as_deref() else {
                 let rule = MetricRule { class: MetricClass::Info, ..*rule };
-                rows.push(rows::without(name, &rule, "this difference is defined for two classes; this model has several"));
+                rows.push(rows::without(
+                    name,
+                    &rule,
+                    "this difference is defined for two classes; this model has several",
+                ));
                 continue;
             };
             let Some(values) = self.data.segments.get(column) else {
                 rows.push(rows::without(name, rule, format!("the benchmark has no column {column}")));
                 continue;
             };
-            let (cells, left_out) = self.cells(values, positive, self.data.champion.as_ref()).of_at_least(policy.segment_min_n);
+            let (cells, left_out) =
+                self.cells(values, positive, self.data.champion.as_ref()).of_at_least(policy.segment_min_n);
             // Beside a version that never says yes the increase is the challenger's own difference.
-            let own = self.cells(values, positive, None).of_at_least(policy.segment_min_n).0.increase(kind, bootstrap);
+            let own = self
+                .cells(values, positive, None)
+                .of_at_least(policy.segment_min_n)
+                .0
+                .increase(kind, bootstrap);
             let paired = self.data.champion.as_ref().and_then(|_| cells.increase(kind, bootstrap));
             let estimate = Estimate {
                 how: "Poisson bootstrap of joint cells",
@@ -384,9 +426,14 @@ impl<'a> Bench<'a> {
                 interval: paired.and_then(|p| p.interval),
                 own: own.and_then(|p| p.interval),
             };
-            let mut row = rows::judge(name, rule, &estimate, policy.offline.min_n, self.data.champion.is_some());
+            let mut row =
+                rows::judge(name, rule, &estimate, policy.offline.min_n, self.data.champion.is_some());
             if !left_out.is_empty() {
-                row.why.push_str(&format!("; groups with fewer than {} rows are left out: {}", policy.segment_min_n, left_out.join(", ")));
+                row.why.push_str(&format!(
+                    "; groups with fewer than {} rows are left out: {}",
+                    policy.segment_min_n,
+                    left_out.join(", ")
+                ));
             }
             rows.push(row);
         }

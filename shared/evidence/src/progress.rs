@@ -59,13 +59,19 @@ pub struct ClassProgress {
 
 /// How far the shadow of `promotion` is at `now`, by its pinned policy.
 #[must_use]
-pub fn progress(promotion: &PromotionRecord, policy: &Policy, summary: &Summary, now: Timestamp) -> ShadowProgress {
+pub fn progress(
+    promotion: &PromotionRecord,
+    policy: &Policy,
+    summary: &Summary,
+    now: Timestamp,
+) -> ShadowProgress {
     let rules = &policy.shadow;
     let opened_at = promotion.shadow.as_ref().map(|s| s.opened_at);
     let closed_at = promotion.shadow.as_ref().and_then(|s| s.closed_at);
     let elapsed = opened_at.map_or(0, |at| closed_at.unwrap_or(now).as_second() - at.as_second());
     let (state, why) = judge(rules, summary, elapsed);
-    let window = if elapsed < i64::from(rules.window_seconds) { rules.window_seconds } else { rules.max_seconds };
+    let window =
+        if elapsed < i64::from(rules.window_seconds) { rules.window_seconds } else { rules.max_seconds };
     let running = opened_at.is_some() && closed_at.is_none();
     ShadowProgress {
         promotion: promotion.id.clone(),
@@ -99,7 +105,9 @@ fn judge(rules: &Shadow, summary: &Summary, elapsed: i64) -> (ShadowState, Strin
     {
         let why = format!(
             "the challenger failed on {errors} of {pairs} pairs ({:.1} %, at least {:.1} % at 95 %); the policy allows {:.1} %",
-            percent(errors, pairs), bound.low * 100.0, rules.abort_error_rate * 100.0
+            percent(errors, pairs),
+            bound.low * 100.0,
+            rules.abort_error_rate * 100.0
         );
         return (ShadowState::Abort, why);
     }
@@ -107,7 +115,9 @@ fn judge(rules: &Shadow, summary: &Summary, elapsed: i64) -> (ShadowState, Strin
     let seen = format!("{pairs} pairs seen of {} needed", rules.min_pairs);
     let (window, longest) = (i64::from(rules.window_seconds), i64::from(rules.max_seconds));
     match missing {
-        None if elapsed >= window => (ShadowState::Enough, format!("{seen} in {elapsed} s; every minimum is met")),
+        None if elapsed >= window => {
+            (ShadowState::Enough, format!("{seen} in {elapsed} s; every minimum is met"))
+        }
         None => (ShadowState::More, format!("{seen}; {} s of the window are left", window - elapsed)),
         Some(what) if elapsed >= longest => {
             (ShadowState::Exhausted, format!("the longest shadow ({longest} s) is over: {what}"))
@@ -128,7 +138,8 @@ pub fn missing(rules: &Shadow, summary: &Summary) -> Option<String> {
     if summary.by_class.len() < 2 {
         let only = summary.by_class.keys().next().map_or("no class", String::as_str);
         return Some(format!(
-            "the champion answered only {only}; {} answers of each class are needed", rules.min_per_class
+            "the champion answered only {only}; {} answers of each class are needed",
+            rules.min_per_class
         ));
     }
     let (class, seen) = summary.by_class.iter().min_by_key(|(_, n)| **n)?;

@@ -62,8 +62,17 @@ pub fn judge(name: Name<'_>, rule: &MetricRule, e: &Estimate, min_n: u64, margin
     }
     let mut parts = Vec::new();
     if margin_applies {
-        let judged = margin::judge(row.delta, e.interval, stats_margin(rule.margin), stats_direction(rule.direction), row.champion);
-        parts.push((verdict(judged.judgement), format!("margin {}: {}", margin_text(name.unit, rule.margin), judged.reason)));
+        let judged = margin::judge(
+            row.delta,
+            e.interval,
+            stats_margin(rule.margin),
+            stats_direction(rule.direction),
+            row.champion,
+        );
+        parts.push((
+            verdict(judged.judgement),
+            format!("margin {}: {}", margin_text(name.unit, rule.margin), judged.reason),
+        ));
     } else {
         row.margin = None;
     }
@@ -72,7 +81,10 @@ pub fn judge(name: Name<'_>, rule: &MetricRule, e: &Estimate, min_n: u64, margin
     }
     if parts.is_empty() {
         row.class = MetricClass::Info;
-        row.why = format!("{}; shown only: there is no champion, and the policy sets no limit", measured(name, e, margin_applies));
+        row.why = format!(
+            "{}; shown only: there is no champion, and the policy sets no limit",
+            measured(name, e, margin_applies)
+        );
         return row;
     }
     row.verdict = Verdict::worst(parts.iter().map(|(v, _)| *v));
@@ -90,7 +102,12 @@ pub fn without(name: Name<'_>, rule: &MetricRule, why: impl Into<String>) -> Met
 /// The row of a check that is met or not.
 #[must_use]
 pub fn check(name: Name<'_>, n: u64, verdict: Verdict, why: impl Into<String>) -> MetricRow {
-    let rule = MetricRule { class: MetricClass::Guardrail, margin: Margin::Absolute(0.0), direction: Direction::HigherIsBetter, limit: None };
+    let rule = MetricRule {
+        class: MetricClass::Guardrail,
+        margin: Margin::Absolute(0.0),
+        direction: Direction::HigherIsBetter,
+        limit: None,
+    };
     MetricRow { n, verdict, margin: None, why: why.into(), ..blank(name, &rule) }
 }
 
@@ -117,14 +134,22 @@ fn blank(name: Name<'_>, rule: &MetricRule) -> MetricRow {
 }
 
 /// The limit is met when the bound of the challenger's own interval is; broken when the whole interval is beyond it.
-fn limit_part(unit: MetricUnit, limit: f64, direction: Direction, own: Option<Interval>) -> (Verdict, String) {
+fn limit_part(
+    unit: MetricUnit,
+    limit: f64,
+    direction: Direction,
+    own: Option<Interval>,
+) -> (Verdict, String) {
     let shown = value(unit, limit);
-    let Some(own) = own else { return (Verdict::Inconclusive, format!("limit {shown}: there is no interval")) };
+    let Some(own) = own else {
+        return (Verdict::Inconclusive, format!("limit {shown}: there is no interval"));
+    };
     let (inside, beyond, word) = match direction {
         Direction::HigherIsBetter => (own.low >= limit, own.high < limit, "at least"),
         Direction::LowerIsBetter => (own.high <= limit, own.low > limit, "at most"),
     };
-    let bounds = format!("the challenger's own value is {} to {}", value(unit, own.low), value(unit, own.high));
+    let bounds =
+        format!("the challenger's own value is {} to {}", value(unit, own.low), value(unit, own.high));
     match (inside, beyond) {
         (true, _) => (Verdict::Pass, format!("limit {word} {shown}: {bounds}, all of it inside")),
         (_, true) => (Verdict::Fail, format!("limit {word} {shown}: {bounds}, all of it beyond")),
@@ -161,7 +186,8 @@ fn quantile(sketch: &LatencySketch, q: f64) -> Option<(f64, Interval)> {
     let n = sketch.n();
     let ranks = wilson((q * n as f64).round() as u64, n, CONFIDENCE)?;
     let at = sketch.quantile_us(q)?;
-    let interval = Interval::new(sketch.quantile_us(ranks.low)?.min(at), sketch.quantile_us(ranks.high)?.max(at))?;
+    let interval =
+        Interval::new(sketch.quantile_us(ranks.low)?.min(at), sketch.quantile_us(ranks.high)?.max(at))?;
     Some((at, interval))
 }
 

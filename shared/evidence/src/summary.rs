@@ -172,7 +172,10 @@ impl Labels {
     /// The labels of these files, for these distinct pairs (of all partitions: a `client_id` that several pairs have names
     /// none of them).
     #[must_use]
-    pub fn new<'a>(labels: impl IntoIterator<Item = StoredLabel>, pairs: impl IntoIterator<Item = &'a Pair>) -> Self {
+    pub fn new<'a>(
+        labels: impl IntoIterator<Item = StoredLabel>,
+        pairs: impl IntoIterator<Item = &'a Pair>,
+    ) -> Self {
         let mut book = Self::default();
         for label in labels {
             let Some(class) = label.label else { continue };
@@ -197,7 +200,8 @@ impl Labels {
     /// The true class of a pair, if it is known.
     #[must_use]
     pub fn of(&self, pair: &Pair) -> Option<&str> {
-        let by_client = || pair.client_id.as_ref().filter(|_| !self.is_reused(pair)).and_then(|c| self.by_client.get(c));
+        let by_client =
+            || pair.client_id.as_ref().filter(|_| !self.is_reused(pair)).and_then(|c| self.by_client.get(c));
         self.by_observation.get(&pair.observation_id).or_else(by_client).map(|(_, class)| class.as_str())
     }
 

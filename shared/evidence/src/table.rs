@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, BooleanArray, Float64Array, Float64Builder, ListArray, ListBuilder, RecordBatch, StringArray,
-    TimestampMicrosecondArray, UInt64Array,
+    Array, ArrayRef, BooleanArray, Float64Array, Float64Builder, ListArray, ListBuilder, RecordBatch,
+    StringArray, TimestampMicrosecondArray, UInt64Array,
 };
 use arrow::datatypes::DataType;
 use bytes::Bytes;
@@ -43,7 +43,9 @@ pub enum TableError {
     },
 }
 
-fn failed<E: Into<Box<dyn std::error::Error + Send + Sync>>>(doing: &'static str) -> impl Fn(E) -> TableError {
+fn failed<E: Into<Box<dyn std::error::Error + Send + Sync>>>(
+    doing: &'static str,
+) -> impl Fn(E) -> TableError {
     move |source| TableError::Format { doing, source: source.into() }
 }
 
@@ -99,8 +101,8 @@ impl Columns {
                 _ => properties,
             };
         }
-        let mut writer =
-            ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties.build())).map_err(failed("written"))?;
+        let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties.build()))
+            .map_err(failed("written"))?;
         writer.write(&batch).map_err(failed("written"))?;
         writer.into_inner().map_err(failed("written"))
     }
@@ -175,8 +177,13 @@ pub fn write_pairs(pairs: &[Pair]) -> Result<Vec<u8>, TableError> {
 type ReplayedColumns = [&'static str; 5];
 const CHAMPION: ReplayedColumns =
     ["champion_label", "champion_score", "champion_scores", "champion_latency_us", "champion_error"];
-const CHALLENGER: ReplayedColumns =
-    ["challenger_label", "challenger_score", "challenger_scores", "challenger_latency_us", "challenger_error"];
+const CHALLENGER: ReplayedColumns = [
+    "challenger_label",
+    "challenger_score",
+    "challenger_scores",
+    "challenger_latency_us",
+    "challenger_error",
+];
 
 fn replayed<'a>(c: &mut Columns, names: ReplayedColumns, rows: impl Iterator<Item = &'a Replayed> + Clone) {
     let [label, score, scores, latency, error] = names;
@@ -343,7 +350,6 @@ fn json<T: serde::Serialize>(value: &T) -> String {
     serde_json::to_string(value).unwrap_or_else(|_| "{}".into())
 }
 
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -362,7 +368,13 @@ mod tests {
             served_label: Some("a".into()),
             served_score: Some(0.25),
             served_error: false,
-            champion: Replayed { label: Some("a".into()), score: Some(0.25), scores: Some(vec![0.75, 0.25]), latency_us: 12, error: None },
+            champion: Replayed {
+                label: Some("a".into()),
+                score: Some(0.25),
+                scores: Some(vec![0.75, 0.25]),
+                latency_us: 12,
+                error: None,
+            },
             challenger: Replayed { error: Some("crash".into()), ..Replayed::default() },
             faithful: (!n.is_multiple_of(3)).then_some(true),
             segments: BTreeMap::from([("sex".into(), "Female".into())]),

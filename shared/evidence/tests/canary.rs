@@ -55,12 +55,21 @@ fn tally(second: i64, role: Arm, percent: f64, requests: u64, errors: u64, laten
 }
 
 /// `seconds` of traffic at a step of `percent` from `start`, `rate` requests a second, errors by a share of each arm.
-fn step(start: i64, seconds: i64, percent: f64, rate: f64, canary_share: f64, champion_share: f64) -> Vec<Tally> {
+fn step(
+    start: i64,
+    seconds: i64,
+    percent: f64,
+    rate: f64,
+    canary_share: f64,
+    champion_share: f64,
+) -> Vec<Tally> {
     let mut owed = [0.0_f64; 4];
     let mut tallies = Vec::new();
     for second in start..start + seconds {
         let canary = rate * percent / 100.0;
-        for (arm, n, share, place) in [(Arm::Challenger, canary, canary_share, 0), (Arm::Champion, rate - canary, champion_share, 2)] {
+        for (arm, n, share, place) in
+            [(Arm::Challenger, canary, canary_share, 0), (Arm::Champion, rate - canary, champion_share, 2)]
+        {
             owed[place] += n;
             let requests = owed[place].floor();
             owed[place] -= requests;
@@ -136,7 +145,13 @@ fn no_traffic_and_an_old_watermark_are_never_healthy() {
     let tallies = step(START, 30, 5.0, 100.0, 0.0, 0.0);
     let judgement = judged(&rules(), &[begun(5.0, START)], tallies, START + 30, 30);
     assert_eq!(judgement.state, HealthState::NotYetKnown, "{}", judgement.why);
-    let none = Facts { rules: &rules(), steps: &[begun(5.0, START)], counts: &Counts::default(), now: at(START + 10), watermark: None };
+    let none = Facts {
+        rules: &rules(),
+        steps: &[begun(5.0, START)],
+        counts: &Counts::default(),
+        now: at(START + 10),
+        watermark: None,
+    };
     assert_eq!(judge(&none).unwrap().state, HealthState::NotYetKnown);
 }
 
@@ -153,7 +168,8 @@ fn what_was_assigned_and_never_reported_is_an_error_after_the_grace() {
 
 #[test]
 fn a_unit_fails_once_and_a_tally_counts_once() {
-    let mut tallies: Vec<Tally> = (0..5).map(|s| tally(START + s, Arm::Challenger, 5.0, 2, 1, 2_000)).collect();
+    let mut tallies: Vec<Tally> =
+        (0..5).map(|s| tally(START + s, Arm::Challenger, 5.0, 2, 1, 2_000)).collect();
     tallies.iter_mut().for_each(|t| t.error_units = vec!["same".into()]);
     tallies.push(tallies[0].clone());
     let sum = |unit| Counts::of(tallies.clone(), START + 10, unit).0.values().next().unwrap()[1].clone();

@@ -39,7 +39,11 @@ fn the_published_schema_is_the_codes() {
         std::fs::write(&path, &text).unwrap();
     }
     let published = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(published == text, "{} is not what the code says; write it anew with UPDATE_SCHEMAS=1", path.display());
+    assert!(
+        published == text,
+        "{} is not what the code says; write it anew with UPDATE_SCHEMAS=1",
+        path.display()
+    );
 }
 
 #[test]

@@ -11,7 +11,11 @@ use seatrial_stats::Merge;
 
 fn pair() -> impl Strategy<Value = Pair> {
     let answer = || {
-        (prop::option::of(prop::sample::select(vec!["a", "b"])), 0_u64..100_000, prop::option::weighted(0.2, Just("crash")))
+        (
+            prop::option::of(prop::sample::select(vec!["a", "b"])),
+            0_u64..100_000,
+            prop::option::weighted(0.2, Just("crash")),
+        )
             .prop_map(|(label, latency_us, error)| Replayed {
                 label: label.filter(|_| error.is_none()).map(str::to_owned),
                 latency_us,
@@ -57,7 +61,8 @@ fn split(pairs: Vec<Pair>, parts: u16, order: u64) -> Summary {
     let distinct: Vec<(Vec<Pair>, u64)> = folders.into_iter().map(distinct).collect();
     let all: Vec<Pair> = distinct.iter().flat_map(|(pairs, _)| pairs.clone()).collect();
     let labels = labels(&all);
-    let mut summaries: Vec<Summary> = distinct.iter().map(|(pairs, n)| Summary::of(pairs, *n, &labels)).collect();
+    let mut summaries: Vec<Summary> =
+        distinct.iter().map(|(pairs, n)| Summary::of(pairs, *n, &labels)).collect();
     let turn = order as usize % summaries.len();
     summaries.rotate_left(turn);
     let mut merged = Summary::default();
@@ -126,8 +131,18 @@ fn a_failure_is_a_disagreement_and_wrong_and_a_reused_client_id_joins_nothing() 
         segments: Default::default(),
     };
     let crash = Replayed { error: Some("crash".into()), ..Replayed::default() };
-    let pairs = [pair("o1", "c1", answer("a")), pair("o2", "c2", crash), pair("o3", "c3", answer("b")), pair("o4", "c3", answer("b"))];
-    let label = |client: &str| StoredLabel { observation_id: None, client_id: Some(client.into()), label: Some("a".into()), at: Timestamp::UNIX_EPOCH };
+    let pairs = [
+        pair("o1", "c1", answer("a")),
+        pair("o2", "c2", crash),
+        pair("o3", "c3", answer("b")),
+        pair("o4", "c3", answer("b")),
+    ];
+    let label = |client: &str| StoredLabel {
+        observation_id: None,
+        client_id: Some(client.into()),
+        label: Some("a".into()),
+        at: Timestamp::UNIX_EPOCH,
+    };
     let labels = Labels::new(["c1", "c2", "c3"].map(label), &pairs);
     let summary = Summary::of(&pairs, 0, &labels);
     assert_eq!((summary.agreement.n(), summary.agreement.agreed(), summary.challenger_errors()), (4, 1, 1));

@@ -31,7 +31,8 @@ pub(crate) fn plot(row: &MetricRow) -> Option<Plot> {
         Margin::Absolute(size) => size,
         Margin::Relative(share) => share * champion.abs(),
     });
-    let reach = [delta.abs(), low.abs(), high.abs(), margin.unwrap_or(0.0)].into_iter().fold(0.0_f64, f64::max) * 1.2;
+    let reach =
+        [delta.abs(), low.abs(), high.abs(), margin.unwrap_or(0.0)].into_iter().fold(0.0_f64, f64::max) * 1.2;
     if !reach.is_finite() || reach <= 0.0 {
         return None;
     }
@@ -76,7 +77,10 @@ mod tests {
     #[test]
     fn the_unacceptable_zone_lies_on_the_worse_side() {
         let worse_is_less = plot(&row(Direction::HigherIsBetter)).unwrap();
-        assert_eq!((worse_is_less.zero.as_str(), worse_is_less.zone), ("80.0", Some(("0.0".into(), "46.7".into()))));
+        assert_eq!(
+            (worse_is_less.zero.as_str(), worse_is_less.zone),
+            ("80.0", Some(("0.0".into(), "46.7".into())))
+        );
         let worse_is_more = plot(&row(Direction::LowerIsBetter)).unwrap();
         assert_eq!(worse_is_more.zone, Some(("113.3".into(), "46.7".into())));
     }
@@ -85,7 +89,12 @@ mod tests {
     fn there_is_no_picture_without_a_difference() {
         assert_eq!(plot(&MetricRow { interval: None, ..row(Direction::HigherIsBetter) }), None);
         assert_eq!(plot(&MetricRow { champion: None, ..row(Direction::HigherIsBetter) }), None);
-        let nothing = MetricRow { delta: Some(0.0), interval: Some([0.0, 0.0]), margin: None, ..row(Direction::HigherIsBetter) };
+        let nothing = MetricRow {
+            delta: Some(0.0),
+            interval: Some([0.0, 0.0]),
+            margin: None,
+            ..row(Direction::HigherIsBetter)
+        };
         assert_eq!(plot(&nothing), None);
     }
 }

@@ -42,11 +42,16 @@ pub enum Address {
 /// # Errors
 /// When a template cannot be rendered.
 pub fn about(gate: &GateRecord, url: &str, address: Address, now: Timestamp) -> Result<Mail, RenderError> {
-    let over = gate.champion.as_ref().map_or_else(|| "as its first champion".to_owned(), |c| format!("over {}", c.version));
+    let over = gate
+        .champion
+        .as_ref()
+        .map_or_else(|| "as its first champion".to_owned(), |c| format!("over {}", c.version));
     let what = format!("{} {} {over}", gate.model, gate.challenger.version);
     let verdict = match gate.verdict {
         Some(Verdict::Pass) => "Verdict: pass. Every guardrail is within its margin.",
-        Some(Verdict::Inconclusive) => "Verdict: inconclusive. The evidence is not enough to say; the page says what is missing.",
+        Some(Verdict::Inconclusive) => {
+            "Verdict: inconclusive. The evidence is not enough to say; the page says what is missing."
+        }
         Some(Verdict::Fail) => "Verdict: fail. A guardrail is beyond its margin.",
         None => "There is no verdict.",
     };
@@ -54,8 +59,10 @@ pub fn about(gate: &GateRecord, url: &str, address: Address, now: Timestamp) -> 
     let plain = address == Address::Plain;
     let approve = format!("seatrial approvals approve {} --comment \"…\"", gate.id);
     let (what_ref, until_ref, approve_ref) = (what.as_str(), until.as_str(), approve.as_str());
-    let text = MailText { what: what_ref, verdict, url, until: until_ref, plain, approve: approve_ref }.render()?;
-    let html = MailHtml { what: what_ref, verdict, url, until: until_ref, plain, approve: approve_ref }.render()?;
+    let text =
+        MailText { what: what_ref, verdict, url, until: until_ref, plain, approve: approve_ref }.render()?;
+    let html =
+        MailHtml { what: what_ref, verdict, url, until: until_ref, plain, approve: approve_ref }.render()?;
     Ok(Mail { subject: format!("Review: promote {what}"), text, html })
 }
 

@@ -87,6 +87,9 @@ mod tests {
         assert_eq!(difference(MetricUnit::Number, 0.0), "+0.0000");
         assert_eq!(margin(MetricUnit::Share, Margin::Absolute(0.01)), "1\u{a0}pt");
         assert_eq!(margin(MetricUnit::Microseconds, Margin::Relative(0.5)), "50\u{a0}% of champion");
-        assert_eq!([count(7), count(999), count(1_000), count(12_345_678)], ["7", "999", "1,000", "12,345,678"]);
+        assert_eq!(
+            [count(7), count(999), count(1_000), count(12_345_678)],
+            ["7", "999", "1,000", "12,345,678"]
+        );
     }
 }

@@ -147,7 +147,8 @@ impl<'a> ReviewPage<'a> {
         let challenger = gate.challenger.version.to_string();
         let champion = gate.champion.as_ref().map(|c| c.version.to_string());
         let (state, tone) = words::status_word(gate.status);
-        let over = champion.as_ref().map_or_else(|| "as its first champion".to_owned(), |c| format!("over {c}"));
+        let over =
+            champion.as_ref().map_or_else(|| "as its first champion".to_owned(), |c| format!("over {c}"));
         let pending = gate.status == GateStatus::Pending && facts.now < gate.expires_at;
         Self {
             style: STYLE,
@@ -189,12 +190,17 @@ fn deadline(gate: &GateRecord, now: Timestamp) -> String {
 
 fn general(facts: &ReviewFacts<'_>) -> Vec<Fact> {
     let ReviewFacts { gate, challenger, report, .. } = *facts;
-    let named = |version: &seatrial_domain::ids::VersionRef| format!("{} · {}", version.version, version.digest.short());
+    let named = |version: &seatrial_domain::ids::VersionRef| {
+        format!("{} · {}", version.version, version.digest.short())
+    };
     let mut list = vec![fact("Model", gate.model.to_string()), fact("Challenger", named(&gate.challenger))];
     if let Some(title) = &challenger.package.title {
         list.push(fact("Its title", title));
     }
-    list.push(fact("Champion now", gate.champion.as_ref().map_or_else(|| "none: this is the first version".into(), named)));
+    list.push(fact(
+        "Champion now",
+        gate.champion.as_ref().map_or_else(|| "none: this is the first version".into(), named),
+    ));
     list.push(fact("Submitted by", &gate.submitted_by));
     if gate.requested_by != gate.submitted_by {
         list.push(fact("Promotion asked for by", &gate.requested_by));
@@ -282,7 +288,8 @@ fn groups(report: &ComparisonReport) -> Vec<Evidence> {
     let shadow = Evidence {
         id: "live",
         heading: "Shadow on live requests",
-        caption: "Both versions answered the same live requests; callers saw only the champion's answers.".into(),
+        caption: "Both versions answered the same live requests; callers saw only the champion's answers."
+            .into(),
         rows: GroupView::new(&report.rows, MetricGroup::Shadow),
     };
     [offline, shadow].into_iter().filter(|g| !g.rows.is_empty()).collect()
@@ -296,11 +303,12 @@ fn offline_caption(report: &ComparisonReport) -> String {
     if let Some(at) = facts.set_at {
         text.push_str(&format!(", in use since {}", times::moment(at)));
     }
-    match facts.judged_candidates {
-        Some(1) => text.push_str(". It judges its first candidate"),
-        Some(n) => text.push_str(&format!(". It has judged {} candidates, this one included", numbers::count(n))),
-        None => {}
-    }
+    let judged = match facts.judged_candidates {
+        None => String::new(),
+        Some(1) => ". It judges its first candidate".to_owned(),
+        Some(n) => format!(". It has judged {} candidates, this one included", numbers::count(n)),
+    };
+    text.push_str(&judged);
     text.push('.');
     if let Some(shift) = &facts.live_shift {
         text.push(' ');
@@ -323,7 +331,11 @@ fn shadow(facts: &ShadowFacts) -> ShadowView {
     if let Some(f) = facts.fidelity {
         list.push(fact(
             "Replay fidelity",
-            format!("{} of {} checked", numbers::value(seatrial_evidence::report::MetricUnit::Share, f.share), numbers::count(f.n)),
+            format!(
+                "{} of {} checked",
+                numbers::value(seatrial_evidence::report::MetricUnit::Share, f.share),
+                numbers::count(f.n)
+            ),
         ));
     }
     if let Some(share) = facts.agreement {
@@ -333,8 +345,11 @@ fn shadow(facts: &ShadowFacts) -> ShadowView {
         list.push(fact("Why all agree", full_agreement(cause)));
     }
     let answer = |a: &Option<String>| a.clone().unwrap_or_else(|| "failed".to_owned());
-    let disagreement =
-        facts.disagreement.iter().map(|d| (d.champion.clone(), answer(&d.challenger), numbers::count(d.n))).collect();
+    let disagreement = facts
+        .disagreement
+        .iter()
+        .map(|d| (d.champion.clone(), answer(&d.challenger), numbers::count(d.n)))
+        .collect();
     ShadowView { facts: list, disagreement }
 }
 

@@ -29,7 +29,9 @@ impl RowView {
     fn new(row: &MetricRow) -> Self {
         let unit = row.unit;
         let shown = |x: Option<f64>| x.map_or_else(|| NONE.to_owned(), |x| numbers::value(unit, x));
-        let end = |x: f64| if row.champion.is_some() { numbers::difference(unit, x) } else { numbers::value(unit, x) };
+        let end = |x: f64| {
+            if row.champion.is_some() { numbers::difference(unit, x) } else { numbers::value(unit, x) }
+        };
         let n = numbers::count(row.n);
         Self {
             name: words::metric_name(&row.name),
@@ -38,7 +40,9 @@ impl RowView {
             champion: shown(row.champion),
             challenger: shown(row.challenger),
             delta: row.delta.map_or_else(|| NONE.to_owned(), |d| numbers::difference(unit, d)),
-            interval: row.interval.map_or_else(|| NONE.to_owned(), |[low, high]| format!("{} to {}", end(low), end(high))),
+            interval: row
+                .interval
+                .map_or_else(|| NONE.to_owned(), |[low, high]| format!("{} to {}", end(low), end(high))),
             plot: plot(row),
             margin: bounds(row),
             n: row.n_needed.map_or(n.clone(), |needed| format!("{n} of {}", numbers::count(needed))),
@@ -61,7 +65,9 @@ fn bounds(row: &MetricRow) -> String {
     });
     match (margin, limit) {
         // A margin of zero beside a limit says nothing more than the limit.
-        (Some(margin), Some(limit)) if row.champion.is_some() && !is_zero(row) => format!("{margin}, {limit}"),
+        (Some(margin), Some(limit)) if row.champion.is_some() && !is_zero(row) => {
+            format!("{margin}, {limit}")
+        }
         (_, Some(limit)) => limit,
         (Some(margin), None) => margin,
         (None, None) => NONE.to_owned(),

@@ -25,7 +25,8 @@ mod tests {
     #[test]
     fn the_policy_lets_no_script_frame_or_foreign_form_in() {
         let policy = CONTENT_SECURITY_POLICY.as_str();
-        for part in ["default-src 'none'", "form-action 'self'", "frame-ancestors 'none'", "base-uri 'none'"] {
+        for part in ["default-src 'none'", "form-action 'self'", "frame-ancestors 'none'", "base-uri 'none'"]
+        {
             assert!(policy.contains(part), "{policy}");
         }
         assert!(!policy.contains("unsafe") && !policy.contains("script-src"), "{policy}");

@@ -16,10 +16,22 @@ pub(crate) fn distance(at: Timestamp, now: Timestamp) -> String {
 
 /// For example `2 days 3 hours`: the two largest units.
 pub(crate) fn duration(seconds: u64) -> String {
-    let units = [(seconds / 86_400, "day"), (seconds / 3_600 % 24, "hour"), (seconds / 60 % 60, "minute"), (seconds % 60, "second")];
+    let units = [
+        (seconds / 86_400, "day"),
+        (seconds / 3_600 % 24, "hour"),
+        (seconds / 60 % 60, "minute"),
+        (seconds % 60, "second"),
+    ];
     let first = units.iter().position(|(n, _)| *n > 0).unwrap_or(units.len() - 1);
     let word = |(n, unit): &(u64, &str)| format!("{n} {unit}{}", if *n == 1 { "" } else { "s" });
-    let shown: Vec<_> = units.iter().skip(first).take(2).enumerate().filter(|(i, (n, _))| *i == 0 || *n > 0).map(|(_, u)| word(u)).collect();
+    let shown: Vec<_> = units
+        .iter()
+        .skip(first)
+        .take(2)
+        .enumerate()
+        .filter(|(i, (n, _))| *i == 0 || *n > 0)
+        .map(|(_, u)| word(u))
+        .collect();
     shown.join(" ")
 }
 
@@ -30,7 +42,15 @@ mod tests {
 
     #[test]
     fn durations_name_their_two_largest_units() {
-        let cases = [(0, "0 seconds"), (1, "1 second"), (60, "1 minute"), (3_660, "1 hour 1 minute"), (86_400, "1 day"), (183_600, "2 days 3 hours"), (86_460, "1 day")];
+        let cases = [
+            (0, "0 seconds"),
+            (1, "1 second"),
+            (60, "1 minute"),
+            (3_660, "1 hour 1 minute"),
+            (86_400, "1 day"),
+            (183_600, "2 days 3 hours"),
+            (86_460, "1 day"),
+        ];
         for (seconds, words) in cases {
             assert_eq!(duration(seconds), words);
         }

@@ -44,7 +44,10 @@ mod tests {
 
     #[test]
     fn a_session_name_is_not_an_identity() {
-        let found = caller(Some(&context("AROAEXAMPLE:ann@example.com", "arn:aws:sts::1:assumed-role/x/ann@example.com")), None);
+        let found = caller(
+            Some(&context("AROAEXAMPLE:ann@example.com", "arn:aws:sts::1:assumed-role/x/ann@example.com")),
+            None,
+        );
         assert_eq!(found.unwrap().principal, "AROAEXAMPLE");
     }
 

@@ -15,7 +15,10 @@ pub const NAMES: [(&str, &str); 16] = [
     ("SEATRIAL_SHADOW_QUEUE_URL", "where the shadow sample waits for its replay"),
     ("SEATRIAL_PROMOTION_MACHINE_ARN", "the promotion state machine"),
     ("SEATRIAL_APPROVALS_URL", "what links to gates begin with"),
-    ("SEATRIAL_LOCAL_IDENTITY", "the identity of callers on an engine without IAM; account 000000000000 only"),
+    (
+        "SEATRIAL_LOCAL_IDENTITY",
+        "the identity of callers on an engine without IAM; account 000000000000 only",
+    ),
     ("SEATRIAL_MAIL_FROM", "the sender of mail to approvers"),
     ("SEATRIAL_ONNXRUNTIME", "the ONNX runtime library; default lib/libonnxruntime.so beside the binary"),
     ("SEATRIAL_LISTEN", "for serve outside Lambda: address and port, default 127.0.0.1:8080"),
@@ -33,7 +36,9 @@ impl Config {
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
     pub fn from_env() -> Self {
-        let read = |name: &'static str| std::env::var(name).ok().filter(|v| !v.is_empty()).map(|value| (name, value));
+        let read = |name: &'static str| {
+            std::env::var(name).ok().filter(|v| !v.is_empty()).map(|value| (name, value))
+        };
         Self(NAMES.iter().filter_map(|(name, _)| read(name)).collect())
     }
 
@@ -50,7 +55,9 @@ impl Config {
     pub fn need(&self, name: &str) -> Result<&str, Failure> {
         self.0.get(name).map(String::as_str).ok_or_else(|| {
             let what = NAMES.iter().find(|(n, _)| *n == name).map_or("unknown", |(_, what)| *what);
-            Failure::invalid(format!("the environment does not set {name} ({what}); deploy the function from the template"))
+            Failure::invalid(format!(
+                "the environment does not set {name} ({what}); deploy the function from the template"
+            ))
         })
     }
 
@@ -73,7 +80,9 @@ impl Config {
     pub fn onnxruntime(&self) -> std::path::PathBuf {
         self.get("SEATRIAL_ONNXRUNTIME").map_or_else(
             || {
-                let beside = std::env::current_exe().ok().and_then(|exe| exe.parent().map(std::path::Path::to_path_buf));
+                let beside = std::env::current_exe()
+                    .ok()
+                    .and_then(|exe| exe.parent().map(std::path::Path::to_path_buf));
                 beside.unwrap_or_default().join("lib/libonnxruntime.so")
             },
             std::path::PathBuf::from,

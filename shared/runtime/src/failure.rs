@@ -23,7 +23,11 @@ pub struct Failure {
 impl Failure {
     /// A failure that trying again may cure.
     pub fn unavailable(doing: &str, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self { label: label::UNAVAILABLE, message: format!("{doing} did not work; it is tried again"), source: Some(source.into()) }
+        Self {
+            label: label::UNAVAILABLE,
+            message: format!("{doing} did not work; it is tried again"),
+            source: Some(source.into()),
+        }
     }
 
     /// A request that is wrong.
@@ -80,7 +84,8 @@ mod tests {
 
     #[test]
     fn the_cause_is_for_the_log_and_not_for_the_state_machine() {
-        let failure = Failure::unavailable("reading the head", std::io::Error::other("host 10.0.0.1 refused"));
+        let failure =
+            Failure::unavailable("reading the head", std::io::Error::other("host 10.0.0.1 refused"));
         assert!(failure.chain().contains("refused"));
         let shown = Diagnostic::from(failure);
         assert_eq!(shown.error_type, label::UNAVAILABLE);

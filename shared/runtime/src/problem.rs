@@ -90,7 +90,11 @@ impl From<Failure> for Problem {
     fn from(failure: Failure) -> Self {
         tracing::error!(label = failure.label, error = failure.chain(), "a request failed");
         match failure.label {
-            label::UNAVAILABLE => Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "a dependency did not answer; try again"),
+            label::UNAVAILABLE => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "unavailable",
+                "a dependency did not answer; try again",
+            ),
             label::INTERNAL => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", failure.message),
             _ => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", failure.message),
         }

@@ -56,12 +56,16 @@ impl Queue for SqsQueue {
         for batch in batches(bodies) {
             let mut call = self.client.send_message_batch().queue_url(&self.url);
             for (n, body) in batch.into_iter().enumerate() {
-                let entry = SendMessageBatchRequestEntry::builder().id(n.to_string()).message_body(body).build();
+                let entry =
+                    SendMessageBatchRequestEntry::builder().id(n.to_string()).message_body(body).build();
                 call = call.entries(entry.map_err(|e| Failure::internal("building a message", e))?);
             }
             let sent = call.send().await.map_err(|e| unavailable("sending to a queue", &e))?;
             if let Some(refused) = sent.failed().first() {
-                return Err(Failure::unavailable("sending to a queue", refused.message().unwrap_or(refused.code()).to_owned()));
+                return Err(Failure::unavailable(
+                    "sending to a queue",
+                    refused.message().unwrap_or(refused.code()).to_owned(),
+                ));
             }
         }
         Ok(())

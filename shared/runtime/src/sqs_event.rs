@@ -68,6 +68,11 @@ pub struct ItemFailure {
 impl BatchAnswer {
     /// The answer that keeps these messages.
     pub fn keep(ids: impl IntoIterator<Item = String>) -> Self {
-        Self { batch_item_failures: ids.into_iter().map(|item_identifier| ItemFailure { item_identifier }).collect() }
+        Self {
+            batch_item_failures: ids
+                .into_iter()
+                .map(|item_identifier| ItemFailure { item_identifier })
+                .collect(),
+        }
     }
 }

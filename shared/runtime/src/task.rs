@@ -14,10 +14,18 @@ use crate::failure::Failure;
 /// Sets up JSON logs on stdout at the configured level. Called once, first thing in `main`.
 pub fn init_logs(config: &Config) {
     let level = config.get("SEATRIAL_LOG").unwrap_or("info");
-    let filter = tracing_subscriber::EnvFilter::try_new(format!("{level},aws=warn,hyper=warn,lambda_runtime=warn"))
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let filter =
+        tracing_subscriber::EnvFilter::try_new(format!("{level},aws=warn,hyper=warn,lambda_runtime=warn"))
+            .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     // A second call (in tests) finds the logger set, which is what was wanted.
-    drop(tracing_subscriber::fmt().json().flatten_event(true).with_target(false).with_env_filter(filter).try_init());
+    drop(
+        tracing_subscriber::fmt()
+            .json()
+            .flatten_event(true)
+            .with_target(false)
+            .with_env_filter(filter)
+            .try_init(),
+    );
 }
 
 /// Runs a state machine's task: the payload is parsed, a failure carries its label as the error's type.

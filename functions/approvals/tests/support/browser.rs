@@ -39,7 +39,8 @@ impl Browser {
         let driver = driver.unwrap_or_else(|e| {
             panic!("the review page is tried in real Chromium, and chromedriver did not start ({e}): apt-get install chromium chromium-driver")
         });
-        let mut browser = Self { driver, http: reqwest::Client::new(), session: format!("http://127.0.0.1:{port}") };
+        let mut browser =
+            Self { driver, http: reqwest::Client::new(), session: format!("http://127.0.0.1:{port}") };
         browser.wait_until_ready().await;
         let options = json!({
             // Containers give no sandbox and little shared memory; the pages are our own.
@@ -86,10 +87,14 @@ impl Browser {
     pub async fn wait_for(&self, css: &str, wanted: &str) {
         let mut seen = String::new();
         for _ in 0..100 {
-            let find = self.http.post(format!("{}/element", self.session)).json(&json!({ "using": "css selector", "value": css }));
+            let find = self
+                .http
+                .post(format!("{}/element", self.session))
+                .json(&json!({ "using": "css selector", "value": css }));
             let found: Value = find.send().await.unwrap().json().await.unwrap();
             if let Some(element) = found["value"][ELEMENT].as_str() {
-                let text = self.http.get(format!("{}/element/{element}/text", self.session)).send().await.unwrap();
+                let text =
+                    self.http.get(format!("{}/element/{element}/text", self.session)).send().await.unwrap();
                 seen = text.json::<Value>().await.unwrap()["value"].as_str().unwrap_or_default().to_owned();
                 if seen == wanted {
                     return;

@@ -82,7 +82,8 @@ impl World {
         set_policy(&registry, &model, policy()).await;
         let clock = seatrial_runtime::now;
         let ops = Ops::new(&registry, operator(), &clock);
-        let benchmark = BenchmarkRef { digest: sha256(b"benchmark"), key: "b".into(), size: 9_768, set_at: clock() };
+        let benchmark =
+            BenchmarkRef { digest: sha256(b"benchmark"), key: "b".into(), size: 9_768, set_at: clock() };
         ops.set_benchmark(&model, &benchmark).await.unwrap();
 
         let first = summary("Logistic regression", "First version.");
@@ -93,9 +94,12 @@ impl World {
         Ops::new(&registry, ann, &clock).decide_gate(&gate.id, true, "first", None).await.unwrap();
         ops.crown(&model, &promotion.id, promotion.epoch).await.unwrap();
 
-        let second = summary("Gradient boosting, 200 trees", &format!(
-            "Gradient boosting in place of the logistic regression.\n\n- trained on 2026-10, 22,622 rows\n- capital-gain and capital-loss are used as they are\n- known weakness: few examples of occupation=Armed-Forces\n{HOSTILE}"
-        ));
+        let second = summary(
+            "Gradient boosting, 200 trees",
+            &format!(
+                "Gradient boosting in place of the logistic regression.\n\n- trained on 2026-10, 22,622 rows\n- capital-gain and capital-loss are used as they are\n- known weakness: few examples of occupation=Armed-Forces\n{HOSTILE}"
+            ),
+        );
         ops.register_version(&model, &sha256(b"v2"), &second, "dana@example.com").await.unwrap();
         let (promotion, version) = review(&ops, &evidence, &model, &sha256(b"v2"), verdict).await;
         let gate = open(&ops, &promotion, &version, open_for).await;
@@ -145,11 +149,8 @@ async fn review(
     verdict: Verdict,
 ) -> (PromotionRecord, VersionRecord) {
     let id = PromotionId::derive(model, digest.as_str(), 1);
-    let version = ops
-        .register_version(model, digest, &summary("", ""), "dana@example.com")
-        .await
-        .unwrap()
-        .value;
+    let version =
+        ops.register_version(model, digest, &summary("", ""), "dana@example.com").await.unwrap().value;
     let promotion = ops.start_promotion(model, &id, version.version, &operator(), None).await.unwrap().value;
     let report = report(&promotion, verdict);
     let bytes = Bytes::from(serde_json::to_vec(&report).unwrap());
@@ -211,17 +212,127 @@ pub fn report(promotion: &PromotionRecord, verdict: Verdict) -> ComparisonReport
         Fail => (Fail, "n = 214; −9.1 pt is beyond the margin of 5 pt."),
     };
     let rows = vec![
-        row(Offline, "accuracy", None, Share, (0.8514, 0.8741), 0.0049, 9_768, (pt, Higher, Guardrail, Pass), "McNemar on 9,768 paired rows: +2.27 pt, 95 % interval +1.78 to +2.76 pt, wholly inside the margin of 1 pt."),
-        row(Offline, "macro_f1", None, Share, (0.7803, 0.8092), 0.0081, 9_768, (Margin::Absolute(0.02), Higher, Guardrail, Pass), "Paired bootstrap: +2.89 pt, interval wholly inside the margin of 2 pt."),
-        row(Offline, "auc", None, Share, (0.9048, 0.9270), 0.0031, 9_768, (pt, Higher, Guardrail, Pass), "DeLong: +2.22 pt, interval wholly inside the margin of 1 pt."),
-        row(Offline, "log_loss", None, Number, (0.3187, 0.2811), 0.0064, 9_768, (Margin::Absolute(0.02), Lower, Signal, Pass), "−0.0376, better."),
-        row(Offline, "latency_p99", None, Microseconds, (41.0, 88.0), 6.0, 9_768, (Margin::Relative(0.5), Lower, Signal, Fail), "88 µs against 41 µs: 115 % longer, the margin is 50 %."),
-        row(Offline, "demographic_parity", Some("sex=Female"), Share, (0.1740, 0.1812), 0.0120, 9_768, (five, Lower, Guardrail, Pass), "The paired increase is +0.72 pt; the margin is 5 pt."),
-        row(Offline, "segment_accuracy", Some("occupation=Sales"), Share, (0.8390, 0.8610), 0.0150, 1_104, (five, Higher, Guardrail, Pass), "+2.20 pt, interval wholly inside 5 pt."),
-        row(Offline, "segment_accuracy", Some(&format!("occupation=Armed-Forces{HOSTILE}")), Share, (0.8571, 0.8491), 0.0310, if armed == Inconclusive { 14 } else { 214 }, (five, Higher, Guardrail, armed), why_armed),
-        row(Shadow, "error_rate", None, Share, (0.0, 0.0), 0.0016, 2_406, (pt, Lower, Guardrail, Pass), "0 errors in 2,406 pairs on both sides; the interval's upper end is +0.16 pt, the margin 1 pt."),
-        row(Shadow, "latency_p99", None, Microseconds, (1_310.0, 1_420.0), 240.0, 2_406, (Margin::Relative(1.0), Lower, Signal, Pass), "+8 %, within 100 % of the champion's."),
-        row(Shadow, "accuracy", None, Share, (0.8480, 0.8710), 0.0210, 611, (pt, Higher, Info, Pass), "611 pairs have a label so far."),
+        row(
+            Offline,
+            "accuracy",
+            None,
+            Share,
+            (0.8514, 0.8741),
+            0.0049,
+            9_768,
+            (pt, Higher, Guardrail, Pass),
+            "McNemar on 9,768 paired rows: +2.27 pt, 95 % interval +1.78 to +2.76 pt, wholly inside the margin of 1 pt.",
+        ),
+        row(
+            Offline,
+            "macro_f1",
+            None,
+            Share,
+            (0.7803, 0.8092),
+            0.0081,
+            9_768,
+            (Margin::Absolute(0.02), Higher, Guardrail, Pass),
+            "Paired bootstrap: +2.89 pt, interval wholly inside the margin of 2 pt.",
+        ),
+        row(
+            Offline,
+            "auc",
+            None,
+            Share,
+            (0.9048, 0.9270),
+            0.0031,
+            9_768,
+            (pt, Higher, Guardrail, Pass),
+            "DeLong: +2.22 pt, interval wholly inside the margin of 1 pt.",
+        ),
+        row(
+            Offline,
+            "log_loss",
+            None,
+            Number,
+            (0.3187, 0.2811),
+            0.0064,
+            9_768,
+            (Margin::Absolute(0.02), Lower, Signal, Pass),
+            "−0.0376, better.",
+        ),
+        row(
+            Offline,
+            "latency_p99",
+            None,
+            Microseconds,
+            (41.0, 88.0),
+            6.0,
+            9_768,
+            (Margin::Relative(0.5), Lower, Signal, Fail),
+            "88 µs against 41 µs: 115 % longer, the margin is 50 %.",
+        ),
+        row(
+            Offline,
+            "demographic_parity",
+            Some("sex=Female"),
+            Share,
+            (0.1740, 0.1812),
+            0.0120,
+            9_768,
+            (five, Lower, Guardrail, Pass),
+            "The paired increase is +0.72 pt; the margin is 5 pt.",
+        ),
+        row(
+            Offline,
+            "segment_accuracy",
+            Some("occupation=Sales"),
+            Share,
+            (0.8390, 0.8610),
+            0.0150,
+            1_104,
+            (five, Higher, Guardrail, Pass),
+            "+2.20 pt, interval wholly inside 5 pt.",
+        ),
+        row(
+            Offline,
+            "segment_accuracy",
+            Some(&format!("occupation=Armed-Forces{HOSTILE}")),
+            Share,
+            (0.8571, 0.8491),
+            0.0310,
+            if armed == Inconclusive { 14 } else { 214 },
+            (five, Higher, Guardrail, armed),
+            why_armed,
+        ),
+        row(
+            Shadow,
+            "error_rate",
+            None,
+            Share,
+            (0.0, 0.0),
+            0.0016,
+            2_406,
+            (pt, Lower, Guardrail, Pass),
+            "0 errors in 2,406 pairs on both sides; the interval's upper end is +0.16 pt, the margin 1 pt.",
+        ),
+        row(
+            Shadow,
+            "latency_p99",
+            None,
+            Microseconds,
+            (1_310.0, 1_420.0),
+            240.0,
+            2_406,
+            (Margin::Relative(1.0), Lower, Signal, Pass),
+            "+8 %, within 100 % of the champion's.",
+        ),
+        row(
+            Shadow,
+            "accuracy",
+            None,
+            Share,
+            (0.8480, 0.8710),
+            0.0210,
+            611,
+            (pt, Higher, Info, Pass),
+            "611 pairs have a label so far.",
+        ),
     ];
     let opened = Timestamp::now() - SignedDuration::from_hours(26);
     ComparisonReport {

@@ -31,18 +31,27 @@ pub fn bound_now(promotion: &PromotionRecord) -> Result<Bound, Refusal> {
 /// The condition on the decision item that a change to this promotion's traffic carries.
 fn approval_of(promotion: &PromotionRecord, gate: Option<&GateRecord>) -> Result<DecisionCheck, Refusal> {
     let bound = bound_now(promotion)?;
-    let gate = gate.ok_or_else(|| Refusal::NotApproved { why: "the promotion has no approval gate".into() })?;
+    let gate =
+        gate.ok_or_else(|| Refusal::NotApproved { why: "the promotion has no approval gate".into() })?;
     let wrong = |why: String| Err(Refusal::NotApproved { why });
     if gate.kind != crate::gate::GateKind::Approval || gate.status != crate::gate::GateStatus::Approved {
         return wrong(format!("gate {} is {}", gate.id, gate.state_phrase()));
     }
     if gate.promotion != promotion.id || gate.epoch != promotion.epoch {
-        return wrong(format!("gate {} belongs to promotion {} at epoch {}", gate.id, gate.promotion, gate.epoch));
+        return wrong(format!(
+            "gate {} belongs to promotion {} at epoch {}",
+            gate.id, gate.promotion, gate.epoch
+        ));
     }
     if gate.bound != bound {
         return wrong("the package, report, benchmark or policy is not the one that was approved".into());
     }
-    Ok(DecisionCheck { gate: gate.id.clone(), promotion: promotion.id.clone(), epoch: promotion.epoch, bound })
+    Ok(DecisionCheck {
+        gate: gate.id.clone(),
+        promotion: promotion.id.clone(),
+        epoch: promotion.epoch,
+        bound,
+    })
 }
 
 /// Gives the challenger the share of a canary step.
@@ -61,17 +70,26 @@ pub fn shift(
     context.head.held_by(&promotion.id, promotion.epoch)?;
     let approval = approval_of(promotion, gate)?;
     if context.head.champion().is_none() {
-        return Err(Refusal::Invalid { why: "there is no champion to share traffic with; the first version is crowned".into() });
+        return Err(Refusal::Invalid {
+            why: "there is no champion to share traffic with; the first version is crowned".into(),
+        });
     }
     let percent = policy.canary.steps.get(step as usize).ok_or_else(|| Refusal::Invalid {
-        why: format!("the policy has {} canary steps; step {step} (from 0) does not exist", policy.canary.steps.len()),
+        why: format!(
+            "the policy has {} canary steps; step {step} (from 0) does not exist",
+            policy.canary.steps.len()
+        ),
     })?;
     let weight = Weight::from_percent(*percent).map_err(|e| Refusal::Invalid { why: e.to_string() })?;
     if step as usize != promotion.steps.len() {
-        return Err(Refusal::Invalid { why: format!("canary step {step} is not the next one ({})", promotion.steps.len()) });
+        return Err(Refusal::Invalid {
+            why: format!("canary step {step} is not the next one ({})", promotion.steps.len()),
+        });
     }
-    let details = json!({ "from": context.head.route.weight, "to": weight, "step": step, "gate": approval.gate });
-    let mut draft = Draft::new(context, "weight_shifted", details).about(Some(&promotion.id), Some(version.version));
+    let details =
+        json!({ "from": context.head.route.weight, "to": weight, "step": step, "gate": approval.gate });
+    let mut draft =
+        Draft::new(context, "weight_shifted", details).about(Some(&promotion.id), Some(version.version));
     let present = &context.head.route;
     if present.promotion.as_ref() != Some(&promotion.id) || present.epoch != promotion.epoch {
         draft.head.route = challenger_route(context, promotion, policy.row_share(), Weight::ZERO);
@@ -108,13 +126,18 @@ pub fn crown(
     let approval = approval_of(promotion, gate)?;
     if champion.is_some() && promotion.steps.len() != policy.canary.steps.len() {
         return Err(Refusal::Invalid {
-            why: format!("the canary took {} of {} steps; it is crowned after the last", promotion.steps.len(), policy.canary.steps.len()),
+            why: format!(
+                "the canary took {} of {} steps; it is crowned after the last",
+                promotion.steps.len(),
+                policy.canary.steps.len()
+            ),
         });
     }
     let details = json!({
         "champion": promotion.challenger, "standby": context.head.champion(), "gate": approval.gate, "bound": approval.bound,
     });
-    let mut draft = Draft::new(context, "crowned", details).about(Some(&promotion.id), Some(challenger.version));
+    let mut draft =
+        Draft::new(context, "crowned", details).about(Some(&promotion.id), Some(challenger.version));
     draft.change.versions.push(challenger.apply(VersionEvent::Crown)?);
     if let Some(champion) = champion {
         draft.change.versions.push(champion.apply(VersionEvent::Displace)?);

@@ -84,7 +84,8 @@ pub fn roll_back(
     reason: &str,
 ) -> Result<Change, Refusal> {
     let head = context.head;
-    let Some(standby) = standby.filter(|s| head.standby.as_ref().is_some_and(|h| h.version == s.version)) else {
+    let Some(standby) = standby.filter(|s| head.standby.as_ref().is_some_and(|h| h.version == s.version))
+    else {
         return Err(Refusal::NoStandby { model: head.model.clone() });
     };
     super::is_named(Some(champion), head.champion(), "champion")?;

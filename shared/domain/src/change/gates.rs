@@ -15,15 +15,27 @@ use crate::version::{VersionEvent, VersionRecord};
 /// # Errors
 /// [`Refusal::Superseded`] when the promotion no longer holds the model; [`Refusal::Invalid`] for a gate of another
 /// promotion, or one that is decided before it opens.
-pub fn open_gate(context: &Context<'_>, promotion: &PromotionRecord, gate: GateRecord) -> Result<Change, Refusal> {
+pub fn open_gate(
+    context: &Context<'_>,
+    promotion: &PromotionRecord,
+    gate: GateRecord,
+) -> Result<Change, Refusal> {
     context.head.held_by(&promotion.id, promotion.epoch)?;
-    if gate.promotion != promotion.id || gate.epoch != promotion.epoch || gate.challenger != promotion.challenger {
-        return Err(Refusal::Invalid { why: format!("gate {} does not belong to promotion {}", gate.id, promotion.id) });
+    if gate.promotion != promotion.id
+        || gate.epoch != promotion.epoch
+        || gate.challenger != promotion.challenger
+    {
+        return Err(Refusal::Invalid {
+            why: format!("gate {} does not belong to promotion {}", gate.id, promotion.id),
+        });
     }
     if gate.status != GateStatus::Pending || !gate.decisions.is_empty() {
-        return Err(Refusal::Invalid { why: format!("gate {} cannot open {}", gate.id, gate.state_phrase()) });
+        return Err(Refusal::Invalid {
+            why: format!("gate {} cannot open {}", gate.id, gate.state_phrase()),
+        });
     }
-    let details = json!({ "gate": gate.id, "kind": gate.kind, "expires_at": gate.expires_at, "bound": gate.bound });
+    let details =
+        json!({ "gate": gate.id, "kind": gate.kind, "expires_at": gate.expires_at, "bound": gate.bound });
     let mut draft =
         Draft::new(context, "gate_opened", details).about(Some(&promotion.id), Some(gate.challenger.version));
     if gate.kind == GateKind::Approval {
@@ -51,13 +63,15 @@ pub fn decide_gate(
     let after = gate::decide(gate, decision, approval)?;
     context.head.held_by(&promotion.id, promotion.epoch)?;
     if gate.kind == GateKind::Approval && super::canary::bound_now(promotion)? != gate.bound {
-        return Err(Refusal::NotApproved { why: "the package, report, benchmark or policy changed since the gate opened".into() });
+        return Err(Refusal::NotApproved {
+            why: "the package, report, benchmark or policy changed since the gate opened".into(),
+        });
     }
     let details = json!({
         "gate": gate.id, "kind": gate.kind, "status": after.status, "decision": after.decisions.last(), "bound": gate.bound,
     });
-    let mut draft =
-        Draft::new(context, "gate_decided", details).about(Some(&promotion.id), Some(gate.challenger.version));
+    let mut draft = Draft::new(context, "gate_decided", details)
+        .about(Some(&promotion.id), Some(gate.challenger.version));
     if gate.kind == GateKind::Approval && after.status == GateStatus::Approved {
         draft.change.versions.push(version.apply(VersionEvent::Approve)?);
     }
@@ -83,8 +97,8 @@ pub fn close_gate(context: &Context<'_>, gate: &GateRecord) -> Result<Change, Re
         return Err(Refusal::Invalid { why: format!("gate {} is open until {}", gate.id, gate.expires_at) });
     }
     let details = json!({ "gate": gate.id, "kind": gate.kind, "status": after.status });
-    let mut draft =
-        Draft::new(context, "gate_closed", details).about(Some(&gate.promotion), Some(gate.challenger.version));
+    let mut draft = Draft::new(context, "gate_closed", details)
+        .about(Some(&gate.promotion), Some(gate.challenger.version));
     draft.change.gate = Some(after);
     draft.finish()
 }

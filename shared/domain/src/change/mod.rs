@@ -12,7 +12,9 @@ mod settings;
 pub use canary::{bound_now, crown, end_holdback, shift};
 pub use ending::{Running, end_promotion, retire, roll_back};
 pub use gates::{close_gate, decide_gate, open_gate};
-pub use promoting::{attested, close_shadow, open_shadow, record_evidence, register_version, start_promotion};
+pub use promoting::{
+    attested, close_shadow, open_shadow, record_evidence, register_version, start_promotion,
+};
 pub use settings::{set_benchmark, set_policy};
 
 use jiff::Timestamp;
@@ -167,7 +169,11 @@ impl Draft {
 }
 
 /// Checks that `record` is the version that the head names in a role, and there when there is one.
-fn is_named(record: Option<&VersionRecord>, named: Option<&crate::ids::VersionRef>, role: &str) -> Result<(), Refusal> {
+fn is_named(
+    record: Option<&VersionRecord>,
+    named: Option<&crate::ids::VersionRef>,
+    role: &str,
+) -> Result<(), Refusal> {
     if record.map(VersionRecord::reference).as_ref() == named {
         return Ok(());
     }

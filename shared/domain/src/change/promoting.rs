@@ -58,7 +58,9 @@ pub fn start_promotion(
         return Err(Refusal::Busy { by: running.promotion.clone(), version: running.challenger.version });
     }
     if head.champion().is_some_and(|c| c.version == version.version) {
-        return Err(Refusal::Invalid { why: format!("{} is the champion already; there is nothing to promote", version.version) });
+        return Err(Refusal::Invalid {
+            why: format!("{} is the champion already; there is nothing to promote", version.version),
+        });
     }
     let details = json!({
         "from": head.champion(), "to": version.reference(), "policy": policy.reference, "benchmark": head.benchmark,
@@ -71,7 +73,10 @@ pub fn start_promotion(
     let mut taken = version.clone();
     if draft.head.standby.as_ref().is_some_and(|s| s.version == version.version) {
         return Err(Refusal::Invalid {
-            why: format!("{} is the standby; `seatrial rollback {} --champion` makes it champion again", version.version, head.model),
+            why: format!(
+                "{} is the standby; `seatrial rollback {} --champion` makes it champion again",
+                version.version, head.model
+            ),
         });
     }
     taken.promotion = Some(id.clone());
@@ -116,7 +121,8 @@ pub fn record_evidence(
 ) -> Result<Change, Refusal> {
     context.head.held_by(&promotion.id, promotion.epoch)?;
     let details = json!({ "kind": kind, "key": object.key, "digest": object.digest, "verdict": verdict });
-    let mut draft = Draft::new(context, "evidence_recorded", details).about(Some(&promotion.id), Some(version.version));
+    let mut draft =
+        Draft::new(context, "evidence_recorded", details).about(Some(&promotion.id), Some(version.version));
     let mut after = promotion.clone();
     after.evidence.insert(kind, object);
     if kind == EvidenceKind::Report {
@@ -149,7 +155,8 @@ pub fn open_shadow(
 ) -> Result<Change, Refusal> {
     context.head.held_by(&promotion.id, promotion.epoch)?;
     let details = json!({ "sample": shadow, "rows": rows });
-    let mut draft = Draft::new(context, "shadow_opened", details).about(Some(&promotion.id), Some(version.version));
+    let mut draft =
+        Draft::new(context, "shadow_opened", details).about(Some(&promotion.id), Some(version.version));
     draft.head.route = challenger_route(context, promotion, rows, shadow);
     draft.change.versions.push(version.apply(VersionEvent::OpenShadow)?);
     let mut after = promotion.clone();
@@ -176,7 +183,8 @@ pub fn close_shadow(
     times.closed_at = Some(context.now);
     times.stopped_early = stopped_early;
     let details = json!({ "opened_at": times.opened_at, "stopped_early": stopped_early });
-    let mut draft = Draft::new(context, "shadow_closed", details).about(Some(&promotion.id), Some(version.version));
+    let mut draft =
+        Draft::new(context, "shadow_closed", details).about(Some(&promotion.id), Some(version.version));
     draft.head.route.shadow = Weight::ZERO;
     draft.head.route.since = context.now;
     draft.change.promotion = Some(after);
@@ -187,13 +195,19 @@ pub fn close_shadow(
 ///
 /// # Errors
 /// [`Refusal::Invalid`] while the promotion runs.
-pub fn attested(context: &Context<'_>, promotion: &PromotionRecord, manifest: EvidenceRef) -> Result<Change, Refusal> {
+pub fn attested(
+    context: &Context<'_>,
+    promotion: &PromotionRecord,
+    manifest: EvidenceRef,
+) -> Result<Change, Refusal> {
     if promotion.status == PromotionStatus::Running {
-        return Err(Refusal::Invalid { why: format!("promotion {} is still running; it is attested when it ended", promotion.id) });
+        return Err(Refusal::Invalid {
+            why: format!("promotion {} is still running; it is attested when it ended", promotion.id),
+        });
     }
     let details = json!({ "key": manifest.key, "digest": manifest.digest, "status": promotion.status });
-    let mut draft =
-        Draft::new(context, "attested", details).about(Some(&promotion.id), Some(promotion.challenger.version));
+    let mut draft = Draft::new(context, "attested", details)
+        .about(Some(&promotion.id), Some(promotion.challenger.version));
     let mut after = promotion.clone();
     after.evidence.insert(EvidenceKind::Manifest, manifest);
     after.attested = true;
@@ -223,4 +237,3 @@ pub(super) fn challenger_route(
         since: context.now,
     }
 }
-

@@ -16,12 +16,16 @@ pub fn set_policy(context: &Context<'_>, policy: Policy) -> Result<Change, Refus
     let defects = policy.check();
     if !defects.is_empty() {
         let list: Vec<_> = defects.iter().map(ToString::to_string).collect();
-        return Err(Refusal::Invalid { why: format!("the policy has {} defects: {}", list.len(), list.join("; ")) });
+        return Err(Refusal::Invalid {
+            why: format!("the policy has {} defects: {}", list.len(), list.join("; ")),
+        });
     }
-    let digest = canonical::digest(&policy).map_err(|e| Refusal::Invalid { why: format!("the policy has no canonical form: {e}") })?;
+    let digest = canonical::digest(&policy)
+        .map_err(|e| Refusal::Invalid { why: format!("the policy has no canonical form: {e}") })?;
     let number = context.head.policy.as_ref().map_or(0, |p| p.number) + 1;
     let reference = PolicyRef { number, digest };
-    let mut draft = Draft::new(context, "policy_set", json!({ "from": context.head.policy, "to": reference }));
+    let mut draft =
+        Draft::new(context, "policy_set", json!({ "from": context.head.policy, "to": reference }));
     draft.head.policy = Some(reference.clone());
     draft.change.policy =
         Some(PolicyRecord { reference, policy, set_by: context.actor.clone(), set_at: context.now });
