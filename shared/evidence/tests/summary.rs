@@ -44,9 +44,9 @@ fn pair() -> impl Strategy<Value = Pair> {
 
 fn labels(pairs: &[Pair]) -> Labels {
     let label = |n: u32| StoredLabel {
-        observation_id: (n % 2 == 0).then(|| format!("o{n}")),
+        observation_id: n.is_multiple_of(2).then(|| format!("o{n}")),
         client_id: (n % 2 == 1).then(|| format!("c{n}")),
-        label: Some(if n % 3 == 0 { "a" } else { "b" }.into()),
+        label: Some(if n.is_multiple_of(3) { "a" } else { "b" }.into()),
         at: Timestamp::UNIX_EPOCH,
     };
     Labels::new((0..40).map(label), pairs)
