@@ -150,7 +150,7 @@ impl World {
 }
 
 fn pair(n: u32) -> Pair {
-    let label = if n % 3 == 0 { "yes" } else { "no" };
+    let label = if n.is_multiple_of(3) { "yes" } else { "no" };
     let answer =
         |label: &str, latency_us| Replayed { label: Some(label.into()), latency_us, ..Replayed::default() };
     Pair {
@@ -253,7 +253,7 @@ async fn a_challenger_that_crashes_is_aborted_and_little_evidence_never_passes()
 async fn a_challenger_that_errs_on_enough_pairs_fails() {
     let world = World::new().await;
     let some = |n: u32| {
-        if n % 10 == 0 {
+        if n.is_multiple_of(10) {
             Pair {
                 challenger: Replayed { error: Some("session-failed".into()), ..Replayed::default() },
                 ..pair(n)

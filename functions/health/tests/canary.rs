@@ -144,7 +144,7 @@ async fn a_healthy_step_is_written_once_and_said_again() {
     assert_eq!(answer.state, HealthState::Healthy, "{}", answer.why);
     let key =
         format!("{}canary-step-0.json", keys::evidence_prefix(&world.held.model, &world.held.promotion));
-    assert_eq!(world.written().await, [key.clone()]);
+    assert_eq!(world.written().await, std::slice::from_ref(&key));
     let bytes = world.evidence.get(&key, 1 << 20).await.unwrap().unwrap();
     let written: StepEvidence = serde_json::from_slice(&bytes).unwrap();
     assert_eq!((written.judgement.why.as_str(), written.of.epoch), (answer.why.as_str(), world.held.epoch));

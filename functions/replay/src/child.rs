@@ -56,6 +56,11 @@ impl Child {
             .arg(FLAG)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            // The child works with untrusted bytes: it gets no credentials and no way to the function's own runtime.
+            .env_remove("AWS_ACCESS_KEY_ID")
+            .env_remove("AWS_SECRET_ACCESS_KEY")
+            .env_remove("AWS_SESSION_TOKEN")
+            .env_remove("AWS_LAMBDA_RUNTIME_API")
             .kill_on_drop(true)
             .spawn()
             .map_err(|e| Failure::unavailable("starting the replay's child process", e))?;

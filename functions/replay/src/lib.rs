@@ -108,7 +108,7 @@ impl<'a> Replayer<'a> {
                     }
                 }
                 Err(e) => {
-                    tracing::error!(message = message.message_id, error = %e, "a message of the shadow queue is not a list of samples")
+                    tracing::error!(message = message.message_id, error = %e, "a message of the shadow queue is not a list of samples");
                 }
             }
         }
@@ -157,42 +157,52 @@ impl<'a> Replayer<'a> {
         samples: Vec<(Sample, bool)>,
         now: Timestamp,
     ) -> Result<(), Failure> {
-        let columns = shadow.policy.segment_columns();
-        let mut parts: BTreeMap<u16, Vec<Pair>> = BTreeMap::new();
+        let mut pairs = Vec::new();
         for (sample, again) in samples {
-            let outcome = self.outcome(shadow, &sample, again, now).await?;
-            let pair = pairing::pair(&sample, shadow.champion.version, &columns, shadow.positive, outcome);
+            if again {
+                self.once_more(shadow, &sample, now).await?;
+            } else {
+                pairs.push(Self::pair(shadow, &sample, self.run(shadow, &sample).await?));
+            }
+        }
+        self.store(shadow, pairs).await
+    }
+
+    /// Replays a row whose message came before: by then an invocation may have died on it, or run out of time on the rows
+    /// before it. Its pair is stored before its marker is finished, so every delivery gets further than the one before, and
+    /// no row that kills or hangs keeps the others of its batch from being evidence.
+    async fn once_more(&self, shadow: &Shadow, sample: &Sample, now: Timestamp) -> Result<(), Failure> {
+        let id = &sample.row.observation_id;
+        let expires = now.saturating_add(ATTEMPT_TTL).unwrap_or(Timestamp::MAX);
+        let outcome = match self.ports.attempts.mark_attempt(&shadow.id, id, expires).await? {
+            AttemptState::Again { finished: true, .. } => return Ok(()),
+            AttemptState::Again { finished: false, .. } => Outcome::Died("crash"),
+            AttemptState::First => self.run(shadow, sample).await?,
+        };
+        self.store(shadow, vec![Self::pair(shadow, sample, outcome)]).await?;
+        Ok(self.ports.attempts.finish_attempt(&shadow.id, id).await?)
+    }
+
+    fn pair(shadow: &Shadow, sample: &Sample, outcome: Outcome) -> Pair {
+        let columns = shadow.policy.segment_columns();
+        pairing::pair(sample, shadow.champion.version, &columns, shadow.positive, outcome)
+    }
+
+    async fn store(&self, shadow: &Shadow, pairs: Vec<Pair>) -> Result<(), Failure> {
+        let mut parts: BTreeMap<u16, Vec<Pair>> = BTreeMap::new();
+        for pair in pairs {
             let part = keys::partition(&pair.observation_id, shadow.policy.shadow.partitions);
             parts.entry(part).or_default().push(pair);
         }
         for (part, pairs) in parts {
             let file = table::write_pairs(&pairs).map_err(|e| Failure::internal("writing pairs", e))?;
             let key = keys::pairs(&shadow.model, &shadow.id, part, &canonical::sha256(&file));
-            self.ports.data.put_if_absent(&key, Bytes::from(file), "application/vnd.apache.parquet").await?;
+            self.ports
+                .data
+                .put_if_absent(&key, Bytes::from(file), "application/vnd.apache.parquet")
+                .await?;
         }
         Ok(())
-    }
-
-    async fn outcome(
-        &self,
-        shadow: &Shadow,
-        sample: &Sample,
-        again: bool,
-        now: Timestamp,
-    ) -> Result<Outcome, Failure> {
-        let id = &sample.row.observation_id;
-        if again {
-            let expires = now.saturating_add(ATTEMPT_TTL).unwrap_or(Timestamp::MAX);
-            let state = self.ports.attempts.mark_attempt(&shadow.id, id, expires).await?;
-            if matches!(state, AttemptState::Again { finished: false, .. }) {
-                return Ok(Outcome::Died("crash"));
-            }
-        }
-        let outcome = self.run(shadow, sample).await?;
-        if again {
-            self.ports.attempts.finish_attempt(&shadow.id, id).await?;
-        }
-        Ok(outcome)
     }
 
     /// Runs both versions in the warm child, or in a new one.

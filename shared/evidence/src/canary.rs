@@ -75,8 +75,8 @@ impl Counts {
             sum.client_errors += tally.client_errors;
             sum.events += match unit {
                 Unit::FirstErrorPerUnit if !tally.error_units.is_empty() => {
-                    let fresh = |u: &String| failed_units[arm].insert(u.clone());
-                    tally.error_units.iter().cloned().filter(fresh).count() as u64
+                    let mut fresh = |u: &String| failed_units[arm].insert(u.clone());
+                    tally.error_units.iter().filter(|&unit| fresh(unit)).count() as u64
                 }
                 Unit::FirstErrorPerUnit | Unit::Request => tally.errors,
             };

@@ -21,13 +21,13 @@ pub fn pairs_prefix(model: &ModelName, promotion: &PromotionId) -> String {
 /// A file of pairs. It is named by its content, so that writing it twice leaves one.
 #[must_use]
 pub fn pairs(model: &ModelName, promotion: &PromotionId, part: u16, content: &Digest) -> String {
-    format!("{}part={part:02}/{}.parquet", pairs_prefix(model, promotion), content.short())
+    format!("{}part={part:02}/{}.parquet", pairs_prefix(model, promotion), name(content))
 }
 
 /// A file of the serving log in the data bucket.
 #[must_use]
 pub fn observations(model: &ModelName, at: Timestamp, content: &Digest) -> String {
-    format!("observations/model={model}/{}/{}.parquet", date_hour(at), content.short())
+    format!("observations/model={model}/{}/{}.parquet", date_hour(at), name(content))
 }
 
 /// The folder of a model's labels in the data bucket.
@@ -39,25 +39,31 @@ pub fn labels_prefix(model: &ModelName) -> String {
 /// A file of labels in the data bucket.
 #[must_use]
 pub fn labels(model: &ModelName, at: Timestamp, content: &Digest) -> String {
-    format!("{}{}/{}.parquet", labels_prefix(model), date_hour(at), content.short())
+    format!("{}{}/{}.parquet", labels_prefix(model), date_hour(at), name(content))
 }
 
 /// A file of signals in the data bucket.
 #[must_use]
 pub fn signals(model: &ModelName, at: Timestamp, content: &Digest) -> String {
-    format!("signals/model={model}/{}/{}.parquet", date_hour(at), content.short())
+    format!("signals/model={model}/{}/{}.parquet", date_hour(at), name(content))
 }
 
 /// A file of refused entries in the data bucket.
 #[must_use]
 pub fn dead_letters(at: Timestamp, content: &Digest) -> String {
-    format!("dead-letters/{}/{}.jsonl", date_hour(at), content.short())
+    format!("dead-letters/{}/{}.jsonl", date_hour(at), name(content))
 }
 
 /// The folder of a promotion's evidence in the evidence bucket.
 #[must_use]
 pub fn evidence_prefix(model: &ModelName, promotion: &PromotionId) -> String {
     format!("evidence/model={model}/promotion={promotion}/")
+}
+
+/// The name of an object by its content. 128 bits: objects are written only where none is, so two contents of one name would
+/// lose the second.
+fn name(content: &Digest) -> &str {
+    &content.hex()[..32]
 }
 
 fn date_hour(at: Timestamp) -> String {

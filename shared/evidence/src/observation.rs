@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use seatrial_domain::ids::{Digest, ModelName, PromotionId, VersionName};
 use seatrial_domain::route::{Arm, Weight};
+use seatrial_stats::sketch::LatencySketch;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -18,6 +19,12 @@ pub const SCHEMA: u32 = 1;
 
 /// The largest message a producer sends, in bytes: SQS bills by 64 KB.
 pub const MESSAGE_BYTES: usize = 60_000;
+
+/// The most requests one server can have had in one second; a larger count is forged or broken.
+const TALLY_REQUESTS: u64 = 1_000_000_000;
+
+/// The last second that keys of tallies can hold and sort: twelve digits.
+const TALLY_SECOND: i64 = 999_999_999_999;
 
 /// One entry of a message.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -79,6 +86,36 @@ pub struct Tally {
     pub error_units: Vec<String>,
     /// Latencies of answered requests in microseconds, as a sketch that merges exactly (`seatrial_stats`).
     pub latency: Value,
+}
+
+impl Tally {
+    /// What is wrong with the tally beyond its form. It is kept as one item of the registry's table, its id is part of the
+    /// item's key, and its counts are added to others: each has a size beyond which it would sink what is around it.
+    fn defect(&self) -> Option<String> {
+        let outcomes = [self.answered, self.errors, self.client_errors].into_iter().try_fold(0_u64, u64::checked_add);
+        if self.assigned > TALLY_REQUESTS || outcomes.is_none_or(|outcomes| outcomes > self.assigned) {
+            return Some(format!(
+                "the tally has {} answered, {} errors and {} client errors of {} assigned requests; expected at most {TALLY_REQUESTS}, and no more outcomes than requests",
+                self.answered, self.errors, self.client_errors, self.assigned
+            ));
+        }
+        if self.tally_id.is_empty() || self.tally_id.len() > 200 {
+            return Some("tally_id must have 1 to 200 characters".into());
+        }
+        if !(0..=TALLY_SECOND).contains(&self.second) {
+            return Some(format!("second {} is not a time in seconds since 1970", self.second));
+        }
+        if self.error_units.len() as u64 > self.errors || self.error_units.len() > 10_000 {
+            return Some(format!("{} error_units of {} errors; expected at most 10000, and one an error", self.error_units.len(), self.errors));
+        }
+        if self.error_units.iter().any(|unit| unit.is_empty() || unit.len() > 16) {
+            return Some("an error unit has 1 to 16 characters: the first hexadecimal digits of a SHA-256".into());
+        }
+        if !self.latency.is_null() && serde_json::from_value::<LatencySketch>(self.latency.clone()).is_err() {
+            return Some("latency is not a sketch of latencies".into());
+        }
+        None
+    }
 }
 
 /// One row of one served request.
@@ -258,11 +295,7 @@ impl Entry {
             return Some(format!("schema {schema} is not known; expected {SCHEMA}"));
         }
         match self {
-            Self::Tally(t) if t.answered + t.errors + t.client_errors > t.assigned => Some(format!(
-                "the tally has {} outcomes of {} assigned requests",
-                t.answered + t.errors + t.client_errors,
-                t.assigned
-            )),
+            Self::Tally(t) => t.defect(),
             Self::Served(s) if s.error.is_none() && s.output == Output::default() => {
                 Some("the row has neither an output nor an error".into())
             }
@@ -283,6 +316,44 @@ impl Entry {
                 Some("the signal's value is not a finite number".into())
             }
             _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn tally(changes: Value) -> Option<String> {
+        let mut entry = json!({
+            "kind": "tally", "schema": 1, "tally_id": "t", "model": "m", "version": "v1",
+            "digest": format!("sha256:{}", "0".repeat(64)), "role": "champion", "route": { "epoch": 1, "weight": 0 },
+            "second": 1_700_000_000, "assigned": 3, "answered": 1, "errors": 1, "client_errors": 1, "latency": null,
+        });
+        entry.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        serde_json::from_value::<Entry>(entry).unwrap().defect()
+    }
+
+    #[test]
+    fn a_tally_that_could_sink_its_batch_or_the_sums_is_a_defect() {
+        assert_eq!(tally(json!({})), None);
+        assert_eq!(tally(json!({ "latency": LatencySketch::default(), "error_units": ["00ff00ff00ff00ff"] })), None);
+        for wrong in [
+            json!({ "answered": u64::MAX, "errors": 2 }),
+            json!({ "answered": 3 }),
+            json!({ "assigned": u64::MAX }),
+            json!({ "tally_id": "" }),
+            json!({ "tally_id": "x".repeat(2_000) }),
+            json!({ "second": -1 }),
+            json!({ "second": i64::MAX }),
+            json!({ "error_units": ["a", "b"] }),
+            json!({ "error_units": ["x".repeat(400_000)] }),
+            json!({ "latency": { "bins": "many" } }),
+        ] {
+            assert!(tally(wrong.clone()).is_some(), "{wrong}");
         }
     }
 }

@@ -286,7 +286,7 @@ impl<'a> Bench<'a> {
             "macro_f1" => {
                 let mut joint = JointConfusion::default();
                 self.all.iter().for_each(|&r| {
-                    joint.observe(self.truth(r), champion.label(r), self.data.challenger.label(r))
+                    joint.observe(self.truth(r), champion.label(r), self.data.challenger.label(r));
                 });
                 joint.macro_f1(bootstrap).map(|m| (m.interval, "Poisson bootstrap of joint cells"))
             }
