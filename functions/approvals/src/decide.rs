@@ -13,6 +13,7 @@ use seatrial_domain::{Digest, GateId, Refusal};
 use seatrial_registry::OpError;
 use seatrial_registry::ops::Ops;
 use seatrial_report::message::Message;
+use seatrial_report::sentence;
 use seatrial_runtime::Failure;
 use seatrial_runtime::problem::Problem;
 use serde::Deserialize;
@@ -143,10 +144,4 @@ fn refused(app: &App, id: &GateId, refusal: Refusal) -> Instead {
         .and("Your decision was not recorded.")
         .with_link(&app.base.to(&format!("/g/{id}")), "See how it stands");
     Instead::new(status, message)
-}
-
-/// A message of the domain as a sentence: with a capital and a full stop.
-fn sentence(text: &str) -> String {
-    let mut chars = text.trim_end_matches('.').chars();
-    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).chain(['.']).collect())
 }

@@ -13,5 +13,7 @@ pub mod style;
 mod times;
 mod words;
 
+pub use words::sentence;
+
 /// A page could not be rendered. It holds no cause that a caller could act on.
 pub type RenderError = askama::Error;

@@ -18,7 +18,8 @@ pub(crate) struct RowView {
     pub(crate) delta: String,
     pub(crate) interval: String,
     pub(crate) plot: Option<Plot>,
-    pub(crate) margin: String,
+    /// Margin and limit, a line each.
+    pub(crate) margin: Vec<String>,
     pub(crate) n: String,
     pub(crate) acceptable: &'static str,
     pub(crate) tone: &'static str,
@@ -33,6 +34,7 @@ impl RowView {
             if row.champion.is_some() { numbers::difference(unit, x) } else { numbers::value(unit, x) }
         };
         let n = numbers::count(row.n);
+        let info = row.class == MetricClass::Info;
         Self {
             name: words::metric_name(&row.name),
             segment: row.segment.clone(),
@@ -46,15 +48,15 @@ impl RowView {
             plot: plot(row),
             margin: bounds(row),
             n: row.n_needed.map_or(n.clone(), |needed| format!("{n} of {}", numbers::count(needed))),
-            acceptable: words::acceptable(row.verdict),
-            tone: words::tone_of(row.verdict).class(),
-            why: row.why.clone(),
+            acceptable: if info { words::shown_only(row) } else { words::acceptable(row.verdict) },
+            tone: if info { words::Tone::Plain } else { words::tone_of(row.verdict) }.class(),
+            why: words::sentence(&row.why),
         }
     }
 }
 
 /// The rule of a row: its margin, its limit, or both.
-fn bounds(row: &MetricRow) -> String {
+fn bounds(row: &MetricRow) -> Vec<String> {
     let margin = row.margin.map(|m| match row.direction {
         Direction::HigherIsBetter => format!("−{}", numbers::margin(row.unit, m)),
         Direction::LowerIsBetter => format!("+{}", numbers::margin(row.unit, m)),
@@ -66,11 +68,11 @@ fn bounds(row: &MetricRow) -> String {
     match (margin, limit) {
         // A margin of zero beside a limit says nothing more than the limit.
         (Some(margin), Some(limit)) if row.champion.is_some() && !is_zero(row) => {
-            format!("{margin}, {limit}")
+            vec![margin, limit]
         }
-        (_, Some(limit)) => limit,
-        (Some(margin), None) => margin,
-        (None, None) => NONE.to_owned(),
+        (_, Some(limit)) => vec![limit],
+        (Some(margin), None) => vec![margin],
+        (None, None) => vec![NONE.to_owned()],
     }
 }
 
@@ -96,6 +98,11 @@ impl GroupView {
         };
         let open = rows.iter().any(|r| r.group == group && r.segment.is_some() && needs_attention(r));
         Self { whole: of(false), segments: of(true), open }
+    }
+
+    /// Whether any row has a picture.
+    pub(crate) fn pictured(&self) -> bool {
+        self.whole.iter().chain(&self.segments).any(|r| r.plot.is_some())
     }
 
     pub(crate) fn is_empty(&self) -> bool {

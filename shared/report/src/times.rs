@@ -10,7 +10,9 @@ pub(crate) fn moment(at: Timestamp) -> String {
 /// For example `in 2 days 3 hours`, or `40 minutes ago`.
 pub(crate) fn distance(at: Timestamp, now: Timestamp) -> String {
     let seconds = at.as_second() - now.as_second();
-    let words = duration(seconds.unsigned_abs());
+    let size = seconds.unsigned_abs();
+    // Nobody plans by the second what is minutes away.
+    let words = duration(if size < 60 { size } else { (size + 30) / 60 * 60 });
     if seconds >= 0 { format!("in {words}") } else { format!("{words} ago") }
 }
 
@@ -57,6 +59,7 @@ mod tests {
         let at = |s| Timestamp::from_second(s).unwrap();
         assert_eq!(distance(at(100), at(40)), "in 1 minute");
         assert_eq!(distance(at(40), at(100)), "1 minute ago");
+        assert_eq!(distance(at(640), at(41)), "in 10 minutes");
         assert_eq!(moment(at(1_795_255_500)), "21 Nov 2026, 10:05 UTC");
     }
 }

@@ -2,6 +2,7 @@
 
 use seatrial_domain::gate::GateStatus;
 use seatrial_domain::verdict::{MetricClass, Verdict};
+use seatrial_evidence::report::MetricRow;
 
 /// A colour's meaning: a class of the style sheet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +68,41 @@ pub(crate) const fn status_word(status: GateStatus) -> (&'static str, Tone) {
     }
 }
 
+/// Whether a row that is only shown is acceptable: its verdict decides nothing, so it is not coloured like one.
+pub(crate) fn shown_only(row: &MetricRow) -> &'static str {
+    if row.margin.is_none() && row.limit.is_none() { "shown only" } else { acceptable(row.verdict) }
+}
+
+/// `text` as a sentence: with a capital and a full stop.
+#[must_use]
+pub fn sentence(text: &str) -> String {
+    let text = text.trim();
+    let mut chars = text.chars();
+    let Some(first) = chars.next() else { return String::new() };
+    let stop = if text.ends_with(['.', '!', '?', '…']) { "" } else { "." };
+    format!("{}{}{stop}", first.to_uppercase(), chars.as_str())
+}
+
 /// A metric's name with its words apart: `latency_p99` is `latency p99`.
 pub(crate) fn metric_name(name: &str) -> String {
     name.replace('_', " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sentences_begin_and_end_as_sentences() {
+        let cases = [
+            ("all pass", "All pass."),
+            ("Done.", "Done."),
+            ("ökonomie", "Ökonomie."),
+            ("  ", ""),
+            ("why?", "Why?"),
+        ];
+        for (text, sentence_of_it) in cases {
+            assert_eq!(sentence(text), sentence_of_it);
+        }
+    }
 }
