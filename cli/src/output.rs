@@ -1,5 +1,7 @@
 //! What a command prints: aligned tables for people, JSON for programs.
 
+use std::io::Write as _;
+
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 use serde_json::Value;
@@ -27,11 +29,17 @@ pub fn print<T: Serialize>(
     match format {
         Format::Json => {
             let text = serde_json::to_string_pretty(value).map_err(|e| Failure::unexpected(e.to_string()))?;
-            println!("{text}");
+            line(&text);
         }
-        Format::Table => println!("{}", table(value).trim_end()),
+        Format::Table => line(table(value).trim_end()),
     }
     Ok(())
+}
+
+/// Prints a line. A reader that went away (`| head`) is no error of ours.
+fn line(text: &str) {
+    let mut out = std::io::stdout().lock();
+    drop(out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")));
 }
 
 /// A table with a heading.
