@@ -22,7 +22,7 @@ use seatrial_runtime::queue::{Queue, pack};
 use seatrial_runtime::sqs_event::{BatchAnswer, SqsEvent};
 
 pub use sort::{DeadLetter, QueuedRow, Sorted};
-pub use trust::{Known, Trust};
+pub use trust::{Cache, Known, Trust};
 
 /// How long tallies are kept in the table.
 const TALLY_TTL: SignedDuration = SignedDuration::from_hours(24 * 30);
@@ -45,6 +45,8 @@ pub struct Ports<'a> {
     pub shadow: &'a dyn Queue,
     /// Where the batch came from.
     pub observations: &'a dyn Queue,
+    /// What was read about models before.
+    pub cache: &'a Cache,
 }
 
 impl std::fmt::Debug for Ports<'_> {
@@ -64,7 +66,7 @@ where
     let now = clock();
     let (candidates, dead) = sort::parse(&event.records);
     let models = candidates.iter().map(|c| c.model().clone()).collect();
-    let trust = Trust::about(ports.records, models).await?;
+    let trust = Trust::about(ports.records, models, ports.cache).await?;
     let sorted = sort::sort(candidates, dead, &trust, now);
 
     store_tallies(ports, &sorted.tallies, now).await?;
@@ -80,20 +82,21 @@ where
         put(ports, file, |digest| keys::observations(model, first_queued(rows, now), digest), PARQUET)
             .await?;
     }
+    // Filed by the queue's time: producers' clocks are not trusted, and the same batch again has the same.
+    let oldest = event.records.iter().filter_map(seatrial_runtime::sqs_event::SqsMessage::sent_at).min();
+    let queued = oldest.unwrap_or(now);
     for (model, labels) in &sorted.labels {
         let file = table::write_labels(labels).map_err(|e| Failure::internal("writing labels", e))?;
-        put(ports, file, |digest| keys::labels(model, labels[0].at, digest), PARQUET).await?;
+        put(ports, file, |digest| keys::labels(model, queued, digest), PARQUET).await?;
     }
     for (model, signals) in &sorted.signals {
         let file = table::write_signals(signals).map_err(|e| Failure::internal("writing signals", e))?;
-        put(ports, file, |digest| keys::signals(model, signals[0].at, digest), PARQUET).await?;
+        put(ports, file, |digest| keys::signals(model, queued, digest), PARQUET).await?;
     }
     store_dead(ports, &sorted.dead, now).await?;
 
     // Everything in this batch is worked off; what is older was handed out before it.
-    if let Some(oldest) =
-        event.records.iter().filter_map(seatrial_runtime::sqs_event::SqsMessage::sent_at).min()
-    {
+    if let Some(oldest) = oldest {
         ports.watermarks.set_drained_at(ports.observations.name(), oldest).await?;
     }
     Ok(BatchAnswer::default())

@@ -73,6 +73,9 @@ impl Candidate<'_> {
     }
 }
 
+/// The largest entry in bytes: it must fit a message of the shadow queue and an item of the table.
+const ENTRY_BYTES: usize = 200_000;
+
 /// Parses messages into entries; what cannot be parsed is dead.
 #[must_use]
 pub fn parse(messages: &[SqsMessage]) -> (Vec<Candidate<'_>>, Vec<DeadLetter>) {
@@ -96,6 +99,11 @@ pub fn parse(messages: &[SqsMessage]) -> (Vec<Candidate<'_>>, Vec<DeadLetter>) {
         };
         for (index, value) in entries.into_iter().enumerate() {
             let raw = value.to_string();
+            if raw.len() > ENTRY_BYTES {
+                let reason = format!("the entry has {} bytes; expected at most {ENTRY_BYTES}", raw.len());
+                dead.push(letter(message, Some(index), &raw, reason));
+                continue;
+            }
             match serde_json::from_value::<Entry>(value) {
                 Ok(entry) => match entry.defect() {
                     None => good.push(Candidate { message, index, raw, entry }),
@@ -124,7 +132,14 @@ pub fn sort(candidates: Vec<Candidate<'_>>, dead: Vec<DeadLetter>, trust: &Trust
             continue;
         }
         match entry {
-            Entry::Tally(tally) => sorted.tallies.push(tally),
+            Entry::Tally(mut tally) => {
+                // A producer's clock that runs ahead must not keep its counts beyond the watermark; the queue's own time does
+                // not change when the message comes again.
+                if let Some(at) = message.sent_at() {
+                    tally.second = tally.second.min(at.as_second());
+                }
+                sorted.tallies.push(tally);
+            }
             Entry::Served(row) => {
                 let queued_at = message.sent_at().unwrap_or(now);
                 sorted.rows.entry(row.model.clone()).or_default().push(QueuedRow { row: *row, queued_at });

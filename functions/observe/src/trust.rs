@@ -1,6 +1,7 @@
 //! Whether an entry may count: its sender is one of the model's, and what it says of itself agrees with the registry.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use seatrial_domain::head::Head;
 use seatrial_domain::ids::{Digest, ModelName, PromotionId, VersionName};
@@ -11,10 +12,27 @@ use seatrial_evidence::observation::{Entry, RouteStamp};
 use seatrial_registry::Records;
 use seatrial_runtime::Failure;
 
+/// What was read about models before. Every write to a model's records moves its head's revision, so at the same revision all
+/// of it still holds, and a batch costs one read a model and not its whole past.
+#[derive(Debug, Default)]
+pub struct Cache(Mutex<BTreeMap<ModelName, Arc<Known>>>);
+
+impl Cache {
+    fn at(&self, head: &Head) -> Option<Arc<Known>> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(&head.model).filter(|k| k.head == *head).cloned()
+    }
+
+    fn keep(&self, known: &Arc<Known>) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.insert(known.head.model.clone(), Arc::clone(known));
+    }
+}
+
 /// What the registry knows about the models of a batch.
 #[derive(Debug, Default)]
 pub struct Trust {
-    models: BTreeMap<ModelName, Known>,
+    models: BTreeMap<ModelName, Arc<Known>>,
 }
 
 /// What the registry knows about one model.
@@ -33,10 +51,18 @@ impl Trust {
     ///
     /// # Errors
     /// When the registry does not answer.
-    pub async fn about(records: &dyn Records, models: BTreeSet<ModelName>) -> Result<Self, Failure> {
+    pub async fn about(
+        records: &dyn Records,
+        models: BTreeSet<ModelName>,
+        cache: &Cache,
+    ) -> Result<Self, Failure> {
         let mut trust = Self::default();
         for model in models {
             let Some(head) = records.head(&model).await? else { continue };
+            if let Some(known) = cache.at(&head) {
+                trust.models.insert(model, known);
+                continue;
+            }
             let policy = match &head.policy {
                 Some(reference) => records.policy(&model, reference.number).await?.map(|p| p.policy),
                 None => None,
@@ -45,7 +71,9 @@ impl Trust {
                 records.versions(&model).await?.into_iter().map(|v| (v.version, v.digest)).collect();
             let promotions =
                 records.promotions(&model).await?.into_iter().map(|p| (p.id.clone(), p)).collect();
-            trust.models.insert(model, Known { head, policy, versions, promotions });
+            let known = Arc::new(Known { head, policy, versions, promotions });
+            cache.keep(&known);
+            trust.models.insert(model, known);
         }
         Ok(trust)
     }
@@ -53,7 +81,7 @@ impl Trust {
     /// What is known about a model.
     #[must_use]
     pub fn known(&self, model: &ModelName) -> Option<&Known> {
-        self.models.get(model)
+        self.models.get(model).map(Arc::as_ref)
     }
 
     /// Whether the entry counts.
@@ -100,13 +128,65 @@ impl Known {
                 stamp.epoch, self.head.epoch
             ));
         }
-        if role != Arm::Challenger {
+        let by_epoch = || self.promotions.values().find(|p| p.epoch == stamp.epoch);
+        let route = Some(&self.head.route).filter(|route| route.epoch == stamp.epoch);
+        let lawful = match role {
+            Arm::Pinned => true,
+            Arm::Challenger => {
+                let promotion = stamp.promotion.as_ref().and_then(|p| self.promotions.get(p));
+                promotion.is_some_and(|p| p.epoch == stamp.epoch && p.challenger.version == version)
+            }
+            // The champion of a promotion's own epoch is in its record, and that of the present route in the head. Routes
+            // between promotions that are over are in neither: there the registered version has to do.
+            Arm::Champion => match (by_epoch(), route) {
+                (Some(p), _) => p.champion.as_ref().is_none_or(|c| c.version == version),
+                (None, Some(route)) => route.champion.as_ref().is_some_and(|c| c.version == version),
+                (None, None) => true,
+            },
+            // The holdback ends within an epoch, and what is still on its way when it does is lawful.
+            Arm::Standby => route.is_none_or(|route| {
+                let standby = [route.standby.as_ref(), self.head.standby.as_ref()];
+                standby.into_iter().flatten().any(|s| s.version == version)
+            }),
+        };
+        if lawful {
             return Ok(());
         }
-        let promotion = stamp.promotion.as_ref().and_then(|p| self.promotions.get(p));
-        match promotion {
-            Some(p) if p.epoch == stamp.epoch && p.challenger.version == version => Ok(()),
-            _ => Err(format!("{version} was not the challenger of the route at epoch {}", stamp.epoch)),
-        }
+        Err(format!("{version} was not the {} of the route at epoch {}", role.as_str(), stamp.epoch))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use seatrial_domain::ids::VersionRef;
+    use seatrial_domain::route::Weight;
+
+    use super::*;
+
+    fn version(n: u32) -> VersionRef {
+        VersionRef { version: VersionName::new(n), digest: Digest::from_bytes([n as u8; 32]) }
+    }
+
+    #[test]
+    fn a_version_counts_only_on_the_arm_that_it_had() {
+        let mut head = Head::new(ModelName::parse("m").unwrap(), jiff::Timestamp::UNIX_EPOCH);
+        (head.epoch, head.route.epoch) = (7, 7);
+        head.route.champion = Some(version(1));
+        head.standby = Some(version(2));
+        let versions = (1..=3).map(|n| (VersionName::new(n), version(n).digest)).collect();
+        let known = Known { head, policy: None, versions, promotions: BTreeMap::new() };
+        let says = |n: u32, role, epoch| {
+            let stamp = RouteStamp { promotion: None, epoch, weight: Weight::ZERO };
+            known.served_lawfully(VersionName::new(n), &version(n).digest, role, &stamp)
+        };
+        assert_eq!(says(1, Arm::Champion, 7), Ok(()));
+        assert!(says(3, Arm::Champion, 7).unwrap_err().contains("was not the champion"));
+        assert!(says(1, Arm::Challenger, 7).unwrap_err().contains("was not the challenger"));
+        assert_eq!(says(2, Arm::Standby, 7), Ok(()), "a holdback that ended just now");
+        assert!(says(3, Arm::Standby, 7).is_err());
+        assert_eq!(says(3, Arm::Pinned, 7), Ok(()));
+        assert!(says(1, Arm::Champion, 8).unwrap_err().contains("has not come yet"));
+        assert!(says(4, Arm::Champion, 7).unwrap_err().contains("not registered"));
     }
 }

@@ -92,11 +92,14 @@ impl Tally {
     /// What is wrong with the tally beyond its form. It is kept as one item of the registry's table, its id is part of the
     /// item's key, and its counts are added to others: each has a size beyond which it would sink what is around it.
     fn defect(&self) -> Option<String> {
-        let outcomes = [self.answered, self.errors, self.client_errors].into_iter().try_fold(0_u64, u64::checked_add);
-        if self.assigned > TALLY_REQUESTS || outcomes.is_none_or(|outcomes| outcomes > self.assigned) {
+        let outcomes = self.answered.saturating_add(self.errors).saturating_add(self.client_errors);
+        if outcomes > self.assigned {
+            return Some(format!("the tally has {outcomes} outcomes of {} assigned requests", self.assigned));
+        }
+        if self.assigned > TALLY_REQUESTS {
             return Some(format!(
-                "the tally has {} answered, {} errors and {} client errors of {} assigned requests; expected at most {TALLY_REQUESTS}, and no more outcomes than requests",
-                self.answered, self.errors, self.client_errors, self.assigned
+                "the tally has {} assigned requests; expected at most {TALLY_REQUESTS}",
+                self.assigned
             ));
         }
         if self.tally_id.is_empty() || self.tally_id.len() > 200 {
@@ -106,10 +109,16 @@ impl Tally {
             return Some(format!("second {} is not a time in seconds since 1970", self.second));
         }
         if self.error_units.len() as u64 > self.errors || self.error_units.len() > 10_000 {
-            return Some(format!("{} error_units of {} errors; expected at most 10000, and one an error", self.error_units.len(), self.errors));
+            return Some(format!(
+                "{} error_units of {} errors; expected at most 10000, and one an error",
+                self.error_units.len(),
+                self.errors
+            ));
         }
         if self.error_units.iter().any(|unit| unit.is_empty() || unit.len() > 16) {
-            return Some("an error unit has 1 to 16 characters: the first hexadecimal digits of a SHA-256".into());
+            return Some(
+                "an error unit has 1 to 16 characters: the first hexadecimal digits of a SHA-256".into(),
+            );
         }
         if !self.latency.is_null() && serde_json::from_value::<LatencySketch>(self.latency.clone()).is_err() {
             return Some("latency is not a sketch of latencies".into());
@@ -340,7 +349,10 @@ mod tests {
     #[test]
     fn a_tally_that_could_sink_its_batch_or_the_sums_is_a_defect() {
         assert_eq!(tally(json!({})), None);
-        assert_eq!(tally(json!({ "latency": LatencySketch::default(), "error_units": ["00ff00ff00ff00ff"] })), None);
+        assert_eq!(
+            tally(json!({ "latency": LatencySketch::default(), "error_units": ["00ff00ff00ff00ff"] })),
+            None
+        );
         for wrong in [
             json!({ "answered": u64::MAX, "errors": 2 }),
             json!({ "answered": 3 }),
