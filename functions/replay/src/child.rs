@@ -14,8 +14,8 @@ use tokio::time::timeout;
 use crate::worker::{Answer, Ask, FLAG};
 
 /// The longest a version may take to load, and to answer one row.
-const LOAD_LIMIT: Duration = Duration::from_secs(60);
-const ROW_LIMIT: Duration = Duration::from_secs(15);
+const LOAD_LIMIT: Duration = Duration::from_secs(30);
+const ROW_LIMIT: Duration = Duration::from_secs(10);
 
 /// Both versions on one row, or how the child ended on it.
 #[derive(Debug, Clone, PartialEq)]

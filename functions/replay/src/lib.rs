@@ -128,7 +128,10 @@ impl<'a> Replayer<'a> {
         let Some(record) = self.ports.records.promotion(model, promotion).await? else { return Ok(None) };
         let Some(champion) = record.champion else { return Ok(None) };
         let policy = self.ports.records.policy(model, record.policy.number).await?;
-        let policy = policy.map(|p| p.policy).unwrap_or_default();
+        let missing = || {
+            Failure::internal("reading the policy of a shadow", format!("promotion {promotion} pinned none"))
+        };
+        let policy = policy.filter(|p| p.reference == record.policy).ok_or_else(missing)?.policy;
         let champion_folder =
             fetch_version(self.ports.models, model, &champion.digest, &self.versions).await?;
         let challenger_folder =
@@ -197,10 +200,7 @@ impl<'a> Replayer<'a> {
         for (part, pairs) in parts {
             let file = table::write_pairs(&pairs).map_err(|e| Failure::internal("writing pairs", e))?;
             let key = keys::pairs(&shadow.model, &shadow.id, part, &canonical::sha256(&file));
-            self.ports
-                .data
-                .put_if_absent(&key, Bytes::from(file), "application/vnd.apache.parquet")
-                .await?;
+            self.ports.data.put_if_absent(&key, Bytes::from(file), "application/vnd.apache.parquet").await?;
         }
         Ok(())
     }
