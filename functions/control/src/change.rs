@@ -20,6 +20,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::starter::Start;
 use crate::{Caller, Control, model_of, no_model};
 
 fn parse<T: DeserializeOwned>(body: &Bytes, what: &str) -> Result<T, Problem> {
@@ -37,6 +38,9 @@ fn reason(text: &str) -> Result<&str, Problem> {
     }
     Ok(text)
 }
+
+/// How many used-up names of one version are passed over: each costs two calls of the thirty seconds an answer may take.
+const ATTEMPTS: u32 = 50;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -79,18 +83,30 @@ pub(crate) async fn promote(
         seatrial_domain::version::VersionEvent::StartPromotion,
     )?;
     let earlier = control.registry.promotions(&model).await.map_err(Failure::from)?;
-    let attempt = earlier.iter().filter(|p| p.challenger.version == version).count() as u32 + 1;
-    let promotion = PromotionId::derive(&model, &format!("version:{}", record.digest), attempt);
-    let input = PromotionInput {
-        schema: SCHEMA,
-        model,
-        promotion: promotion.clone(),
-        submission: None,
-        version: Some(version),
-        requested_by: actor,
-    };
-    control.starter.start(&input).await?;
-    Ok((StatusCode::ACCEPTED, Json(Started { promotion, version })))
+    let first = earlier.iter().filter(|p| p.challenger.version == version).count() as u32 + 1;
+    // An attempt that never held the model (another was faster, a dependency was away) left no promotion, but its name is
+    // used up: the next one is taken.
+    for attempt in first..first + ATTEMPTS {
+        let promotion = PromotionId::derive(&model, &format!("version:{}", record.digest), attempt);
+        let input = PromotionInput {
+            schema: SCHEMA,
+            model: model.clone(),
+            promotion: promotion.clone(),
+            submission: None,
+            version: Some(version),
+            requested_by: actor.clone(),
+        };
+        if control.starter.start(&input).await? == Start::Runs {
+            return Ok((StatusCode::ACCEPTED, Json(Started { promotion, version })));
+        }
+    }
+    Err(Problem::new(
+        StatusCode::CONFLICT,
+        "attempts_used_up",
+        format!(
+            "{ATTEMPTS} executions that promote {version} of model {model} ended before they began; see why in Step Functions"
+        ),
+    ))
 }
 
 #[derive(Debug, Deserialize)]

@@ -17,13 +17,13 @@ use axum::routing::{get, post, put};
 use jiff::Timestamp;
 use seatrial_artifacts::ObjectStore;
 use seatrial_domain::ids::Actor;
-use seatrial_domain::{ModelName, Refusal};
+use seatrial_domain::ModelName;
 use seatrial_registry::Registry;
 use seatrial_runtime::caller::caller;
 use seatrial_runtime::lambda_http::request::RequestContext;
 use seatrial_runtime::problem::Problem;
 
-pub use starter::{Starter, StepFunctions};
+pub use starter::{Start, Starter, StepFunctions};
 
 /// What `control` works with.
 #[derive(Clone)]
@@ -93,10 +93,8 @@ fn model_of(text: &str) -> Result<ModelName, Problem> {
 }
 
 fn no_model(model: &ModelName) -> Problem {
-    Refusal::NotFound {
-        what: format!(
-            "model {model}; `seatrial policy set {model} FILE` makes it, `seatrial models` lists the others"
-        ),
-    }
-    .into()
+    let detail = format!(
+        "model {model} does not exist: `seatrial policy set {model} FILE` makes it, `seatrial models` lists those there are"
+    );
+    Problem::new(axum::http::StatusCode::NOT_FOUND, "not_found", detail)
 }

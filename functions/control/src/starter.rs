@@ -3,17 +3,27 @@
 use async_trait::async_trait;
 use aws_sdk_sfn::Client;
 use aws_sdk_sfn::error::DisplayErrorContext;
+use aws_sdk_sfn::types::ExecutionStatus;
 use seatrial_domain::task::PromotionInput;
 use seatrial_runtime::Failure;
+
+/// What starting a promotion came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// An execution of this name runs: by this call, or by one just before it.
+    Runs,
+    /// An execution of this name ended, and the name is used up: Step Functions keeps names for ninety days.
+    UsedUp,
+}
 
 /// Starts promotions.
 #[async_trait]
 pub trait Starter: Send + Sync {
-    /// Starts the execution named as the promotion; whether this call started it (else it was started before).
+    /// Starts the execution named as the promotion.
     ///
     /// # Errors
     /// When Step Functions does not answer.
-    async fn start(&self, input: &PromotionInput) -> Result<bool, Failure>;
+    async fn start(&self, input: &PromotionInput) -> Result<Start, Failure>;
 }
 
 /// Step Functions.
@@ -29,11 +39,21 @@ impl StepFunctions {
     pub fn new(client: Client, machine: &str) -> Self {
         Self { client, machine: machine.to_owned() }
     }
+
+    /// What became of the execution that has this name.
+    async fn known(&self, name: &str) -> Result<Start, Failure> {
+        let arn = format!("{}:{name}", self.machine.replacen(":stateMachine:", ":execution:", 1));
+        let found = self.client.describe_execution().execution_arn(arn).send().await;
+        let found = found.map_err(|e| {
+            Failure::unavailable("looking at the promotion's execution", DisplayErrorContext(&e).to_string())
+        })?;
+        Ok(if *found.status() == ExecutionStatus::Running { Start::Runs } else { Start::UsedUp })
+    }
 }
 
 #[async_trait]
 impl Starter for StepFunctions {
-    async fn start(&self, input: &PromotionInput) -> Result<bool, Failure> {
+    async fn start(&self, input: &PromotionInput) -> Result<Start, Failure> {
         let text = serde_json::to_string(input)
             .map_err(|e| Failure::internal("writing the promotion's input", e))?;
         let started = self
@@ -45,8 +65,10 @@ impl Starter for StepFunctions {
             .send()
             .await;
         match started {
-            Ok(_) => Ok(true),
-            Err(e) if e.as_service_error().is_some_and(|e| e.is_execution_already_exists()) => Ok(false),
+            Ok(_) => Ok(Start::Runs),
+            Err(e) if e.as_service_error().is_some_and(|e| e.is_execution_already_exists()) => {
+                self.known(input.promotion.as_str()).await
+            }
             Err(e) => {
                 Err(Failure::unavailable("starting the promotion", DisplayErrorContext(&e).to_string()))
             }
