@@ -96,9 +96,27 @@ async fn write(
             version_id: found.version,
         });
     }
+    as_recorded(&record, &prefix, &subjects)?;
     let count = subjects.len() as u64;
     let manifest = Manifest::of(promotion, subjects);
     Ok((put(evidence, folder, "manifest", &manifest).await?, count))
+}
+
+/// What the registry recorded when it was written must be what lies in the bucket now: a manifest that hashed whatever it found
+/// would make an object that was replaced in between look genuine.
+fn as_recorded(record: &PromotionRecord, prefix: &str, subjects: &[Subject]) -> Result<(), Failure> {
+    for (kind, object) in record.evidence.iter().filter(|(_, object)| object.key.starts_with(prefix)) {
+        let found = subjects.iter().find(|s| s.name == object.key).map(|s| s.digest.sha256.as_str());
+        if found != Some(object.digest.hex()) {
+            let found = found.unwrap_or("nothing");
+            let doing = format!(
+                "attesting promotion {}: its {kind:?} at {} was recorded as {}, but {found} is there; it",
+                record.id, object.key, object.digest
+            );
+            return Err(Failure::internal(&doing, "evidence is not what was recorded"));
+        }
+    }
+    Ok(())
 }
 
 /// The history's entries up to the end of the promotion, its attestation excluded.
