@@ -5,7 +5,8 @@
 //!   promotion, and the same folder submitted anew names another.
 //! - `seatrial.control`, `Seatrial Promotion Requested`, with `{schema, model, version | submission, requested_by,
 //!   attempt?}`: with an attempt the cause is what is promoted, so that the same request names the same promotion whoever
-//!   sends it; without one the cause is the event itself.
+//!   sends it; without one the cause is the event itself. `requested_by` is what the sender says of itself and is not
+//!   believed: the bus vouches for the account, and nobody approves their own submission by naming another.
 
 use seatrial_artifacts::submission::{ANNOUNCEMENT, submission_prefix};
 use seatrial_domain::ids::{Actor, Auth};
@@ -54,6 +55,8 @@ impl Asked {
 struct Event {
     #[serde(default)]
     id: String,
+    #[serde(default)]
+    account: String,
     source: String,
     #[serde(rename = "detail-type")]
     detail_type: String,
@@ -133,7 +136,7 @@ fn submission_of(key: &str) -> Option<(&str, &str)> {
     }
 }
 
-/// S3 tells the account that wrote, and not the person. An emulator checks neither.
+/// S3 and the event bus tell the account, and not the person. An emulator checks neither.
 fn account(requester: &str) -> Actor {
     let auth = if requester == EMULATED { Auth::Local } else { Auth::Iam };
     let name = if requester.is_empty() { "unknown" } else { requester };
@@ -149,7 +152,9 @@ struct Requested {
     version: Option<VersionName>,
     #[serde(default)]
     submission: Option<SubmissionRef>,
-    requested_by: Actor,
+    /// Read, so that its form is checked, and not used.
+    #[serde(rename = "requested_by")]
+    _requested_by: Actor,
     #[serde(default)]
     attempt: Option<u32>,
 }
@@ -190,7 +195,7 @@ fn requested(event: Event, submissions: &str) -> Result<Asked, Failure> {
         attempt,
         submission: asked.submission,
         version: asked.version,
-        requested_by: asked.requested_by,
+        requested_by: account(&event.account),
     })
 }
 
@@ -269,6 +274,10 @@ mod tests {
         let first = promotion(request("e1", &counted));
         assert_eq!(first.promotion, promotion(request("e2", &counted)).promotion);
         assert_eq!(first.version.unwrap().to_string(), "v2");
+        assert_eq!(
+            first.requested_by.principal, "account/unknown",
+            "nobody is who they say in an event's body"
+        );
     }
 
     #[test]

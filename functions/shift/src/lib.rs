@@ -15,6 +15,9 @@ use seatrial_runtime::Failure;
 /// Seconds after the end of a window before the state machine looks: the registry's expiry must come first.
 const AFTER_EXPIRY: u32 = 1;
 
+/// Seconds until the first look at a shadow: a challenger that fails is noticed long before the end of its window.
+const FIRST_WATCH: u32 = 60;
+
 /// Carries out one task.
 ///
 /// # Errors
@@ -34,7 +37,7 @@ where
     let (weight, wait_seconds) = match task.action {
         ShiftAction::OpenShadow => {
             ops.open_shadow(model, promotion, *epoch).await?;
-            (Weight::ZERO, policy.shadow.window_seconds + AFTER_EXPIRY)
+            (Weight::ZERO, policy.shadow.window_seconds.min(FIRST_WATCH) + AFTER_EXPIRY)
         }
         ShiftAction::CloseShadow => {
             let stopped = was_stopped(registry, &task.held).await?;

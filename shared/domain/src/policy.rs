@@ -418,6 +418,12 @@ impl Default for Observations {
     }
 }
 
+/// The longest shadow, the longest canary and the most steps: executions keep at most 25,000 events, and the canary's steps are
+/// part of the promotion's record, which every end of it writes.
+const MAX_SHADOW_SECONDS: u32 = 30 * 86_400;
+const MAX_CANARY_SECONDS: u64 = 60 * 86_400;
+const MAX_STEPS: usize = 50;
+
 /// A defect of a policy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Defect {
@@ -483,13 +489,18 @@ impl Policy {
         if self.shadow.max_seconds < self.shadow.window_seconds {
             add("shadow.max_seconds", "is shorter than shadow.window_seconds".into());
         }
+        if self.shadow.max_seconds > MAX_SHADOW_SECONDS {
+            add(
+                "shadow.max_seconds",
+                format!("{} is more than {MAX_SHADOW_SECONDS} (30 days)", self.shadow.max_seconds),
+            );
+        }
         if !(1..=64).contains(&self.shadow.partitions) {
             add("shadow.partitions", format!("{} is not between 1 and 64", self.shadow.partitions));
         }
         for (field, share) in [
             ("shadow.min_fidelity", self.shadow.min_fidelity),
             ("shadow.abort_error_rate", self.shadow.abort_error_rate),
-            ("canary.alpha_errors", self.canary.alpha_errors),
         ] {
             if !(0.0..=1.0).contains(&share) {
                 add(field, format!("{share} is not a fraction from 0 to 1"));
@@ -532,8 +543,31 @@ impl Policy {
                 format!("{:?} must be rising percentages from 0.01 to below 100", canary.steps),
             );
         }
+        if canary.steps.len() > MAX_STEPS {
+            add("canary.steps", format!("has {} steps; expected at most {MAX_STEPS}", canary.steps.len()));
+        }
         if canary.max_hold_seconds < canary.hold_seconds {
             add("canary.max_hold_seconds", "is shorter than canary.hold_seconds".into());
+        }
+        let longest = canary.steps.len() as u64 * u64::from(canary.max_hold_seconds);
+        if longest > MAX_CANARY_SECONDS {
+            add(
+                "canary.max_hold_seconds",
+                format!(
+                    "at {} steps makes a canary of up to {longest} seconds; expected at most {MAX_CANARY_SECONDS} (60 days)",
+                    canary.steps.len()
+                ),
+            );
+        }
+        // Nothing to spend means a test that can never fire.
+        if !(canary.alpha_errors > 0.0 && canary.alpha_errors < 1.0) {
+            add(
+                "canary.alpha_errors",
+                format!(
+                    "{} is not between 0 and 1; both errors and latency need a share",
+                    canary.alpha_errors
+                ),
+            );
         }
         if !(1..=60).contains(&canary.check_seconds) {
             add("canary.check_seconds", format!("{} is not between 1 and 60", canary.check_seconds));
@@ -642,11 +676,23 @@ mod tests {
         let mut policy = usable();
         policy.task = Task::Ranking;
         policy.canary.steps = vec![5.0, 5.0, 100.0];
+        policy.canary.alpha_errors = 0.0;
+        policy.canary.max_hold_seconds = u32::MAX;
+        policy.shadow.max_seconds = u32::MAX;
         policy.shadow.sample_percent = f64::NAN;
         policy.approval.quorum = 3;
         policy.named_segments = vec!["age=3".into()];
         let fields: Vec<_> = policy.check().into_iter().map(|d| d.field).collect();
-        for field in ["task", "canary.steps", "shadow.sample_percent", "approval.quorum", "named_segments"] {
+        for field in [
+            "task",
+            "canary.steps",
+            "canary.alpha_errors",
+            "canary.max_hold_seconds",
+            "shadow.max_seconds",
+            "shadow.sample_percent",
+            "approval.quorum",
+            "named_segments",
+        ] {
             assert!(fields.iter().any(|f| f == field), "{field} in {fields:?}");
         }
     }
