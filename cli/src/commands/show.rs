@@ -168,10 +168,15 @@ pub(crate) async fn compare(
 
 fn report_table(report: &Value) -> String {
     let mut out = format!(
-        "{} over {}: {}\n{}\n\n",
+        "{} over {}: {}{}\n{}\n\n",
         text(report, "/challenger/version"),
         text(report, "/champion/version"),
         text(report, "/verdict").to_uppercase(),
+        if report.get("interim") == Some(&Value::Bool(true)) {
+            " (interim: evidence is still coming in)"
+        } else {
+            ""
+        },
         text(report, "/why"),
     );
     let rows = report.get("rows").and_then(Value::as_array).cloned().unwrap_or_default();

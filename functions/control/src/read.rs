@@ -9,7 +9,7 @@ use seatrial_domain::gate::{GateKind, GateRecord, GateStatus};
 use seatrial_domain::head::Head;
 use seatrial_domain::history::HistoryEntry;
 use seatrial_domain::ids::GateId;
-use seatrial_domain::promotion::{EvidenceKind, PromotionRecord};
+use seatrial_domain::promotion::{EvidenceKind, PromotionRecord, PromotionStatus};
 use seatrial_domain::version::VersionRecord;
 use seatrial_domain::{ModelName, PromotionId};
 use seatrial_runtime::Failure;
@@ -142,12 +142,24 @@ pub(crate) async fn promotion(
     Ok(Json(record(&control, &model_of(&model)?, &promotion).await?))
 }
 
+/// The report; while the promotion is still collecting, an interim one that is never a pass.
 pub(crate) async fn report(
     State(control): State<Control>,
     _: Caller,
     Path((model, promotion)): Path<(String, String)>,
 ) -> Result<Response, Problem> {
-    document(&control, &model_of(&model)?, &promotion, EvidenceKind::Report).await
+    let model = model_of(&model)?;
+    let record = record(&control, &model, &promotion).await?;
+    let collecting = record.status == PromotionStatus::Running
+        && record.evidence.contains_key(&EvidenceKind::Evaluation)
+        && !record.evidence.contains_key(&EvidenceKind::Report);
+    if !collecting {
+        return document(&control, &record, EvidenceKind::Report).await;
+    }
+    let (registry, data, evidence) =
+        (control.registry.as_ref(), control.data.as_ref(), control.evidence.as_ref());
+    let report = fn_compare::interim(registry, data, evidence, &record, (control.clock)()).await?;
+    Ok(Json(report).into_response())
 }
 
 pub(crate) async fn manifest(
@@ -155,17 +167,16 @@ pub(crate) async fn manifest(
     _: Caller,
     Path((model, promotion)): Path<(String, String)>,
 ) -> Result<Response, Problem> {
-    document(&control, &model_of(&model)?, &promotion, EvidenceKind::Manifest).await
+    let record = record(&control, &model_of(&model)?, &promotion).await?;
+    document(&control, &record, EvidenceKind::Manifest).await
 }
 
 /// An evidence document as it lies in the bucket, its digest checked.
 async fn document(
     control: &Control,
-    model: &ModelName,
-    promotion: &str,
+    record: &PromotionRecord,
     kind: EvidenceKind,
 ) -> Result<Response, Problem> {
-    let record = record(control, model, promotion).await?;
     let reference = record.evidence.get(&kind).ok_or_else(|| {
         Problem::not_found(&format!(
             "the {} of promotion {} (it is {:?})",
