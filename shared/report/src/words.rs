@@ -73,13 +73,16 @@ pub(crate) fn shown_only(row: &MetricRow) -> &'static str {
     if row.margin.is_none() && row.limit.is_none() { "shown only" } else { acceptable(row.verdict) }
 }
 
-/// `text` as a sentence: with a capital and a full stop.
+/// `text` as a sentence: with a capital and a full stop. A symbol such as `n = 14` keeps its case.
 #[must_use]
 pub fn sentence(text: &str) -> String {
     let text = text.trim();
     let mut chars = text.chars();
     let Some(first) = chars.next() else { return String::new() };
     let stop = if text.ends_with(['.', '!', '?', '…']) { "" } else { "." };
+    if chars.as_str().starts_with(" =") {
+        return format!("{text}{stop}");
+    }
     format!("{}{}{stop}", first.to_uppercase(), chars.as_str())
 }
 
@@ -100,6 +103,7 @@ mod tests {
             ("ökonomie", "Ökonomie."),
             ("  ", ""),
             ("why?", "Why?"),
+            ("n = 14", "n = 14."),
         ];
         for (text, sentence_of_it) in cases {
             assert_eq!(sentence(text), sentence_of_it);
