@@ -45,8 +45,8 @@ enum Task {
     Test(test::Test),
     /// A promotion from submission to champion, told step by step.
     Demo(demo::Demo),
-    /// Measure latency, shadow overhead and rollback time.
-    Bench,
+    /// Measure inference, hashing and comparison beside what one would otherwise run.
+    Bench(bench::Bench),
     /// Fetch the pinned ONNX Runtime library and print its path.
     Onnxruntime,
 }
@@ -78,7 +78,7 @@ fn run_task(task: Task) -> Result<()> {
         Task::Local(command) => local::run(&command),
         Task::Test(wanted) => test::run(&wanted),
         Task::Demo(wanted) => demo::run(&wanted),
-        Task::Bench => bench::run(),
+        Task::Bench(wanted) => bench::run(&wanted),
         Task::Onnxruntime => {
             println!("{}", onnxruntime::ensure()?.display());
             Ok(())
