@@ -69,7 +69,11 @@ async fn links_open_for_their_holder_alone_and_only_a_whole_form_decides_once() 
     assert_eq!(ann.post(&action, Some("https://evil.example"), &whole).await.status, 403);
     assert_eq!(ann.post(&action, Some("null"), &whole).await.status, 403);
     assert_eq!(ann.post(&action, None, &whole).await.status, 403);
-    let other = [("token", forged.expose()), ("comment", "looks good".to_owned()), ("decision", "approve".to_owned())];
+    let other = [
+        ("token", forged.expose()),
+        ("comment", "looks good".to_owned()),
+        ("decision", "approve".to_owned()),
+    ];
     let other = other.each_ref().map(|(n, v)| (*n, v.as_str()));
     assert_eq!(ann.post(&action, Some(origin), &other).await.status, 403);
     let silent = [("token", token.as_str()), ("comment", "  "), ("decision", "approve")];
@@ -90,11 +94,17 @@ async fn links_open_for_their_holder_alone_and_only_a_whole_form_decides_once() 
     // Now she decides; the same form again and everybody else come too late.
     let decided = ann.post(&action, Some(origin), &whole).await;
     assert_eq!((decided.status, decided.header("location")), (303, page.as_str()));
-    assert_eq!(ann.post(&action, Some(origin), &whole).await.status, 303, "the same form sent twice is one decision");
+    assert_eq!(
+        ann.post(&action, Some(origin), &whole).await.status,
+        303,
+        "the same form sent twice is one decision"
+    );
     let against = [("token", token.as_str()), ("comment", "no"), ("decision", "reject")];
     assert_eq!(ann.post(&action, Some(origin), &against).await.status, 409);
     for verb in ["approve", "reject"] {
-        let late = stack.approvals("POST", &format!("/api/v1/approvals/{}/{verb}", gate.id), r#"{"comment":"me too"}"#).await;
+        let late = stack
+            .approvals("POST", &format!("/api/v1/approvals/{}/{verb}", gate.id), r#"{"comment":"me too"}"#)
+            .await;
         assert_eq!((late.status, late.json()["code"].as_str()), (409, Some("gate_closed")), "{}", late.text);
     }
     let after = model.gate_now(&gate).await;
@@ -103,7 +113,10 @@ async fn links_open_for_their_holder_alone_and_only_a_whole_form_decides_once() 
     assert_eq!((by.principal.as_str(), by.auth), ("ann@example.com", Auth::Link));
     assert_eq!(model.ended(&promotion).await.status, PromotionStatus::Crowned);
     assert_eq!(model.events().await.iter().filter(|e| *e == "gate_decided").count(), 1);
-    assert!(stack.log_lines().await.iter().all(|line| !line.contains(secret)), "a log tells the link's secret");
+    assert!(
+        stack.log_lines().await.iter().all(|line| !line.contains(secret)),
+        "a log tells the link's secret"
+    );
 }
 
 #[tokio::test]
@@ -115,7 +128,9 @@ async fn an_expired_gate_is_a_rejection_and_nobody_decides_it_any_more() {
     let link = stack.link(model.name.as_str(), 0).await;
     tokio::time::sleep(Duration::from_secs(6)).await;
 
-    let late = stack.approvals("POST", &format!("/api/v1/approvals/{}/approve", gate.id), r#"{"comment":"late"}"#).await;
+    let late = stack
+        .approvals("POST", &format!("/api/v1/approvals/{}/approve", gate.id), r#"{"comment":"late"}"#)
+        .await;
     assert_eq!((late.status, late.json()["code"].as_str()), (409, Some("gate_closed")), "{}", late.text);
     assert_eq!(Browser::default().get(&link).await.status, 410);
 
@@ -140,7 +155,8 @@ async fn the_task_token_is_nowhere_but_in_its_own_item() {
     let gate = model.gate(&promotion, GateKind::Approval).await;
     let link = stack.link(model.name.as_str(), 0).await;
     let own = format!("TOKEN#{}", gate.id);
-    let token = stack.registry.token(&gate.id).await.unwrap().expect("the token of an open gate").expose().to_owned();
+    let token =
+        stack.registry.token(&gate.id).await.unwrap().expect("the token of an open gate").expose().to_owned();
     assert!(token.len() >= 32, "this is no token that one could search for");
 
     let mut told = vec![

@@ -10,7 +10,14 @@ use seatrial_tests::stack::{Model, Stack, until};
 use serde_json::{Value, json};
 
 async fn send(stack: &Stack, body: &str) {
-    stack.sqs.send_message().queue_url(stack.out("ObservationsQueueUrl")).message_body(body).send().await.unwrap();
+    stack
+        .sqs
+        .send_message()
+        .queue_url(stack.out("ObservationsQueueUrl"))
+        .message_body(body)
+        .send()
+        .await
+        .unwrap();
 }
 
 /// A tally of the champion, as any data plane may send it.
@@ -38,7 +45,9 @@ async fn dead(stack: &Stack, marker: &str) -> Vec<Value> {
     let mut letters = Vec::new();
     for key in stack.keys("DataBucket", "dead-letters/").await {
         let text = String::from_utf8(stack.object("DataBucket", &key).await).unwrap();
-        letters.extend(text.lines().filter(|l| l.contains(marker)).map(|l| serde_json::from_str::<Value>(l).unwrap()));
+        letters.extend(
+            text.lines().filter(|l| l.contains(marker)).map(|l| serde_json::from_str::<Value>(l).unwrap()),
+        );
     }
     letters
 }
@@ -76,7 +85,9 @@ async fn poison_is_set_aside_and_the_good_entries_of_its_batch_count_once() {
     ];
     let entries: Vec<Value> =
         poison.iter().enumerate().flat_map(|(n, (bad, _))| [good(n as u64), bad.clone()]).collect();
-    let nan = format!(r#"[{{"schema": 1, "kind": "signal", "model": "{name}", "name": "nan-{name}", "value": NaN}}]"#);
+    let nan = format!(
+        r#"[{{"schema": 1, "kind": "signal", "model": "{name}", "name": "nan-{name}", "value": NaN}}]"#
+    );
     for _ in 0..2 {
         send(&stack, &format!("this is not JSON, {name}")).await;
         send(&stack, &nan).await;
@@ -98,12 +109,21 @@ async fn poison_is_set_aside_and_the_good_entries_of_its_batch_count_once() {
         let about = letters.iter().filter(|l| l["entry"].as_str().unwrap().contains(marker));
         about.map(|l| l["reason"].as_str().unwrap()).collect()
     };
-    for (marker, why) in [("this is not JSON", "not JSON"), ("nan-", "not JSON"), ("alone", "not a JSON array")] {
-        assert!(reason(marker).iter().all(|r| r.contains(why)) && reason(marker).len() == 2, "{marker}: {:?}", reason(marker));
+    for (marker, why) in
+        [("this is not JSON", "not JSON"), ("nan-", "not JSON"), ("alone", "not a JSON array")]
+    {
+        assert!(
+            reason(marker).iter().all(|r| r.contains(why)) && reason(marker).len() == 2,
+            "{marker}: {:?}",
+            reason(marker)
+        );
     }
     for (bad, why) in &poison {
         let told = reason(&bad.to_string());
-        assert!(told.len() == 2 && told.iter().all(|r| r.contains(why)), "{bad}: expected {why:?}, found {told:?}");
+        assert!(
+            told.len() == 2 && told.iter().all(|r| r.contains(why)),
+            "{bad}: expected {why:?}, found {told:?}"
+        );
     }
     // Sent twice, counted once; nothing of the poison is in the counts, nor in those of another model or epoch.
     let found = tallies(&stack, &model, epoch).await;
@@ -147,7 +167,11 @@ async fn rows_that_come_twice_are_one_pair_each() {
         (seen["pairs"].as_u64() == Some(20) && seen["duplicates"].as_u64() == Some(20)).then_some(seen)
     })
     .await;
-    assert_eq!((&progress["state"], &progress["challenger_errors"]), (&json!("more"), &json!(0)), "{progress}");
+    assert_eq!(
+        (&progress["state"], &progress["challenger_errors"]),
+        (&json!("more"), &json!(0)),
+        "{progress}"
+    );
     assert!(!stack.keys("DataBucket", &format!("observations/model={name}/")).await.is_empty());
 
     // The shadow is stopped by a person: too little was seen, so nothing passes, and the report says how many there were.
@@ -156,7 +180,8 @@ async fn rows_that_come_twice_are_one_pair_each() {
     let gate = model.gate(&promotion, GateKind::Approval).await;
     assert_eq!(gate.verdict, Some(seatrial_domain::verdict::Verdict::Inconclusive));
     let report = stack.cli(&["compare", name]).await.json();
-    let pairs = report["rows"].as_array().unwrap().iter().find(|r| r["name"] == "pairs").expect("the row of pairs");
+    let pairs =
+        report["rows"].as_array().unwrap().iter().find(|r| r["name"] == "pairs").expect("the row of pairs");
     assert_eq!((&pairs["n"], &pairs["verdict"]), (&json!(20), &json!("inconclusive")), "{pairs}");
     assert!(model.now(&promotion).await.shadow.unwrap().stopped_early);
     model.decide(&promotion, "reject").await;

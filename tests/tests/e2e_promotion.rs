@@ -50,7 +50,8 @@ async fn ask(client: &reqwest::Client, url: &str, model: &str, row: &Value, seen
         Err(e) => return seen.lock().unwrap().failures.push(format!("{e:?}")),
     };
     let mut seen = seen.lock().unwrap();
-    let (version, id) = (body["model_version"].as_str(), body.pointer("/parameters/observation_id").and_then(Value::as_str));
+    let (version, id) =
+        (body["model_version"].as_str(), body.pointer("/parameters/observation_id").and_then(Value::as_str));
     let (true, Some(version), Some(id)) = (status.is_success(), version, id) else {
         return seen.failures.push(format!("{status}: {body}"));
     };
@@ -78,12 +79,18 @@ impl Traffic {
                 if ended.load(Ordering::SeqCst) {
                     return;
                 }
-                let (client, url, model, row, seen) = (client.clone(), url.clone(), model.clone(), row.clone(), Arc::clone(&shared));
+                let (client, url, model, row, seen) =
+                    (client.clone(), url.clone(), model.clone(), row.clone(), Arc::clone(&shared));
                 tokio::spawn(async move { ask(&client, &url, &model, &row, &seen).await });
                 if n % RATE as usize == 0 {
                     let labels = std::mem::take(&mut shared.lock().unwrap().labels);
                     if !labels.is_empty() {
-                        sqs.send_message().queue_url(&queue).message_body(Value::Array(labels).to_string()).send().await.unwrap();
+                        sqs.send_message()
+                            .queue_url(&queue)
+                            .message_body(Value::Array(labels).to_string())
+                            .send()
+                            .await
+                            .unwrap();
                     }
                 }
             }
@@ -121,18 +128,22 @@ async fn audited(model: &Model<'_>, promotion: &PromotionRecord, kinds: &[Eviden
         assert!(subject["version_id"].is_string(), "{key} has no S3 version");
         listed.push(key);
     }
-    let mut stored = stack.keys("EvidenceBucket", &format!("evidence/model={}/promotion={}/", model.name, promotion.id)).await;
+    let mut stored = stack
+        .keys("EvidenceBucket", &format!("evidence/model={}/promotion={}/", model.name, promotion.id))
+        .await;
     stored.retain(|key| !key.contains("/manifest-"));
     assert_eq!(listed, stored, "the manifest is not the list of the evidence");
     for kind in kinds {
         assert!(listed.contains(&promotion.evidence[kind].key), "{kind:?} is not in the manifest");
     }
     let history = listed.iter().find(|k| k.contains("/history-")).expect("the history as evidence");
-    let entries: Vec<HistoryEntry> = serde_json::from_slice(&stack.object("EvidenceBucket", history).await).unwrap();
+    let entries: Vec<HistoryEntry> =
+        serde_json::from_slice(&stack.object("EvidenceBucket", history).await).unwrap();
     seatrial_domain::history::verify(&model.name, &entries, None).unwrap();
     assert_eq!(entries.last().unwrap().event, "crowned");
     // The operator API shows the same bytes.
-    let manifest_url = format!("{}/v1/models/{}/promotions/{}/manifest", stack.out("ControlUrl"), model.name, promotion.id);
+    let manifest_url =
+        format!("{}/v1/models/{}/promotions/{}/manifest", stack.out("ControlUrl"), model.name, promotion.id);
     let shown = stack.signed("execute-api", "GET", &manifest_url, &[], "").await;
     assert_eq!(sha256(shown.text.as_bytes()), reference.digest);
 }
@@ -154,7 +165,10 @@ async fn a_better_version_goes_from_its_upload_to_champion_under_traffic() {
     let (status, _, cause) = model.execution(&first).await;
     assert_eq!(status, "SUCCEEDED", "{cause}");
     let head = model.head().await;
-    assert_eq!((head.champion(), head.standby.as_ref(), head.route.weight.bps()), (Some(&first.challenger), None, 0));
+    assert_eq!(
+        (head.champion(), head.standby.as_ref(), head.route.weight.bps()),
+        (Some(&first.challenger), None, 0)
+    );
 
     let server = stack.serve(&model.folder().join("serve")).await;
     let traffic = Traffic::start(&stack, &server.base, name);
@@ -166,8 +180,15 @@ async fn a_better_version_goes_from_its_upload_to_champion_under_traffic() {
     let seen = traffic.take();
     assert_eq!(seen.failures, Vec::<String>::new());
     assert_eq!(seen.answers.keys().collect::<Vec<_>>(), ["v1"], "the shadow was seen");
-    assert!(shadowed.steps.is_empty() && shadowed.shadow.as_ref().is_some_and(|s| s.closed_at.is_some() && !s.stopped_early));
-    assert!(matches!(shadowed.verdict, Some(Verdict::Pass | Verdict::Inconclusive)), "{:?}", shadowed.verdict);
+    assert!(
+        shadowed.steps.is_empty()
+            && shadowed.shadow.as_ref().is_some_and(|s| s.closed_at.is_some() && !s.stopped_early)
+    );
+    assert!(
+        matches!(shadowed.verdict, Some(Verdict::Pass | Verdict::Inconclusive)),
+        "{:?}",
+        shadowed.verdict
+    );
     assert_eq!(gate.bound.package, second.challenger.digest);
     assert_eq!(gate.bound.report, shadowed.evidence[&EvidenceKind::Report].digest);
     let report = stack.cli(&["compare", name]).await.json();
@@ -202,7 +223,13 @@ async fn a_better_version_goes_from_its_upload_to_champion_under_traffic() {
     let told = stack.cli(&["history", name]).await.json();
     assert_eq!(told["verified"], json!(true));
     let events = model.events().await;
-    for (event, times) in [("version_packaged", 2), ("crowned", 2), ("attested", 2), ("weight_shifted", 2), ("canary_rolled_back", 0)] {
+    for (event, times) in [
+        ("version_packaged", 2),
+        ("crowned", 2),
+        ("attested", 2),
+        ("weight_shifted", 2),
+        ("canary_rolled_back", 0),
+    ] {
         assert_eq!(events.iter().filter(|e| *e == event).count(), times, "{event} in {events:?}");
     }
 }

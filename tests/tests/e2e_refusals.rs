@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 /// The files of a fixture, by path.
 fn files(fixture: &str) -> Vec<(String, Vec<u8>)> {
     let folder = repository("tests/fixtures/submissions").join(fixture);
-    let names = ["config.yaml", "eval_results.json", "CHANGELOG.md", "data_manifest.txt", "weights/model.onnx"];
+    let names =
+        ["config.yaml", "eval_results.json", "CHANGELOG.md", "data_manifest.txt", "weights/model.onnx"];
     names.map(|name| (name.to_owned(), std::fs::read(folder.join(name)).unwrap())).into()
 }
 
@@ -22,7 +23,10 @@ fn defective() -> Vec<(String, Vec<u8>)> {
     files.retain(|(name, _)| name != "CHANGELOG.md");
     for (name, bytes) in &mut files {
         match name.as_str() {
-            "config.yaml" => *bytes = b"schema: 1\ntask: binary\nruntime: onnx\nmodel: weights/other.onnx\ninputs: []\n".to_vec(),
+            "config.yaml" => {
+                *bytes = b"schema: 1\ntask: binary\nruntime: onnx\nmodel: weights/other.onnx\ninputs: []\n"
+                    .to_vec()
+            }
             "eval_results.json" => *bytes = b"{\"accuracy\": NaN}".to_vec(),
             "data_manifest.txt" => *bytes = b"not-a-digest  train.csv\n".to_vec(),
             _ => {}
@@ -33,7 +37,14 @@ fn defective() -> Vec<(String, Vec<u8>)> {
     files
 }
 
-const WRONG: [&str; 6] = ["config.yaml", "eval_results.json", "data_manifest.txt", "CHANGELOG.md", "notes.txt", "weights/model.pkl"];
+const WRONG: [&str; 6] = [
+    "config.yaml",
+    "eval_results.json",
+    "data_manifest.txt",
+    "CHANGELOG.md",
+    "notes.txt",
+    "weights/model.pkl",
+];
 
 fn write(folder: &Path, files: &[(String, Vec<u8>)]) {
     for (name, bytes) in files {
@@ -73,7 +84,10 @@ async fn the_command_line_tells_every_defect_and_uploads_nothing() {
     let told = stack.cli(&["package", &sound, "--model", &unknown]).await;
     assert!([3, 4].contains(&told.code) && told.err.contains("policy set"), "{} {}", told.code, told.err);
     for model in [name, &unknown] {
-        assert_eq!(stack.keys("SubmissionsBucket", &format!("submissions/{model}/")).await, Vec::<String>::new());
+        assert_eq!(
+            stack.keys("SubmissionsBucket", &format!("submissions/{model}/")).await,
+            Vec::<String>::new()
+        );
     }
     assert!(model.promotions().await.is_empty());
 }
@@ -91,7 +105,10 @@ async fn a_defective_upload_is_refused_with_all_its_defects_and_leaves_no_versio
     let place = format!("refused/{}/", model.name);
     let key = until("the refusal", 60, async || stack.keys("EvidenceBucket", &place).await.pop()).await;
     let document: Value = serde_json::from_slice(&stack.object("EvidenceBucket", &key).await).unwrap();
-    assert_eq!((document["model"].as_str(), document["submission"]["prefix"].as_str()), (Some(model.name.as_str()), Some(prefix.as_str())));
+    assert_eq!(
+        (document["model"].as_str(), document["submission"]["prefix"].as_str()),
+        (Some(model.name.as_str()), Some(prefix.as_str()))
+    );
     all_told(&document["defects"]);
 
     let promotion = document["promotion"].as_str().unwrap();
@@ -125,11 +142,22 @@ async fn the_same_bytes_are_one_version_and_the_same_event_one_execution() {
     assert_eq!((again["digest"].as_str(), again["version"].as_str()), (Some(digest.as_str()), Some("v1")));
     let second = again["submission"]["prefix"].as_str().unwrap().to_owned();
     let executions = async || {
-        let mut pages = stack.sfn.list_executions().state_machine_arn(stack.out("PromotionStateMachineArn")).into_paginator().send();
+        let mut pages = stack
+            .sfn
+            .list_executions()
+            .state_machine_arn(stack.out("PromotionStateMachineArn"))
+            .into_paginator()
+            .send();
         let mut about = Vec::new();
         while let Some(page) = pages.next().await {
             for execution in page.unwrap().executions {
-                let found = stack.sfn.describe_execution().execution_arn(&execution.execution_arn).send().await.unwrap();
+                let found = stack
+                    .sfn
+                    .describe_execution()
+                    .execution_arn(&execution.execution_arn)
+                    .send()
+                    .await
+                    .unwrap();
                 if found.input().unwrap_or_default().contains(&format!("\"{}\"", model.name)) {
                     about.push(found);
                 }
@@ -139,7 +167,8 @@ async fn the_same_bytes_are_one_version_and_the_same_event_one_execution() {
     };
     let busy = until("the refusal of the second", 30, async || {
         let all = executions().await;
-        all.into_iter().find(|e| e.input().unwrap_or_default().contains(&second) && e.status().as_str() == "FAILED")
+        all.into_iter()
+            .find(|e| e.input().unwrap_or_default().contains(&second) && e.status().as_str() == "FAILED")
     })
     .await;
     assert!(busy.cause().unwrap_or_default().contains("Seatrial.ModelBusy"), "{:?}", busy.cause());
@@ -184,14 +213,19 @@ async fn the_same_bytes_are_one_version_and_the_same_event_one_execution() {
 #[tokio::test]
 async fn an_unfair_version_ends_before_any_caller_or_approver_sees_it() {
     let stack = Stack::connect().await;
-    let model = Model::new(&stack, "unfair", &json!({ "shadow": { "enabled": false } })).await.with_benchmark().await;
+    let model =
+        Model::new(&stack, "unfair", &json!({ "shadow": { "enabled": false } })).await.with_benchmark().await;
     let champion = model.first_champion("v2").await;
     let promotion = model.submit("v3").await;
     let ended = model.ended(&promotion).await;
     assert_eq!(ended.status, PromotionStatus::Rejected);
     let reason = ended.reason.clone().unwrap_or_default();
     assert!(reason.contains("demographic_parity fails"), "{reason}");
-    assert!(ended.steps.is_empty() && ended.gate.is_none() && ended.evidence.contains_key(&EvidenceKind::Evaluation));
+    assert!(
+        ended.steps.is_empty()
+            && ended.gate.is_none()
+            && ended.evidence.contains_key(&EvidenceKind::Evaluation)
+    );
     let (status, error, cause) = model.execution(&promotion).await;
     assert_eq!((status.as_str(), error.as_str()), ("FAILED", "Seatrial.Rejected"));
     assert_eq!(cause, reason);
@@ -199,7 +233,8 @@ async fn an_unfair_version_ends_before_any_caller_or_approver_sees_it() {
     let evaluation: Value = serde_json::from_slice(&evaluation).unwrap();
     let row = |name: &str, segment: &str| -> &Value {
         let rows = evaluation["rows"].as_array().unwrap();
-        let found = rows.iter().find(|r| r["name"] == name && (segment.is_empty() || r["segment"] == segment));
+        let found =
+            rows.iter().find(|r| r["name"] == name && (segment.is_empty() || r["segment"] == segment));
         &found.unwrap_or_else(|| panic!("no row {name} {segment}: {rows:#?}"))["verdict"]
     };
     // Better on average, and that is exactly what must not help it.
@@ -209,9 +244,17 @@ async fn an_unfair_version_ends_before_any_caller_or_approver_sees_it() {
     let head = model.head().await;
     assert!(head.running.is_none() && head.route.challenger.is_none());
     assert_eq!(head.champion(), Some(&champion.challenger));
-    let about: Vec<String> =
-        model.history().await.into_iter().filter(|e| e.promotion.as_ref() == Some(&promotion.id)).map(|e| e.event).collect();
-    assert!(!about.iter().any(|e| e == "weight_shifted" || e == "gate_opened" || e == "crowned"), "{about:?}");
+    let about: Vec<String> = model
+        .history()
+        .await
+        .into_iter()
+        .filter(|e| e.promotion.as_ref() == Some(&promotion.id))
+        .map(|e| e.event)
+        .collect();
+    assert!(
+        !about.iter().any(|e| e == "weight_shifted" || e == "gate_opened" || e == "crowned"),
+        "{about:?}"
+    );
     let pending = stack.cli(&["approvals", "list", "--model", model.name.as_str()]).await.json();
     assert_eq!(pending["approvals"], json!([]));
     assert_eq!(stack.mails(model.name.as_str()).await.len(), 1, "a mail about the rejected version was sent");

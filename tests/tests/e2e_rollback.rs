@@ -37,7 +37,8 @@ async fn a_rolled_back_canary_stays_so_and_a_stopped_execution_is_swept() {
     let (before, entries) = (model.head().await, model.history().await.len());
     let step = with(Model::held(&promotion), &json!({ "action": "canary_step", "step": 0 }));
     for (function, payload) in [("Shift", &step), ("Crown", &Model::held(&promotion))] {
-        let (label, message) = stack.invoke(function, payload).await.expect_err("it did what nobody approved");
+        let (label, message) =
+            stack.invoke(function, payload).await.expect_err("it did what nobody approved");
         assert_eq!(label, "Seatrial.NotApproved", "{function}: {message}");
     }
     let after = model.head().await;
@@ -56,11 +57,15 @@ async fn a_rolled_back_canary_stays_so_and_a_stopped_execution_is_swept() {
     assert_eq!((&done["champion_changed"], done["epoch"].as_u64()), (&json!(false), Some(taken.epoch)));
     let (label, _) = stack.invoke("Shift", &step).await.expect_err("a shift after the rollback");
     assert_eq!(label, "Seatrial.Superseded");
-    let (label, _) = stack.invoke("Crown", &Model::held(&promotion)).await.expect_err("a crown after the rollback");
+    let (label, _) =
+        stack.invoke("Crown", &Model::held(&promotion)).await.expect_err("a crown after the rollback");
     assert_eq!(label, "Seatrial.Superseded");
 
     let ended = model.ended(&promotion).await;
-    assert_eq!((ended.status, ended.reason.as_deref()), (PromotionStatus::Aborted, Some("the suite rolls back")));
+    assert_eq!(
+        (ended.status, ended.reason.as_deref()),
+        (PromotionStatus::Aborted, Some("the suite rolls back"))
+    );
     let (status, error, cause) = model.execution(&promotion).await;
     assert_eq!((status.as_str(), error.as_str()), ("FAILED", "Seatrial.RolledBack"), "{cause}");
     let entries = model.events().await;
@@ -78,7 +83,15 @@ async fn a_rolled_back_canary_stays_so_and_a_stopped_execution_is_swept() {
     model.decide(&second, "approve").await;
     model.canary().await;
     let arn = second.execution.clone().unwrap();
-    stack.sfn.stop_execution().execution_arn(&arn).error("Killed").cause("by the suite").send().await.unwrap();
+    stack
+        .sfn
+        .stop_execution()
+        .execution_arn(&arn)
+        .error("Killed")
+        .cause("by the suite")
+        .send()
+        .await
+        .unwrap();
     let ended = model.ended(&second).await;
     assert_eq!(ended.status, PromotionStatus::Aborted);
     assert!(ended.reason.as_deref().unwrap_or_default().contains("ABORTED"), "{:?}", ended.reason);
@@ -110,7 +123,10 @@ async fn the_standby_serves_again_directly_and_without_one_the_refusal_says_what
     let promotion = model.submit("v2").await;
     model.decide(&promotion, "approve").await;
     model.canary().await;
-    let crowned = stack.invoke("Crown", &Model::held(&promotion)).await.expect("an approved challenger through its steps");
+    let crowned = stack
+        .invoke("Crown", &Model::held(&promotion))
+        .await
+        .expect("an approved challenger through its steps");
     assert_eq!((&crowned["champion"], &crowned["standby"]), (&json!("v2"), &json!("v1")));
 
     // The machine still watches the canary: it finds the crown and only attests.
@@ -134,5 +150,8 @@ async fn the_standby_serves_again_directly_and_without_one_the_refusal_says_what
     let v2 = stack.registry.version(&model.name, promotion.challenger.version).await.unwrap().unwrap();
     assert_eq!(v2.status, VersionStatus::RolledBack);
     assert_eq!(model.events().await.iter().filter(|e| *e == "rolled_back").count(), 1);
-    until("the history's last word", 5, async || (model.events().await.last().unwrap() == "rolled_back").then_some(())).await;
+    until("the history's last word", 5, async || {
+        (model.events().await.last().unwrap() == "rolled_back").then_some(())
+    })
+    .await;
 }

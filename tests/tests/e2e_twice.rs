@@ -13,17 +13,26 @@ async fn twice(model: &Model<'_>, function: &str, held: &Value, more: Value) -> 
         payload[name] = value.clone();
     }
     let (head, entries) = (model.head().await, model.history().await.len());
-    let ask = async || model.stack.invoke(function, &payload).await.unwrap_or_else(|e| panic!("{function} {more}: {e:?}"));
+    let ask = async || {
+        model.stack.invoke(function, &payload).await.unwrap_or_else(|e| panic!("{function} {more}: {e:?}"))
+    };
     let (first, second) = (ask().await, ask().await);
     assert_eq!(first, second, "{function} {more} answers otherwise when asked again");
     let after = model.head().await;
-    assert_eq!((after.revision, after.epoch, &after.route), (head.revision, head.epoch, &head.route), "{function} {more}");
+    assert_eq!(
+        (after.revision, after.epoch, &after.route),
+        (head.revision, head.epoch, &head.route),
+        "{function} {more}"
+    );
     assert_eq!(model.history().await.len(), entries, "{function} {more} wrote the history again");
     first
 }
 
 async fn evidence(model: &Model<'_>, promotion: &PromotionRecord) -> Vec<String> {
-    model.stack.keys("EvidenceBucket", &format!("evidence/model={}/promotion={}/", model.name, promotion.id)).await
+    model
+        .stack
+        .keys("EvidenceBucket", &format!("evidence/model={}/promotion={}/", model.name, promotion.id))
+        .await
 }
 
 #[tokio::test]
@@ -51,7 +60,8 @@ async fn every_task_runs_twice_with_the_effect_of_once() {
     assert_eq!(opened["weight"], json!(0));
 
     // At the approval gate, the evidence is frozen and reported.
-    let stopped = stack.cli(&["shadow", "stop", model.name.as_str(), "--reason", "for the test"]).await.json();
+    let stopped =
+        stack.cli(&["shadow", "stop", model.name.as_str(), "--reason", "for the test"]).await.json();
     assert_eq!(stopped["id"], json!(window.id));
     let gate = model.gate(&promotion, GateKind::Approval).await;
     let objects = evidence(&model, &promotion).await;
@@ -87,7 +97,9 @@ async fn every_task_runs_twice_with_the_effect_of_once() {
     assert_eq!(attested["manifest"], json!(ended.evidence[&EvidenceKind::Manifest].key));
     assert_eq!(evidence(&model, &promotion).await, objects, "attested again, the evidence grew");
     let events = model.events().await;
-    for (event, times) in [("crowned", 2), ("attested", 2), ("weight_shifted", 1), ("shadow_opened", 1), ("shadow_closed", 1)] {
+    for (event, times) in
+        [("crowned", 2), ("attested", 2), ("weight_shifted", 1), ("shadow_opened", 1), ("shadow_closed", 1)]
+    {
         assert_eq!(events.iter().filter(|e| *e == event).count(), times, "{event} in {events:?}");
     }
 }

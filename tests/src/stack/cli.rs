@@ -28,7 +28,8 @@ impl Ran {
     #[must_use]
     pub fn error(&self, code: i32) -> Value {
         assert_eq!(self.code, code, "out: {}\nerr: {}", self.out, self.err);
-        let told: Value = serde_json::from_str(&self.err).unwrap_or_else(|e| panic!("no JSON ({e}): {}", self.err));
+        let told: Value =
+            serde_json::from_str(&self.err).unwrap_or_else(|e| panic!("no JSON ({e}): {}", self.err));
         told["error"].clone()
     }
 }

@@ -26,7 +26,8 @@ impl Answer {
     /// The body as JSON.
     #[must_use]
     pub fn json(&self) -> Value {
-        serde_json::from_str(&self.text).unwrap_or_else(|e| panic!("{} with no JSON ({e}): {}", self.status, self.text))
+        serde_json::from_str(&self.text)
+            .unwrap_or_else(|e| panic!("{} with no JSON ({e}): {}", self.status, self.text))
     }
 
     /// A header; empty when there is none.
@@ -51,21 +52,42 @@ pub(super) fn client() -> reqwest::Client {
 #[must_use]
 pub fn encode(form: &[(&str, &str)]) -> String {
     let escape = |text: &str| -> String {
-        text.bytes().map(|b| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
+        text.bytes()
+            .map(|b| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") })
+            .collect()
     };
-    form.iter().map(|(name, value)| format!("{}={}", escape(name), escape(value))).collect::<Vec<_>>().join("&")
+    form.iter()
+        .map(|(name, value)| format!("{}={}", escape(name), escape(value)))
+        .collect::<Vec<_>>()
+        .join("&")
 }
 
 impl Stack {
     /// A plain request: no signature, no cookie.
     pub async fn plain(&self, method: &str, url: &str, body: &str) -> Answer {
         let method = method.parse().expect("a method");
-        Answer::of(self.http.request(method, url).header("content-type", "application/json").body(body.to_owned())).await
+        Answer::of(
+            self.http.request(method, url).header("content-type", "application/json").body(body.to_owned()),
+        )
+        .await
     }
 
     /// A signed request to an API of AWS or of this stack.
-    pub async fn signed(&self, service: &str, method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> Answer {
-        let credentials = self.sdk.credentials_provider().expect("credentials").provide_credentials().await.expect("credentials");
+    pub async fn signed(
+        &self,
+        service: &str,
+        method: &str,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Answer {
+        let credentials = self
+            .sdk
+            .credentials_provider()
+            .expect("credentials")
+            .provide_credentials()
+            .await
+            .expect("credentials");
         let identity: Identity = credentials.into();
         let parameters = v4::SigningParams::builder()
             .identity(&identity)
@@ -75,8 +97,10 @@ impl Stack {
             .settings(SigningSettings::default())
             .build()
             .expect("all parameters of a signature");
-        let signable = SignableRequest::new(method, url, headers.iter().copied(), SignableBody::Bytes(body.as_bytes()));
-        let (instructions, _) = sign(signable.expect("a request"), &parameters.into()).expect("a signature").into_parts();
+        let signable =
+            SignableRequest::new(method, url, headers.iter().copied(), SignableBody::Bytes(body.as_bytes()));
+        let (instructions, _) =
+            sign(signable.expect("a request"), &parameters.into()).expect("a signature").into_parts();
         let mut request = http::Request::builder().method(method).uri(url);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -96,7 +120,9 @@ impl Stack {
     /// A call of an AWS service that speaks JSON by target.
     pub async fn call(&self, service: &str, target: &str, body: &Value) -> Value {
         let headers = [("content-type", "application/x-amz-json-1.1"), ("x-amz-target", target)];
-        let answer = self.signed(service, "POST", &format!("{}/", self.out("Endpoint")), &headers, &body.to_string()).await;
+        let answer = self
+            .signed(service, "POST", &format!("{}/", self.out("Endpoint")), &headers, &body.to_string())
+            .await;
         assert_eq!(answer.status, 200, "{target}: {}", answer.text);
         answer.json()
     }
@@ -109,7 +135,9 @@ impl Stack {
     pub async fn invoke(&self, function: &str, payload: &Value) -> Result<Value, (String, String)> {
         let name = self.out(&format!("{function}FunctionName"));
         let url = format!("{}/2015-03-31/functions/{name}/invocations?Qualifier=live", self.out("Endpoint"));
-        let answer = self.signed("lambda", "POST", &url, &[("content-type", "application/json")], &payload.to_string()).await;
+        let answer = self
+            .signed("lambda", "POST", &url, &[("content-type", "application/json")], &payload.to_string())
+            .await;
         assert_eq!(answer.status, 200, "{function}: {}", answer.text);
         if answer.header("x-amz-function-error").is_empty() {
             return Ok(answer.json());
@@ -122,7 +150,8 @@ impl Stack {
     /// Every line that the functions have logged.
     pub async fn log_lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
-        for function in self.outputs.iter().filter(|(name, _)| name.ends_with("FunctionName")).map(|(_, f)| f) {
+        for function in self.outputs.iter().filter(|(name, _)| name.ends_with("FunctionName")).map(|(_, f)| f)
+        {
             let mut next = Value::Null;
             loop {
                 let mut body = json!({ "logGroupName": format!("/aws/lambda/{function}"), "limit": 10_000 });
@@ -171,7 +200,11 @@ impl Browser {
 
     /// Sends a form, naming this origin.
     pub async fn post(&self, url: &str, origin: Option<&str>, form: &[(&str, &str)]) -> Answer {
-        let mut request = self.client.post(url).header("content-type", "application/x-www-form-urlencoded").body(encode(form));
+        let mut request = self
+            .client
+            .post(url)
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(encode(form));
         if let Some(cookie) = &self.cookie {
             request = request.header("cookie", cookie);
         }

@@ -18,7 +18,8 @@ pub struct Mail {
 impl Stack {
     /// The mails about a model, oldest first.
     pub async fn mails(&self, model: &str) -> Vec<Mail> {
-        let answer = self.plain("GET", &format!("{}/_ministack/ses/messages", self.out("Endpoint")), "").await.json();
+        let answer =
+            self.plain("GET", &format!("{}/_ministack/ses/messages", self.out("Endpoint")), "").await.json();
         let boxes = answer["messages"].as_object().into_iter().flat_map(|accounts| accounts.values());
         let mails = boxes.filter_map(Value::as_array).flatten();
         mails
@@ -26,13 +27,18 @@ impl Stack {
             .map(|m| {
                 let text = m["BodyText"].as_str().unwrap_or_default();
                 let link = text.split_whitespace().find(|w| w.contains("/l/") || w.contains("/g/"));
-                Mail { to: m["To"].to_string(), all: m.to_string(), link: link.unwrap_or_default().to_owned() }
+                Mail {
+                    to: m["To"].to_string(),
+                    all: m.to_string(),
+                    link: link.unwrap_or_default().to_owned(),
+                }
             })
             .collect()
     }
 
     /// The link of the `n`th mail about a model, from 0.
     pub async fn link(&self, model: &str, n: usize) -> String {
-        until("the mail with the link", 30, async || self.mails(model).await.get(n).map(|m| m.link.clone())).await
+        until("the mail with the link", 30, async || self.mails(model).await.get(n).map(|m| m.link.clone()))
+            .await
     }
 }

@@ -44,7 +44,10 @@ pub struct Stack {
     pub registry: DynamoRegistry,
 }
 
-#[expect(clippy::disallowed_methods, reason = "the suite is told by its environment where the stack and its programs are")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the suite is told by its environment where the stack and its programs are"
+)]
 fn told(name: &str) -> PathBuf {
     let value = std::env::var_os(name).filter(|v| !v.is_empty());
     PathBuf::from(value.unwrap_or_else(|| panic!("{name} is not set: `cargo xtask test` sets it")))
@@ -54,10 +57,13 @@ impl Stack {
     /// The stack, with clients for all of it.
     pub async fn connect() -> Self {
         let file = told("SEATRIAL_OUTPUTS");
-        let text = std::fs::read_to_string(&file).unwrap_or_else(|e| panic!("{} cannot be read: {e}", file.display()));
-        let outputs: BTreeMap<String, String> =
-            serde_json::from_str(&text).unwrap_or_else(|e| panic!("{} is not the outputs: {e}", file.display()));
-        let get = |name: &str| outputs.get(name).cloned().unwrap_or_else(|| panic!("the stack has no output {name}"));
+        let text = std::fs::read_to_string(&file)
+            .unwrap_or_else(|e| panic!("{} cannot be read: {e}", file.display()));
+        let outputs: BTreeMap<String, String> = serde_json::from_str(&text)
+            .unwrap_or_else(|e| panic!("{} is not the outputs: {e}", file.display()));
+        let get = |name: &str| {
+            outputs.get(name).cloned().unwrap_or_else(|| panic!("the stack has no output {name}"))
+        };
         let sdk = aws_config::defaults(BehaviorVersion::latest())
             .endpoint_url(get("Endpoint"))
             .region(Region::new(get("Region")))
@@ -99,7 +105,11 @@ impl Stack {
 #[must_use]
 pub fn unique(what: &str) -> String {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    format!("{what}-{:x}-{:x}", now.as_millis() & 0xffff_ffff, std::process::id() & 0xffff ^ now.subsec_nanos())
+    format!(
+        "{what}-{:x}-{:x}",
+        now.as_millis() & 0xffff_ffff,
+        std::process::id() & 0xffff ^ now.subsec_nanos()
+    )
 }
 
 /// Looks until there is something to see, four times a second.

@@ -37,7 +37,8 @@ impl<'a> Model<'a> {
     pub async fn new(stack: &'a Stack, what: &str, change: &Value) -> Self {
         let name = unique(&format!("e2e-{what}"));
         let model = Self { stack, name: ModelName::parse(&name).unwrap_or_else(|e| panic!("{name}: {e}")) };
-        let text = std::fs::read_to_string(repository("tests/fixtures/policy.yaml")).expect("the suite's policy");
+        let text =
+            std::fs::read_to_string(repository("tests/fixtures/policy.yaml")).expect("the suite's policy");
         let mut policy: Value = serde_yaml_ng::from_str(&text).expect("a policy");
         merge(&mut policy, change);
         let file = model.folder().join("policy.yaml");
@@ -64,7 +65,8 @@ impl<'a> Model<'a> {
     /// Submits one of the fixtures and waits until its promotion holds the model.
     pub async fn submit(&self, fixture: &str) -> PromotionRecord {
         let folder = repository("tests/fixtures/submissions").join(fixture).display().to_string();
-        let packaged = self.stack.cli(&["package", &folder, "--model", self.name.as_str(), "--wait"]).await.json();
+        let packaged =
+            self.stack.cli(&["package", &folder, "--model", self.name.as_str(), "--wait"]).await.json();
         let version = packaged["version"].as_str().expect("a version").to_owned();
         self.running(&version).await
     }
@@ -73,7 +75,10 @@ impl<'a> Model<'a> {
     pub async fn promote(&self, version: &str) -> PromotionRecord {
         let started = self.stack.cli(&["promote", self.name.as_str(), version]).await.json();
         let id = PromotionId::parse(started["promotion"].as_str().expect("a promotion")).expect("its name");
-        until("the promotion's start", 30, async || self.stack.registry.promotion(&self.name, &id).await.expect("the registry")).await
+        until("the promotion's start", 30, async || {
+            self.stack.registry.promotion(&self.name, &id).await.expect("the registry")
+        })
+        .await
     }
 
     async fn running(&self, version: &str) -> PromotionRecord {
@@ -96,7 +101,12 @@ impl<'a> Model<'a> {
 
     /// The promotion as it is now.
     pub async fn now(&self, promotion: &PromotionRecord) -> PromotionRecord {
-        self.stack.registry.promotion(&self.name, &promotion.id).await.expect("the registry").expect("the promotion")
+        self.stack
+            .registry
+            .promotion(&self.name, &promotion.id)
+            .await
+            .expect("the registry")
+            .expect("the promotion")
     }
 
     /// The whole history; the test fails when its chain does not hold.
@@ -118,7 +128,12 @@ impl<'a> Model<'a> {
             let gate = self.stack.registry.gate(&id).await.expect("the registry");
             if gate.is_none() {
                 let now = self.now(promotion).await;
-                assert_eq!(now.status, PromotionStatus::Running, "it ended before its gate: {:?}", now.reason);
+                assert_eq!(
+                    now.status,
+                    PromotionStatus::Running,
+                    "it ended before its gate: {:?}",
+                    now.reason
+                );
             }
             gate
         })
@@ -134,7 +149,10 @@ impl<'a> Model<'a> {
     pub async fn decide(&self, promotion: &PromotionRecord, verb: &str) -> GateRecord {
         let gate = self.gate(promotion, GateKind::Approval).await;
         let path = format!("/api/v1/approvals/{}/{verb}", gate.id);
-        let answer = self.stack.approvals("POST", &path, &json!({ "comment": format!("the suite says {verb}") }).to_string()).await;
+        let answer = self
+            .stack
+            .approvals("POST", &path, &json!({ "comment": format!("the suite says {verb}") }).to_string())
+            .await;
         assert_eq!(answer.status, 200, "{}", answer.text);
         let decided = self.gate_now(&gate).await;
         assert_ne!(decided.status, GateStatus::Pending);
@@ -181,7 +199,8 @@ impl<'a> Model<'a> {
     pub async fn execution(&self, promotion: &PromotionRecord) -> (String, String, String) {
         let arn = promotion.execution.as_deref().expect("an execution");
         until("the execution's end", 60, async || {
-            let found = self.stack.sfn.describe_execution().execution_arn(arn).send().await.expect("Step Functions");
+            let found =
+                self.stack.sfn.describe_execution().execution_arn(arn).send().await.expect("Step Functions");
             let status = found.status().as_str().to_owned();
             let text = |t: Option<&str>| t.unwrap_or_default().to_owned();
             (status != "RUNNING").then(|| (status, text(found.error()), text(found.cause())))

@@ -5,7 +5,8 @@ use super::Stack;
 impl Stack {
     /// The keys under a prefix of a bucket, which is named by its output.
     pub async fn keys(&self, bucket: &str, prefix: &str) -> Vec<String> {
-        let mut pages = self.s3.list_objects_v2().bucket(self.out(bucket)).prefix(prefix).into_paginator().send();
+        let mut pages =
+            self.s3.list_objects_v2().bucket(self.out(bucket)).prefix(prefix).into_paginator().send();
         let mut keys = Vec::new();
         while let Some(page) = pages.next().await {
             let page = page.unwrap_or_else(|e| panic!("{bucket}/{prefix} cannot be listed: {e:?}"));
