@@ -21,9 +21,11 @@ struct Outputs {
 
 async fn registry() -> DynamoRegistry {
     #[expect(clippy::disallowed_methods, reason = "a suite is told by its environment where the stack is")]
-    let path = std::env::var("SEATRIAL_OUTPUTS").expect("SEATRIAL_OUTPUTS names the outputs of `cargo xtask local up`");
+    let path = std::env::var("SEATRIAL_OUTPUTS")
+        .expect("SEATRIAL_OUTPUTS names the outputs of `cargo xtask local up`");
     let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path} cannot be read: {e}"));
-    let outputs: Outputs = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{path} is not the outputs: {e}"));
+    let outputs: Outputs =
+        serde_json::from_str(&text).unwrap_or_else(|e| panic!("{path} is not the outputs: {e}"));
     let config = aws_sdk_dynamodb::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .endpoint_url(outputs.endpoint)
