@@ -336,7 +336,7 @@ mod tests {
 
     use super::*;
 
-    fn tally(changes: Value) -> Option<String> {
+    fn tally(changes: &Value) -> Option<String> {
         let mut entry = json!({
             "kind": "tally", "schema": 1, "tally_id": "t", "model": "m", "version": "v1",
             "digest": format!("sha256:{}", "0".repeat(64)), "role": "champion", "route": { "epoch": 1, "weight": 0 },
@@ -348,9 +348,9 @@ mod tests {
 
     #[test]
     fn a_tally_that_could_sink_its_batch_or_the_sums_is_a_defect() {
-        assert_eq!(tally(json!({})), None);
+        assert_eq!(tally(&json!({})), None);
         assert_eq!(
-            tally(json!({ "latency": LatencySketch::default(), "error_units": ["00ff00ff00ff00ff"] })),
+            tally(&json!({ "latency": LatencySketch::default(), "error_units": ["00ff00ff00ff00ff"] })),
             None
         );
         for wrong in [
@@ -365,7 +365,7 @@ mod tests {
             json!({ "error_units": ["x".repeat(400_000)] }),
             json!({ "latency": { "bins": "many" } }),
         ] {
-            assert!(tally(wrong.clone()).is_some(), "{wrong}");
+            assert!(tally(&wrong).is_some(), "{wrong}");
         }
     }
 }
