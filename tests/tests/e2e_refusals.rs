@@ -25,7 +25,7 @@ fn defective() -> Vec<(String, Vec<u8>)> {
         match name.as_str() {
             "config.yaml" => {
                 *bytes = b"schema: 1\ntask: binary\nruntime: onnx\nmodel: weights/other.onnx\ninputs: []\n"
-                    .to_vec()
+                    .to_vec();
             }
             "eval_results.json" => *bytes = b"{\"accuracy\": NaN}".to_vec(),
             "data_manifest.txt" => *bytes = b"not-a-digest  train.csv\n".to_vec(),
