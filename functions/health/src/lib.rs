@@ -106,7 +106,7 @@ where
     let drained = drained_up_to(ports.observations, ports.watermarks, now).await?;
     let watermark = drained.and_then(|at| at.checked_sub(lateness).ok());
     let counts = match watermark {
-        Some(to) => counts(ports, &task.held, record.started_at, to, policy.canary.unit).await?,
+        Some(to) => counts(ports, &task.held, to, policy.canary.unit).await?,
         None => Counts::default(),
     };
     let facts = Facts { rules: &policy.canary, steps, counts: &counts, now, watermark };
@@ -126,21 +126,15 @@ where
     Ok(answer(&judgement))
 }
 
-/// Seconds before the promotion's start from which tallies are read: producers' clocks may be behind.
-const SKEW_SECONDS: i64 = 60;
-
 async fn counts(
     ports: &Ports<'_>,
     held: &Held,
-    started_at: Timestamp,
     to: Timestamp,
     unit: seatrial_domain::policy::Unit,
 ) -> Result<Counts, Failure> {
-    let (from, to) = (started_at.as_second() - SKEW_SECONDS, to.as_second());
-    if to <= from {
-        return Ok(Counts::default());
-    }
-    let items = ports.tallies.tallies(&held.model, held.epoch, from..to).await?;
+    // The epoch begins with the promotion, so all its tallies count, however far behind a producer's clock is.
+    let to = to.as_second();
+    let items = ports.tallies.tallies(&held.model, held.epoch, 0..to.max(0)).await?;
     let parse =
         |body: &str| serde_json::from_str::<Tally>(body).map_err(|e| Failure::internal("reading a tally", e));
     let tallies = items.iter().map(|item| parse(&item.body)).collect::<Result<Vec<_>, _>>()?;
