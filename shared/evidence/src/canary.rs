@@ -318,7 +318,12 @@ fn decide(
         } else {
             format!("not rejected at the planned {} requests; {bound}", errors.planned_n.unwrap_or(total))
         };
-        return (HealthState::Healthy, format!("{counted}; {how}"));
+        let latency = if step.thresholds.is_none() {
+            "; latency is not judged at this step: the champion answered fewer than 1000 requests before it"
+        } else {
+            ""
+        };
+        return (HealthState::Healthy, format!("{counted}; {how}{latency}"));
     };
     let upto = facts.watermark.map_or_else(
         || "nothing is reported yet".into(),
