@@ -22,10 +22,16 @@ fn other_site(link: &str) -> String {
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
-            drop(stream.read(&mut [0; 4096]));
-            let head =
-                format!("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {}\r\n", page.len());
-            drop(write!(stream, "{head}Connection: close\r\n\r\n{page}"));
+            let page = page.clone();
+            // A thread each: browsers also connect in advance, and then say nothing.
+            std::thread::spawn(move || {
+                drop(stream.read(&mut [0; 4096]));
+                let head = format!(
+                    "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {}\r\n",
+                    page.len()
+                );
+                drop(write!(stream, "{head}Connection: close\r\n\r\n{page}"));
+            });
         }
     });
     format!("http://localhost:{port}/")
