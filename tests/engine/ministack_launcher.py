@@ -23,10 +23,10 @@ def main() -> None:
         sys.exit(f"ministack {found} is installed, but the remedies are written for {PINNED}")
 
     import ministack.app as app
-    from ministack.core import lambda_runtime
+    from ministack.core import iam_actions, lambda_runtime, responses
     from ministack.services import apigateway, dynamodb, lambda_svc, sqs, stepfunctions
 
-    from remedies import lambdas, latency, queues, requests, states, streams
+    from remedies import lambdas, latency, queues, requests, rights, states, streams
 
     try:
         latency.install(lambda_runtime)
@@ -35,6 +35,7 @@ def main() -> None:
         streams.install(lambda_svc, dynamodb)
         states.install(stepfunctions)
         requests.install(apigateway)
+        rights.install(app, iam_actions, responses, states.waiting_machine)
     except AttributeError as error:
         sys.exit(f"a remedy does not fit ministack {found}: {error}")
 

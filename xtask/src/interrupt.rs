@@ -26,7 +26,7 @@ pub fn install() -> Result<()> {
                 if REQUESTED.swap(true, Ordering::SeqCst) {
                     std::process::exit(130);
                 }
-                eprintln!("\ninterrupted: cleaning up (once more ends it at once)");
+                crate::say::note("interrupted: cleaning up (once more ends it at once)");
             }
         })
     };

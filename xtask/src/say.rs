@@ -9,14 +9,14 @@ use comfy_table::{Table, presets};
 /// Prints a heading for a step and starts its clock.
 pub fn step(name: impl Display) -> Instant {
     let (bold, plain) = if io::stderr().is_terminal() { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
-    eprintln!("{bold}== {name}{plain}");
+    writeln!(io::stderr(), "{bold}== {name}{plain}").ok();
     Instant::now()
 }
 
 /// Prints one line of progress within a step.
 pub fn note(text: impl Display) {
-    eprintln!("   {text}");
-    io::stderr().flush().ok();
+    // A reader that has gone away must not end a task that has something to clean up.
+    writeln!(io::stderr(), "   {text}").ok();
 }
 
 /// Prints a result to standard output; a reader that has gone away is no error.

@@ -21,6 +21,9 @@ pub struct Test {
     /// Leave out the end-to-end suite on the engine.
     #[arg(long, conflicts_with = "steps")]
     no_engine: bool,
+    /// Run the end-to-end suite without IAM. By default every function has only the rights of its role.
+    #[arg(long)]
+    without_iam: bool,
     /// Go on after a failed step, and fail at the end.
     #[arg(long)]
     keep_going: bool,
@@ -62,14 +65,14 @@ impl Step {
         }
     }
 
-    fn run(self) -> Result<Outcome> {
+    fn run(self, wanted: &Test) -> Result<Outcome> {
         match self {
             Self::Format => format(),
             Self::Lints => lints(),
             Self::Dependencies => dependencies(),
             Self::Template => template(),
             Self::Tests => tests(),
-            Self::Engine => end_to_end(),
+            Self::Engine => end_to_end(!wanted.without_iam),
         }
     }
 }
@@ -91,7 +94,7 @@ pub fn run(wanted: &Test) -> Result<()> {
     let mut done = Vec::new();
     for step in Step::value_variants().iter().copied().filter(chosen) {
         let clock = say::step(step.name());
-        let result = step.run().and_then(|outcome| interrupt::check().map(|()| outcome));
+        let result = step.run(wanted).and_then(|outcome| interrupt::check().map(|()| outcome));
         let outcome = result.unwrap_or_else(|error| Outcome::Failed(format!("{error:#}")));
         if let Outcome::Failed(reason) = &outcome {
             say::note(format!("FAILED: {reason}"));
@@ -110,7 +113,10 @@ fn summary(done: &[Done], took: Duration) -> Result<()> {
         let outcome = match &one.outcome {
             Outcome::Passed => "passed".to_owned(),
             Outcome::Skipped(why) => format!("SKIPPED: {why}"),
-            Outcome::Failed(reason) => format!("FAILED: {}", reason.lines().next().unwrap_or_default()),
+            Outcome::Failed(reason) => {
+                let first = reason.lines().next().unwrap_or_default();
+                format!("FAILED: {}", first.chars().take(100).collect::<String>())
+            }
         };
         [one.step.name().to_owned(), say::took(one.took), outcome]
     });
@@ -187,12 +193,13 @@ fn tests() -> Result<Outcome> {
 }
 
 /// An engine of its own on a free port: it touches nobody's, and ends whatever the tests do.
-fn end_to_end() -> Result<Outcome> {
+fn end_to_end(enforce_iam: bool) -> Result<Outcome> {
     let folder = paths::target().join("test-engine");
     local::down(&folder)?;
+    fs::remove_file(folder.join("engine.log")).ok();
     let wanted = Up {
         port: local::free_port()?,
-        enforce_iam: false,
+        enforce_iam,
         release: false,
         no_build: false,
         parameters: Vec::new(),

@@ -13,6 +13,13 @@ import threading
 
 _current = contextvars.ContextVar("current_execution", default=None)
 _awaited = contextvars.ContextVar("awaited_token", default=None)
+# Which state machine waits for a token.
+_machines: dict[str, str] = {}
+
+
+def waiting_machine(token):
+    """The ARN of the state machine whose execution waits for this token, if any does."""
+    return _machines.get(token)
 
 
 def install(sfn) -> None:
@@ -61,10 +68,14 @@ def _callbacks(sfn) -> None:
 
     def _invoke_with_callback(resource, input_data, token, state_def):
         marker = _awaited.set(token)
+        execution = _current.get()
+        if execution is not None:
+            _machines[token] = execution["stateMachineArn"]
         try:
             return callback(resource, input_data, token, state_def)
         finally:
             _awaited.reset(marker)
+            _machines.pop(token, None)
 
     def _call_lambda(func_ref, event):
         token = _awaited.get()
