@@ -3,12 +3,18 @@
 //! A policy is JSON (or YAML at the command line), versioned and hashed. Every field has a default, unknown fields are
 //! refused, and [`Policy::check`] reports every defect at once.
 
+mod check;
+mod margin;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::route::Weight;
 use crate::verdict::{Direction, MetricClass};
+
+pub use check::{Defect, OFFLINE_METRICS, SHADOW_METRICS};
+pub use margin::Margin;
 
 /// The rules of one model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -75,60 +81,6 @@ pub enum Task {
     Ranking,
     /// Text.
     Text,
-}
-
-/// A margin in absolute points (`0.01`) or relative to the champion (`"50%rel"`).
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "MarginText", into = "MarginText")]
-pub enum Margin {
-    /// In the metric's own unit.
-    Absolute(f64),
-    /// As a fraction of the champion's value.
-    Relative(f64),
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(untagged)]
-enum MarginText {
-    Number(f64),
-    Text(String),
-}
-
-impl TryFrom<MarginText> for Margin {
-    type Error = String;
-    fn try_from(text: MarginText) -> Result<Self, String> {
-        let wrong =
-            |found: &str| format!("margin {found:?} is not a number like 0.01 or a share like \"50%rel\"");
-        let margin = match &text {
-            MarginText::Number(n) => Self::Absolute(*n),
-            MarginText::Text(t) => match t.strip_suffix("%rel") {
-                Some(n) => Self::Relative(n.trim().parse::<f64>().map_err(|_| wrong(t))? / 100.0),
-                None => Self::Absolute(t.trim().parse().map_err(|_| wrong(t))?),
-            },
-        };
-        match margin {
-            Self::Absolute(m) | Self::Relative(m) if m.is_finite() && m >= 0.0 => Ok(margin),
-            _ => Err("a margin is a finite number, zero or more".into()),
-        }
-    }
-}
-
-impl From<Margin> for MarginText {
-    fn from(margin: Margin) -> Self {
-        match margin {
-            Margin::Absolute(m) => Self::Number(m),
-            Margin::Relative(m) => Self::Text(format!("{}%rel", m * 100.0)),
-        }
-    }
-}
-
-impl std::fmt::Display for Margin {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Absolute(m) => write!(f, "{m}"),
-            Self::Relative(m) => write!(f, "{} %rel", m * 100.0),
-        }
-    }
 }
 
 /// How one metric is judged.
@@ -418,212 +370,7 @@ impl Default for Observations {
     }
 }
 
-/// The longest shadow, the longest canary and the most steps: executions keep at most 25,000 events, and the canary's steps are
-/// part of the promotion's record, which every end of it writes.
-const MAX_SHADOW_SECONDS: u32 = 30 * 86_400;
-const MAX_CANARY_SECONDS: u64 = 60 * 86_400;
-const MAX_STEPS: usize = 50;
-
-/// A defect of a policy.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Defect {
-    /// The field, for example `canary.steps`.
-    pub field: String,
-    /// What was found and what was expected.
-    pub problem: String,
-}
-
-impl std::fmt::Display for Defect {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {}", self.field, self.problem)
-    }
-}
-
-/// Metrics that `offline.metrics` may name.
-pub const OFFLINE_METRICS: [&str; 11] = [
-    "accuracy",
-    "macro_f1",
-    "auc",
-    "log_loss",
-    "ece",
-    "segment_accuracy",
-    "demographic_parity",
-    "equalised_odds",
-    "latency_p50",
-    "latency_p95",
-    "latency_p99",
-];
-/// Metrics that `shadow.metrics` may name.
-pub const SHADOW_METRICS: [&str; 6] =
-    ["agreement", "error_rate", "accuracy", "latency_p50", "latency_p95", "latency_p99"];
-
 impl Policy {
-    /// Every defect of the policy; none when it can be used.
-    #[must_use]
-    pub fn check(&self) -> Vec<Defect> {
-        let mut found = Vec::new();
-        let mut add = |field: &str, problem: String| found.push(Defect { field: field.into(), problem });
-        if self.schema != 1 {
-            add("schema", format!("{} is not known; expected 1", self.schema));
-        }
-        if !matches!(self.task, Task::Binary | Task::Multiclass) {
-            add("task", format!("{:?} is not supported; expected binary or multiclass", self.task));
-        }
-        for (name, field, percent) in [
-            ("0 to 100", "shadow.sample_percent", self.shadow.sample_percent),
-            ("0 to 100", "observations.row_percent", self.observations.row_percent),
-        ] {
-            if Weight::from_percent(percent).is_err() {
-                add(field, format!("{percent} is not a percentage; expected {name}"));
-            }
-        }
-        if self.shadow.enabled && self.shadow.sample_percent > self.observations.row_percent {
-            add(
-                "shadow.sample_percent",
-                format!(
-                    "{} is more than observations.row_percent ({}); the shadow can only replay what is reported",
-                    self.shadow.sample_percent, self.observations.row_percent
-                ),
-            );
-        }
-        if self.shadow.max_seconds < self.shadow.window_seconds {
-            add("shadow.max_seconds", "is shorter than shadow.window_seconds".into());
-        }
-        if self.shadow.max_seconds > MAX_SHADOW_SECONDS {
-            add(
-                "shadow.max_seconds",
-                format!("{} is more than {MAX_SHADOW_SECONDS} (30 days)", self.shadow.max_seconds),
-            );
-        }
-        if !(1..=64).contains(&self.shadow.partitions) {
-            add("shadow.partitions", format!("{} is not between 1 and 64", self.shadow.partitions));
-        }
-        for (field, share) in [
-            ("shadow.min_fidelity", self.shadow.min_fidelity),
-            ("shadow.abort_error_rate", self.shadow.abort_error_rate),
-        ] {
-            if !(0.0..=1.0).contains(&share) {
-                add(field, format!("{share} is not a fraction from 0 to 1"));
-            }
-        }
-        self.check_canary(&mut add);
-        self.check_approval(&mut add);
-        for (set, names, known) in [
-            ("offline.metrics", &self.offline.metrics, &OFFLINE_METRICS[..]),
-            ("shadow.metrics", &self.shadow.metrics, &SHADOW_METRICS[..]),
-        ] {
-            for name in names.keys().filter(|n| !known.contains(&n.as_str())) {
-                add(
-                    &format!("{set}.{name}"),
-                    format!("is not a known metric; expected one of {}", known.join(", ")),
-                );
-            }
-        }
-        for name in self.offline.tracked.iter().filter(|n| !self.offline.metrics.contains_key(*n)) {
-            add("offline.tracked", format!("{name:?} is not among offline.metrics"));
-        }
-        for segment in &self.named_segments {
-            let column = segment.split_once('=').map(|(column, _)| column);
-            if !column.is_some_and(|c| self.segments.iter().chain(&self.protected).any(|s| s == c)) {
-                add(
-                    "named_segments",
-                    format!("{segment:?} is not 'column=value' of a column in segments or protected"),
-                );
-            }
-        }
-        found
-    }
-
-    fn check_canary(&self, add: &mut impl FnMut(&str, String)) {
-        let canary = &self.canary;
-        let rising = canary.steps.windows(2).all(|w| w[0] < w[1]);
-        if canary.steps.is_empty() || !rising || canary.steps.iter().any(|s| !(*s >= 0.01 && *s < 100.0)) {
-            add(
-                "canary.steps",
-                format!("{:?} must be rising percentages from 0.01 to below 100", canary.steps),
-            );
-        }
-        if canary.steps.len() > MAX_STEPS {
-            add("canary.steps", format!("has {} steps; expected at most {MAX_STEPS}", canary.steps.len()));
-        }
-        if canary.max_hold_seconds < canary.hold_seconds {
-            add("canary.max_hold_seconds", "is shorter than canary.hold_seconds".into());
-        }
-        let longest = canary.steps.len() as u64 * u64::from(canary.max_hold_seconds);
-        if longest > MAX_CANARY_SECONDS {
-            add(
-                "canary.max_hold_seconds",
-                format!(
-                    "at {} steps makes a canary of up to {longest} seconds; expected at most {MAX_CANARY_SECONDS} (60 days)",
-                    canary.steps.len()
-                ),
-            );
-        }
-        // Nothing to spend means a test that can never fire.
-        if !(canary.alpha_errors > 0.0 && canary.alpha_errors < 1.0) {
-            add(
-                "canary.alpha_errors",
-                format!(
-                    "{} is not between 0 and 1; both errors and latency need a share",
-                    canary.alpha_errors
-                ),
-            );
-        }
-        if !(1..=60).contains(&canary.check_seconds) {
-            add("canary.check_seconds", format!("{} is not between 1 and 60", canary.check_seconds));
-        }
-        if !(canary.alpha > 0.0 && canary.alpha <= 0.5) {
-            add("canary.alpha", format!("{} is not between 0 and 0.5", canary.alpha));
-        }
-        if !(canary.error_margin > 0.0 && canary.error_margin < 1.0) {
-            add("canary.error_margin", format!("{} is not between 0 and 1", canary.error_margin));
-        }
-        if !(canary.latency_margin > 0.0 && canary.latency_margin.is_finite()) {
-            add("canary.latency_margin", format!("{} is not above 0", canary.latency_margin));
-        }
-        if !(0.0..=20.0).contains(&canary.holdback_percent) {
-            add("canary.holdback_percent", format!("{} is not between 0 and 20", canary.holdback_percent));
-        }
-    }
-
-    fn check_approval(&self, add: &mut impl FnMut(&str, String)) {
-        let approval = &self.approval;
-        if approval.mode == ApprovalMode::AutoUnlessBlocked {
-            add(
-                "approval.mode",
-                "auto_unless_blocked is not supported by this release; expected required".into(),
-            );
-        }
-        if approval.quorum == 0 || approval.quorum as usize > approval.approvers.len().max(1) {
-            add(
-                "approval.quorum",
-                format!(
-                    "{} of {} approvers can never be reached; expected 1 to the number of approvers",
-                    approval.quorum,
-                    approval.approvers.len()
-                ),
-            );
-        }
-        if approval.approvers.is_empty() {
-            add("approval.approvers", "is empty: nobody could approve; name at least one {email}".into());
-        }
-        for approver in &approval.approvers {
-            let parts: Vec<_> = approver.email.split('@').collect();
-            if parts.len() != 2
-                || parts.iter().any(|p| p.is_empty())
-                || approver.email.chars().any(char::is_whitespace)
-            {
-                add("approval.approvers", format!("{:?} is not a mail address", approver.email));
-            }
-        }
-        if approval.expires_seconds < 5 || approval.expires_seconds > 300 * 86_400 {
-            add(
-                "approval.expires_seconds",
-                format!("{} is not between 5 and 25920000", approval.expires_seconds),
-            );
-        }
-    }
-
     /// The share of observations that servers report as rows.
     #[must_use]
     pub fn row_share(&self) -> Weight {
@@ -650,67 +397,5 @@ impl Policy {
             }
         }
         columns
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    fn usable() -> Policy {
-        let mut policy = Policy::default();
-        policy.approval.approvers.push(Approver { email: "ann@example.com".into(), principals: vec![] });
-        policy
-    }
-
-    #[test]
-    fn the_default_lacks_only_approvers() {
-        assert_eq!(usable().check(), vec![]);
-        let fields: Vec<_> = Policy::default().check().into_iter().map(|d| d.field).collect();
-        assert_eq!(fields, ["approval.approvers"]);
-    }
-
-    #[test]
-    fn every_defect_is_reported_at_once() {
-        let mut policy = usable();
-        policy.task = Task::Ranking;
-        policy.canary.steps = vec![5.0, 5.0, 100.0];
-        policy.canary.alpha_errors = 0.0;
-        policy.canary.max_hold_seconds = u32::MAX;
-        policy.shadow.max_seconds = u32::MAX;
-        policy.shadow.sample_percent = f64::NAN;
-        policy.approval.quorum = 3;
-        policy.named_segments = vec!["age=3".into()];
-        let fields: Vec<_> = policy.check().into_iter().map(|d| d.field).collect();
-        for field in [
-            "task",
-            "canary.steps",
-            "canary.alpha_errors",
-            "canary.max_hold_seconds",
-            "shadow.max_seconds",
-            "shadow.sample_percent",
-            "approval.quorum",
-            "named_segments",
-        ] {
-            assert!(fields.iter().any(|f| f == field), "{field} in {fields:?}");
-        }
-    }
-
-    #[test]
-    fn margins_read_both_ways_and_unknown_fields_are_refused() {
-        let rule: MetricRule =
-            serde_json::from_str(r#"{"class":"guardrail","margin":"50%rel","direction":"lower_is_better"}"#)
-                .unwrap();
-        assert_eq!(rule.margin, Margin::Relative(0.5));
-        let text = serde_json::to_string(&rule).unwrap();
-        assert_eq!(serde_json::from_str::<MetricRule>(&text).unwrap(), rule);
-        assert!(serde_json::from_str::<Policy>(r#"{"canarry":{}}"#).is_err());
-        assert!(
-            serde_json::from_str::<MetricRule>(
-                r#"{"class":"info","margin":-1,"direction":"lower_is_better"}"#
-            )
-            .is_err()
-        );
     }
 }
