@@ -163,3 +163,15 @@ impl ObjectStore for MemoryStore {
         Ok(Some(digest))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::contract;
+    use super::MemoryS3;
+
+    #[tokio::test]
+    async fn memory_keeps_the_contract() {
+        let world = MemoryS3::default();
+        contract::all(&world.bucket("one"), &world.bucket("two"), 3_000_000).await;
+    }
+}
