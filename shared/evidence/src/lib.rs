@@ -2,6 +2,7 @@
 
 pub mod benchmark;
 pub mod canary;
+pub mod charts;
 pub mod comparison;
 pub mod evaluation;
 pub mod keys;

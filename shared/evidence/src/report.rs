@@ -224,7 +224,7 @@ pub struct Disagreement {
 }
 
 /// The JSON forms of the domain's types. The domain itself knows no schemas; the report's tests hold both together.
-mod form {
+pub(crate) mod form {
     #![allow(dead_code, reason = "only the schema of these types is used")]
     use schemars::JsonSchema;
 
@@ -252,7 +252,7 @@ mod form {
     /// From good to bad: pass, inconclusive, fail.
     #[derive(JsonSchema)]
     #[schemars(rename_all = "snake_case")]
-    pub(super) enum Verdict {
+    pub(crate) enum Verdict {
         Pass,
         Inconclusive,
         Fail,
@@ -270,7 +270,7 @@ mod form {
     /// Which way is better.
     #[derive(JsonSchema)]
     #[schemars(rename_all = "snake_case")]
-    pub(super) enum Direction {
+    pub(crate) enum Direction {
         HigherIsBetter,
         LowerIsBetter,
     }
