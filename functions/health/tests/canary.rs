@@ -47,7 +47,7 @@ impl World {
         let scenario = Scenario::empty(&MemoryRegistry::default());
         let policy: Policy = serde_json::from_value(serde_json::json!({
             "approval": { "approvers": [{ "email": "ann@example.com" }] }, "observations": { "lateness_seconds": 2 },
-            "canary": { "steps": [5, 50], "hold_seconds": 5, "max_hold_seconds": 60, "check_seconds": 1, "min_requests": 30, "error_margin": 0.1 },
+            "canary": { "steps": [5, 50], "hold_seconds": 5, "max_hold_seconds": 60, "check_seconds": 1, "min_requests": 30, "metrics": { "error_rate": { "class": "guardrail", "margin": 0.1 } } },
         }))
         .unwrap();
         scenario.system().set_policy(&scenario.model, &policy).await.unwrap();
@@ -99,6 +99,7 @@ impl World {
                     errors,
                     client_errors: 0,
                     error_units: (0..errors).map(|e| format!("{n}-{e}")).collect(),
+                    classes: std::collections::BTreeMap::new(),
                     latency: serde_json::to_value(latency).unwrap(),
                 };
                 let item = TallyItem {

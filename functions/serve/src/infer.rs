@@ -240,7 +240,9 @@ impl Call {
             }
             Err(_) => (Outcome::ClientError, End::ClientError),
         };
-        self.app.outbox.tallies.count(of, outcome);
+        let first = done.result.as_ref().ok().and_then(|predictions| predictions.first());
+        let class = first.and_then(|prediction| prediction.label.as_deref());
+        self.app.outbox.tallies.count_answer(of, outcome, class);
         self.app.metrics.request(&of.model, of.version, of.role, end, done.latency_us);
     }
 

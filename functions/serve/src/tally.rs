@@ -9,7 +9,7 @@ use std::mem;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use seatrial_evidence::observation::{SCHEMA, Tally};
+use seatrial_evidence::observation::{CLASS_BYTES, SCHEMA, TALLY_CLASSES, Tally};
 use seatrial_stats::sketch::LatencySketch;
 use serde_json::Value;
 
@@ -50,6 +50,7 @@ struct Counts {
     errors: u64,
     client_errors: u64,
     units: BTreeSet<String>,
+    classes: BTreeMap<String, u64>,
     latency: LatencySketch,
 }
 
@@ -83,6 +84,7 @@ impl Counts {
             errors: self.errors,
             client_errors: self.client_errors,
             error_units: self.units.into_iter().collect(),
+            classes: self.classes,
             latency: serde_json::to_value(self.latency).unwrap_or(Value::Null),
         }
     }
@@ -97,12 +99,25 @@ impl Tallies {
 
     /// Counts one request.
     pub fn count(&self, of: &Assignment, outcome: Outcome) {
+        self.count_answer(of, outcome, None);
+    }
+
+    /// Counts one request with the class it was answered; of several rows the first one's, since rows of one request are
+    /// seldom independent.
+    pub fn count_answer(&self, of: &Assignment, outcome: Outcome, class: Option<&str>) {
         let mut open = locked(&self.open);
         if !open.counts.contains_key(of) {
             open.counts.insert(of.clone(), Counts::default());
         }
         let Some(counts) = open.counts.get_mut(of) else { return };
         counts.add(outcome);
+        if let Some(class) = class.filter(|c| c.len() <= CLASS_BYTES) {
+            if let Some(n) = counts.classes.get_mut(class) {
+                *n += 1;
+            } else if counts.classes.len() < TALLY_CLASSES {
+                counts.classes.insert(class.to_owned(), 1);
+            }
+        }
         if counts.units.len() >= UNITS {
             let full = mem::take(counts);
             open.full.push((of.clone(), full));

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use seatrial_domain::policy::{Canary, Unit};
+use seatrial_domain::policy::{Canary, ERROR_RATE, LATENCY_P99, Margin, Unit};
 use seatrial_domain::promotion::CanaryStep;
 use seatrial_domain::route::{Arm, Weight};
 use seatrial_domain::task::HealthState;
@@ -190,8 +190,8 @@ pub struct StepCounts {
 pub fn judge(facts: &Facts<'_>) -> Option<Judgement> {
     let present = facts.steps.last()?;
     let rules = facts.rules;
-    let (alpha_errors, alpha_latency) =
-        (rules.alpha * rules.alpha_errors, rules.alpha * (1.0 - rules.alpha_errors));
+    let (error_margin, latency_margin) = (margin_of(rules, ERROR_RATE), margin_of(rules, LATENCY_P99));
+    let (alpha_errors, alpha_latency) = (alpha_of(rules, ERROR_RATE), alpha_of(rules, LATENCY_P99));
     let (mut errors, mut latency) = (ArmEProcess::default(), LatencyEProcess::default());
     let mut window = facts.counts.at(Weight::ZERO)[CHAMPION].latency.clone();
     let mut before = window.clone();
@@ -201,8 +201,7 @@ pub fn judge(facts: &Facts<'_>) -> Option<Judgement> {
         let weight = step.weight.fraction();
         errors.observe_counts(canary.events, champion.events, weight);
         // The champion's previous window, or all before this step where that window alone is too short.
-        let thresholds =
-            freeze(&window, rules.latency_margin).or_else(|| freeze(&before, rules.latency_margin));
+        let thresholds = freeze(&window, latency_margin).or_else(|| freeze(&before, latency_margin));
         if let Some(thresholds) = thresholds {
             latency.observe_window(&canary.latency, &champion.latency, weight, thresholds);
         }
@@ -219,14 +218,14 @@ pub fn judge(facts: &Facts<'_>) -> Option<Judgement> {
     };
     let baseline =
         if rates.champion_n == 0 { 0.0 } else { rates.champion_errors as f64 / rates.champion_n as f64 };
-    let detect = (baseline + rules.error_margin).min(1.0);
+    let detect = (baseline + error_margin).min(1.0);
     let error_test = ErrorTest {
         alpha: alpha_errors,
         log_e: errors.log_e(),
         rejected: alpha_errors > 0.0 && errors.rejects(alpha_errors),
         difference: rates.difference(),
         upper: rate_difference_upper_anytime(&errors, &rates, alpha_errors.clamp(1e-6, 0.499)),
-        margin: rules.error_margin,
+        margin: error_margin,
         planned_n: planned_n(baseline, detect, now.weight.fraction(), alpha_errors, POWER),
     };
     let latency_test = LatencyTest {
@@ -247,6 +246,16 @@ pub fn judge(facts: &Facts<'_>) -> Option<Judgement> {
         latency: latency_test,
         steps,
     })
+}
+
+fn margin_of(rules: &Canary, metric: &str) -> f64 {
+    rules.rule(metric).map_or(0.0, |rule| match rule.margin {
+        Margin::Absolute(m) | Margin::Relative(m) => m,
+    })
+}
+
+fn alpha_of(rules: &Canary, metric: &str) -> f64 {
+    rules.guardrails().into_iter().find(|(name, ..)| *name == metric).map_or(0.0, |(.., alpha)| alpha)
 }
 
 /// The champion's earlier 99th percentile and one and a half times that, each longer by the margin.
@@ -288,7 +297,7 @@ fn decide(
     if latency.rejected {
         let why = format!(
             "the challenger is slower: its p99 grew by more than {:.0} % over the champion's (log e-value {:.2}); {counted}",
-            rules.latency_margin * 100.0,
+            margin_of(rules, LATENCY_P99) * 100.0,
             latency.log_e
         );
         return (HealthState::Degraded, why);

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use seatrial_domain::ids::{ModelName, PromotionId};
-use seatrial_domain::policy::{MetricRule, Policy};
+use seatrial_domain::policy::{MetricRule, Policy, applies};
 use seatrial_domain::promotion::{EvidenceRef, PromotionRecord, ShadowTimes};
 use seatrial_domain::verdict::Verdict;
 use seatrial_stats::agreement::FullAgreement as Cause;
@@ -138,7 +138,7 @@ fn name(name: &str, unit: MetricUnit) -> Name<'_> {
 pub fn shadow_rows(policy: &Policy, summary: &Summary) -> Vec<MetricRow> {
     let rules = &policy.shadow;
     let mut all = vec![evidence_row(policy, summary), fidelity_row(policy, summary)];
-    for (metric, rule) in &rules.metrics {
+    for (metric, rule) in rules.metrics.iter().filter(|(metric, _)| applies(metric, policy.task)) {
         let row = match metric.as_str() {
             "agreement" => agreement(rule, summary, rules.min_pairs),
             "error_rate" => {

@@ -23,6 +23,12 @@ pub const MESSAGE_BYTES: usize = 60_000;
 /// The most requests one server can have had in one second; a larger count is forged or broken.
 const TALLY_REQUESTS: u64 = 1_000_000_000;
 
+/// The most classes that a tally tells apart.
+pub const TALLY_CLASSES: usize = 200;
+
+/// The longest name of a class in a tally, in bytes.
+pub const CLASS_BYTES: usize = 200;
+
 /// The last second that keys of tallies can hold and sort: twelve digits.
 const TALLY_SECOND: i64 = 999_999_999_999;
 
@@ -84,6 +90,9 @@ pub struct Tally {
     /// Units whose request failed because of the model, as the first 16 hexadecimal digits of SHA-256(salt, unit), each once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub error_units: Vec<String>,
+    /// Answered requests by the class of the answer (of several rows the first one's), for models that answer classes.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub classes: BTreeMap<String, u64>,
     /// Latencies of answered requests in microseconds, as a sketch that merges exactly (`seatrial_stats`).
     pub latency: Value,
 }
@@ -114,6 +123,17 @@ impl Tally {
                 self.error_units.len(),
                 self.errors
             ));
+        }
+        let classes: u64 = self.classes.values().fold(0, |all, n| all.saturating_add(*n));
+        if self.classes.len() > TALLY_CLASSES || classes > self.answered {
+            return Some(format!(
+                "{classes} answers in {} classes of {} answered requests; expected at most {TALLY_CLASSES} classes",
+                self.classes.len(),
+                self.answered
+            ));
+        }
+        if self.classes.keys().any(|class| class.len() > CLASS_BYTES) {
+            return Some(format!("the name of a class has more than {CLASS_BYTES} bytes"));
         }
         if self.error_units.iter().any(|unit| unit.is_empty() || unit.len() > 16) {
             return Some(

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use seatrial_domain::policy::{MetricRule, Policy};
+use seatrial_domain::policy::{MetricRule, Policy, applies};
 use seatrial_domain::verdict::{MetricClass, Verdict};
 use seatrial_stats::auc::{auc, delong};
 use seatrial_stats::bootstrap::Bootstrap;
@@ -110,7 +110,7 @@ pub fn rows(data: &Judged, policy: &Policy) -> Vec<MetricRow> {
     let bench = Bench::new(data);
     let offline = &policy.offline;
     let mut rows = Vec::new();
-    for (metric, rule) in &offline.metrics {
+    for (metric, rule) in offline.metrics.iter().filter(|(metric, _)| applies(metric, policy.task)) {
         let unit = unit_of(metric);
         let name = Name { group: MetricGroup::Offline, name: metric, segment: None, unit };
         let paired = data.champion.is_some();

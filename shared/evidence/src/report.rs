@@ -124,8 +124,12 @@ pub struct MetricRow {
 pub enum MetricGroup {
     /// The held-out benchmark.
     Offline,
+    /// Programs of the model's owner that tried the packaged version.
+    Check,
     /// Pairs of answers to live requests.
     Shadow,
+    /// What the canary will be able to detect.
+    Plan,
 }
 
 /// The unit of a metric's values.

@@ -26,7 +26,10 @@ fn rules() -> Canary {
         check_seconds: 1,
         min_requests: 30,
         alpha: 0.05,
-        error_margin: 0.1,
+        metrics: serde_json::from_value(serde_json::json!({
+            "error_rate": { "class": "guardrail", "margin": 0.1 },
+        }))
+        .unwrap(),
         ..Canary::default()
     }
 }
@@ -50,6 +53,7 @@ fn tally(second: i64, role: Arm, percent: f64, requests: u64, errors: u64, laten
         errors,
         client_errors: 0,
         error_units: (0..errors).map(|n| format!("{second}{role:?}{n}")).collect(),
+        classes: std::collections::BTreeMap::new(),
         latency: serde_json::to_value(latency).unwrap(),
     }
 }

@@ -2,8 +2,12 @@
 
 use serde::Serialize;
 
-use super::{ApprovalMode, Policy, Task};
+use super::{
+    ApprovalMode, ERROR_RATE, LATENCY_P99, Margin, OFFLINE_METRICS, OUTPUT_DISTRIBUTION, Policy,
+    SHADOW_METRICS, Task, applies, metrics,
+};
 use crate::route::Weight;
+use crate::verdict::MetricClass;
 
 /// The longest shadow, the longest canary and the most steps: executions keep at most 25,000 events, and the canary's steps are
 /// part of the promotion's record, which every end of it writes.
@@ -26,24 +30,6 @@ impl std::fmt::Display for Defect {
     }
 }
 
-/// Metrics that `offline.metrics` may name.
-pub const OFFLINE_METRICS: [&str; 11] = [
-    "accuracy",
-    "macro_f1",
-    "auc",
-    "log_loss",
-    "ece",
-    "segment_accuracy",
-    "demographic_parity",
-    "equalised_odds",
-    "latency_p50",
-    "latency_p95",
-    "latency_p99",
-];
-/// Metrics that `shadow.metrics` may name.
-pub const SHADOW_METRICS: [&str; 6] =
-    ["agreement", "error_rate", "accuracy", "latency_p50", "latency_p95", "latency_p99"];
-
 impl Policy {
     /// Every defect of the policy; none when it can be used.
     #[must_use]
@@ -53,9 +39,26 @@ impl Policy {
         if self.schema != 1 {
             add("schema", format!("{} is not known; expected 1", self.schema));
         }
-        if !matches!(self.task, Task::Binary | Task::Multiclass) {
-            add("task", format!("{:?} is not supported; expected binary or multiclass", self.task));
+        if !matches!(self.task, Task::Binary | Task::Multiclass | Task::Regression) {
+            let problem =
+                format!("{:?} is not supported; expected binary, multiclass or regression", self.task);
+            add("task", problem.to_lowercase());
         }
+        if let Some(threshold) = self.decision_threshold
+            && !(self.task == Task::Binary && threshold > 0.0 && threshold < 1.0)
+        {
+            add(
+                "decision_threshold",
+                format!("{threshold} is not a probability between 0 and 1 of a binary task"),
+            );
+        }
+        if !(0.0..=1.0).contains(&self.labels.max_coverage_gap) {
+            add(
+                "labels.max_coverage_gap",
+                format!("{} is not a fraction from 0 to 1", self.labels.max_coverage_gap),
+            );
+        }
+        self.check_hooks(&mut add);
         for (name, field, percent) in [
             ("0 to 100", "shadow.sample_percent", self.shadow.sample_percent),
             ("0 to 100", "observations.row_percent", self.observations.row_percent),
@@ -94,16 +97,19 @@ impl Policy {
             }
         }
         self.check_canary(&mut add);
+        self.check_canary_metrics(&mut add);
         self.check_approval(&mut add);
-        for (set, names, known) in [
-            ("offline.metrics", &self.offline.metrics, &OFFLINE_METRICS[..]),
-            ("shadow.metrics", &self.shadow.metrics, &SHADOW_METRICS[..]),
+        for (set, rules, known, defaults) in [
+            ("offline.metrics", &self.offline.metrics, &OFFLINE_METRICS[..], metrics::offline()),
+            ("shadow.metrics", &self.shadow.metrics, &SHADOW_METRICS[..], metrics::shadow()),
         ] {
-            for name in names.keys().filter(|n| !known.contains(&n.as_str())) {
-                add(
-                    &format!("{set}.{name}"),
-                    format!("is not a known metric; expected one of {}", known.join(", ")),
-                );
+            for (name, rule) in rules {
+                let field = format!("{set}.{name}");
+                if !known.contains(&name.as_str()) {
+                    add(&field, format!("is not a known metric; expected one of {}", known.join(", ")));
+                } else if !applies(name, self.task) && defaults.get(name) != Some(rule) {
+                    add(&field, format!("is not defined for the task {:?}", self.task).to_lowercase());
+                }
             }
         }
         for name in self.offline.tracked.iter().filter(|n| !self.offline.metrics.contains_key(*n)) {
@@ -146,30 +152,73 @@ impl Policy {
                 ),
             );
         }
-        // Nothing to spend means a test that can never fire.
-        if !(canary.alpha_errors > 0.0 && canary.alpha_errors < 1.0) {
-            add(
-                "canary.alpha_errors",
-                format!(
-                    "{} is not between 0 and 1; both errors and latency need a share",
-                    canary.alpha_errors
-                ),
-            );
-        }
         if !(1..=60).contains(&canary.check_seconds) {
             add("canary.check_seconds", format!("{} is not between 1 and 60", canary.check_seconds));
         }
         if !(canary.alpha > 0.0 && canary.alpha <= 0.5) {
             add("canary.alpha", format!("{} is not between 0 and 0.5", canary.alpha));
         }
-        if !(canary.error_margin > 0.0 && canary.error_margin < 1.0) {
-            add("canary.error_margin", format!("{} is not between 0 and 1", canary.error_margin));
+        if !(canary.power > 0.0 && canary.power < 1.0) {
+            add("canary.power", format!("{} is not between 0 and 1", canary.power));
         }
-        if !(canary.latency_margin > 0.0 && canary.latency_margin.is_finite()) {
-            add("canary.latency_margin", format!("{} is not above 0", canary.latency_margin));
+        if Weight::from_percent(canary.shadow_percent).is_err() {
+            add(
+                "canary.shadow_percent",
+                format!("{} is not a percentage; expected 0 to 100", canary.shadow_percent),
+            );
         }
         if !(0.0..=20.0).contains(&canary.holdback_percent) {
             add("canary.holdback_percent", format!("{} is not between 0 and 20", canary.holdback_percent));
+        }
+    }
+
+    fn check_canary_metrics(&self, add: &mut impl FnMut(&str, String)) {
+        for (name, rule) in self.canary.rules() {
+            let mut problem = |what: String| add(&format!("canary.metrics.{name}"), what);
+            let relative = matches!(rule.margin, Margin::Relative(_));
+            let (Margin::Absolute(margin) | Margin::Relative(margin)) = rule.margin;
+            // Nothing to spend means a test that can never fire.
+            if rule.class == MetricClass::Guardrail && !(rule.weight > 0.0 && rule.weight.is_finite()) {
+                problem(format!("weight {} is not above 0; a guardrail needs a part of alpha", rule.weight));
+            }
+            if rule.detect.is_some_and(|d| !(d > 0.0 && d.is_finite())) {
+                problem("detect is not above 0".into());
+            }
+            match name {
+                ERROR_RATE if rule.class != MetricClass::Guardrail => problem("is always a guardrail".into()),
+                ERROR_RATE | OUTPUT_DISTRIBUTION if relative || !(margin > 0.0 && margin < 1.0) => {
+                    problem(format!("margin {} is not a number between 0 and 1", rule.margin));
+                }
+                LATENCY_P99 if !relative || margin <= 0.0 => {
+                    problem(format!("margin {} is not a share above 0 such as \"50%rel\"", rule.margin));
+                }
+                _ => {}
+            }
+            if let Some([low, high]) = rule.bounds
+                && !(low.is_finite() && high.is_finite() && low < high)
+            {
+                problem(format!("bounds {low} and {high} are not two rising numbers"));
+            }
+            let signal = ![ERROR_RATE, LATENCY_P99, OUTPUT_DISTRIBUTION].contains(&name);
+            if signal && rule.class != MetricClass::Info && rule.bounds.is_none() {
+                problem(
+                    "has no bounds; a signal that is judged needs its least and its greatest value".into(),
+                );
+            }
+        }
+    }
+
+    fn check_hooks(&self, add: &mut impl FnMut(&str, String)) {
+        if self.checks.len() > 20 {
+            add("checks", format!("has {} checks; expected at most 20", self.checks.len()));
+        }
+        for (place, check) in self.checks.iter().enumerate() {
+            if let Some(problem) = check.defect() {
+                add("checks", problem);
+            }
+            if self.checks[..place].iter().any(|c| c.name == check.name) {
+                add("checks", format!("{:?} stands twice", check.name));
+            }
         }
     }
 
@@ -236,7 +285,9 @@ mod tests {
         let mut policy = usable();
         policy.task = Task::Ranking;
         policy.canary.steps = vec![5.0, 5.0, 100.0];
-        policy.canary.alpha_errors = 0.0;
+        let mut errors = policy.canary.rule(ERROR_RATE).unwrap();
+        errors.weight = 0.0;
+        policy.canary.metrics.insert(ERROR_RATE.into(), errors);
         policy.canary.max_hold_seconds = u32::MAX;
         policy.shadow.max_seconds = u32::MAX;
         policy.shadow.sample_percent = f64::NAN;
@@ -246,7 +297,7 @@ mod tests {
         for field in [
             "task",
             "canary.steps",
-            "canary.alpha_errors",
+            "canary.metrics.error_rate",
             "canary.max_hold_seconds",
             "shadow.max_seconds",
             "shadow.sample_percent",

@@ -3,8 +3,11 @@
 //! A policy is JSON (or YAML at the command line), versioned and hashed. Every field has a default, unknown fields are
 //! refused, and [`Policy::check`] reports every defect at once.
 
+mod canary;
 mod check;
+mod hooks;
 mod margin;
+mod metrics;
 
 use std::collections::BTreeMap;
 
@@ -13,8 +16,13 @@ use serde::{Deserialize, Serialize};
 use crate::route::Weight;
 use crate::verdict::{Direction, MetricClass};
 
-pub use check::{Defect, OFFLINE_METRICS, SHADOW_METRICS};
+pub use canary::{
+    Absent, Canary, CanaryMetric, ERROR_RATE, LATENCY_P99, NotYetKnown, OUTPUT_DISTRIBUTION, Unit,
+};
+pub use check::Defect;
+pub use hooks::IntegrationCheck;
 pub use margin::Margin;
+pub use metrics::{OFFLINE_METRICS, SHADOW_METRICS, applies};
 
 /// The rules of one model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,10 +30,15 @@ pub use margin::Margin;
 pub struct Policy {
     /// The version of this format: 1.
     pub schema: u32,
-    /// What the model answers. Only `binary` and `multiclass` are supported; others are refused.
+    /// What the model answers: `binary`, `multiclass` or `regression`; others are refused.
     pub task: Task,
     /// For `binary`: the class whose probability scores are about. Default: the last class of `config.yaml`.
     pub positive_class: Option<String>,
+    /// For `binary`: the probability of the positive class at which the application acts. Requests that cross it between the
+    /// versions are counted.
+    pub decision_threshold: Option<f64>,
+    /// For `regression`: how far two answers may be apart and still agree.
+    pub tolerance: Margin,
     /// Input columns whose values name segments.
     pub segments: Vec<String>,
     /// Input or benchmark columns that are protected attributes. Each is a segment too.
@@ -34,6 +47,10 @@ pub struct Policy {
     pub named_segments: Vec<String>,
     /// The fewest rows a segment needs to be judged.
     pub segment_min_n: u64,
+    /// What is known about labels.
+    pub labels: Labels,
+    /// Programs that try the packaged version.
+    pub checks: Vec<IntegrationCheck>,
     /// Rules of the held-out benchmark.
     pub offline: Offline,
     /// Rules of the shadow.
@@ -52,10 +69,14 @@ impl Default for Policy {
             schema: 1,
             task: Task::Binary,
             positive_class: None,
+            decision_threshold: None,
+            tolerance: Margin::Relative(0.01),
             segments: Vec::new(),
             protected: Vec::new(),
             named_segments: Vec::new(),
             segment_min_n: 200,
+            labels: Labels::default(),
+            checks: Vec::new(),
             offline: Offline::default(),
             shadow: Shadow::default(),
             approval: Approval::default(),
@@ -102,8 +123,7 @@ pub struct MetricRule {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Offline {
-    /// Metrics by name: `accuracy`, `macro_f1`, `auc`, `log_loss`, `ece`, `latency_p50|p95|p99`,
-    /// `demographic_parity`, `equalised_odds`, `segment_accuracy`.
+    /// Metrics by name, of [`OFFLINE_METRICS`].
     pub metrics: BTreeMap<String, MetricRule>,
     /// Metrics in which the challenger must be better for an approval without people.
     pub tracked: Vec<String>,
@@ -113,28 +133,7 @@ pub struct Offline {
 
 impl Default for Offline {
     fn default() -> Self {
-        use Direction::{HigherIsBetter as Higher, LowerIsBetter as Lower};
-        use MetricClass::{Guardrail, Info, Signal};
-        let rule = |class, margin, direction| MetricRule { class, margin, direction, limit: None };
-        let point = Margin::Absolute(0.01);
-        let metrics = [
-            ("accuracy", rule(Guardrail, point, Higher)),
-            ("macro_f1", rule(Guardrail, Margin::Absolute(0.02), Higher)),
-            ("auc", rule(Guardrail, point, Higher)),
-            ("log_loss", rule(Signal, Margin::Absolute(0.02), Lower)),
-            ("ece", rule(Info, Margin::Absolute(0.02), Lower)),
-            ("segment_accuracy", rule(Guardrail, Margin::Absolute(0.05), Higher)),
-            ("demographic_parity", rule(Guardrail, Margin::Absolute(0.05), Lower)),
-            ("equalised_odds", rule(Guardrail, Margin::Absolute(0.05), Lower)),
-            ("latency_p50", rule(Info, Margin::Relative(0.5), Lower)),
-            ("latency_p95", rule(Info, Margin::Relative(0.5), Lower)),
-            ("latency_p99", rule(Signal, Margin::Relative(0.5), Lower)),
-        ];
-        Self {
-            metrics: metrics.into_iter().map(|(name, rule)| (name.to_owned(), rule)).collect(),
-            tracked: Vec::new(),
-            min_n: 200,
-        }
+        Self { metrics: metrics::offline(), tracked: Vec::new(), min_n: 200 }
     }
 }
 
@@ -154,7 +153,7 @@ pub struct Shadow {
     pub min_pairs: u64,
     /// The fewest answers of each class by the champion.
     pub min_per_class: u64,
-    /// Metrics by name: `agreement` (absolute limit), `error_rate`, `accuracy` (where labels arrived), `latency_p50|p95|p99`.
+    /// Metrics by name, of [`SHADOW_METRICS`].
     pub metrics: BTreeMap<String, MetricRule>,
     /// The least share of replays in which the replayed champion answers what the champion really answered.
     pub min_fidelity: f64,
@@ -168,44 +167,6 @@ pub struct Shadow {
 
 impl Default for Shadow {
     fn default() -> Self {
-        use Direction::{HigherIsBetter as Higher, LowerIsBetter as Lower};
-        use MetricClass::{Guardrail, Info, Signal};
-        let metrics = [
-            (
-                "agreement",
-                MetricRule {
-                    class: Signal,
-                    margin: Margin::Absolute(0.0),
-                    direction: Higher,
-                    limit: Some(0.8),
-                },
-            ),
-            (
-                "error_rate",
-                MetricRule {
-                    class: Guardrail,
-                    margin: Margin::Absolute(0.01),
-                    direction: Lower,
-                    limit: None,
-                },
-            ),
-            (
-                "accuracy",
-                MetricRule { class: Info, margin: Margin::Absolute(0.01), direction: Higher, limit: None },
-            ),
-            (
-                "latency_p50",
-                MetricRule { class: Info, margin: Margin::Relative(1.0), direction: Lower, limit: None },
-            ),
-            (
-                "latency_p95",
-                MetricRule { class: Info, margin: Margin::Relative(1.0), direction: Lower, limit: None },
-            ),
-            (
-                "latency_p99",
-                MetricRule { class: Signal, margin: Margin::Relative(1.0), direction: Lower, limit: None },
-            ),
-        ];
         Self {
             enabled: true,
             sample_percent: 10.0,
@@ -213,12 +174,31 @@ impl Default for Shadow {
             max_seconds: 7 * 86_400,
             min_pairs: 1_000,
             min_per_class: 50,
-            metrics: metrics.into_iter().map(|(name, rule)| (name.to_owned(), rule)).collect(),
+            metrics: metrics::shadow(),
             min_fidelity: 0.99,
             abort_error_rate: 0.2,
             abort_min_pairs: 50,
             partitions: 64,
         }
+    }
+}
+
+/// What is known about labels, and when they count.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Labels {
+    /// Label metrics use requests that are older than this, in seconds: labels of younger ones may still come.
+    pub maturity_seconds: u32,
+    /// Whether labels come only for some answers (a loan that was granted). Label metrics are then shown, never judged.
+    pub selected: bool,
+    /// The largest difference of label coverage between answers, arms or segments at which label metrics are judged, in points
+    /// of a share.
+    pub max_coverage_gap: f64,
+}
+
+impl Default for Labels {
+    fn default() -> Self {
+        Self { maturity_seconds: 0, selected: false, max_coverage_gap: 0.1 }
     }
 }
 
@@ -277,76 +257,6 @@ impl Approver {
     pub fn is(&self, principal: &str) -> bool {
         self.email.eq_ignore_ascii_case(principal) || self.principals.iter().any(|p| p == principal)
     }
-}
-
-/// How traffic shifts.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Canary {
-    /// The challenger's shares in percent, rising, each below 100. The crown is the step to 100.
-    pub steps: Vec<f64>,
-    /// The shortest time at a step in seconds.
-    pub hold_seconds: u32,
-    /// The longest time at a step in seconds, for evidence that is not yet enough.
-    pub max_hold_seconds: u32,
-    /// Seconds between looks, at most 60.
-    pub check_seconds: u32,
-    /// The fewest requests of the challenger at a step.
-    pub min_requests: u64,
-    /// The probability of rolling back a harmless challenger, over the whole canary.
-    pub alpha: f64,
-    /// How much the challenger's error rate may exceed the champion's (absolute) and still be healthy.
-    pub error_margin: f64,
-    /// The share of alpha spent on errors; the rest goes to latency.
-    pub alpha_errors: f64,
-    /// The growth of p99 latency that counts as degraded, as a fraction (0.5 is half as long again).
-    pub latency_margin: f64,
-    /// What happens when the longest hold ends without enough evidence.
-    pub not_yet_known: NotYetKnown,
-    /// The share that stays on the old champion after the crown, in percent.
-    pub holdback_percent: f64,
-    /// Seconds after the crown during which the holdback stays and rollback is watched for.
-    pub stability_seconds: u32,
-    /// What is randomised for error counting.
-    pub unit: Unit,
-}
-
-impl Default for Canary {
-    fn default() -> Self {
-        Self {
-            steps: vec![1.0, 5.0, 25.0, 50.0],
-            hold_seconds: 600,
-            max_hold_seconds: 6 * 3_600,
-            check_seconds: 30,
-            min_requests: 500,
-            alpha: 0.05,
-            error_margin: 0.01,
-            alpha_errors: 0.5,
-            latency_margin: 0.5,
-            not_yet_known: NotYetKnown::Rollback,
-            holdback_percent: 1.0,
-            stability_seconds: 86_400,
-            unit: Unit::FirstErrorPerUnit,
-        }
-    }
-}
-
-/// What happens to a canary that is not yet known at its longest hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum NotYetKnown {
-    /// It is rolled back.
-    Rollback,
-}
-
-/// What is counted as one error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Unit {
-    /// The first error of each unit: robust when few units send most requests.
-    FirstErrorPerUnit,
-    /// Every error.
-    Request,
 }
 
 /// What servers report.
