@@ -149,6 +149,7 @@ async fn evaluate(
         rows: Vec::new(),
         challenger_summary: None,
         champion_summary: None,
+        charts: None,
         notes: Vec::new(),
     };
     let challenger = match smoke {

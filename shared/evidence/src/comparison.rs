@@ -125,6 +125,7 @@ pub fn report(facts: &Facts<'_>) -> ComparisonReport {
         inputs: facts.inputs.cloned(),
         evaluation: promotion.evidence.get(&seatrial_domain::promotion::EvidenceKind::Evaluation).cloned(),
         policy: promotion.policy.digest.clone(),
+        charts: facts.evaluation.and_then(|e| e.charts.clone()),
         notes,
     }
 }

@@ -8,6 +8,7 @@ use seatrial_stats::confusion::ClassScores;
 use seatrial_stats::fairness::GroupRates;
 use serde::{Deserialize, Serialize};
 
+use crate::charts::ChartData;
 use crate::report::{MetricRow, OfflineFacts};
 
 /// The evaluation of a challenger.
@@ -39,6 +40,9 @@ pub struct Evaluation {
     pub challenger_summary: Option<VersionSummary>,
     /// The champion on the benchmark.
     pub champion_summary: Option<VersionSummary>,
+    /// What pictures of the benchmark are drawn from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub charts: Option<ChartData>,
     /// What else a person who decides should know.
     pub notes: Vec<String>,
 }

@@ -64,6 +64,9 @@ pub struct ComparisonReport {
     /// The SHA-256 of the policy whose margins were used.
     #[schemars(with = "String")]
     pub policy: Digest,
+    /// What the report's pictures are drawn from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub charts: Option<crate::charts::ChartData>,
     /// What else a person who decides should know, a sentence each.
     #[serde(default)]
     pub notes: Vec<String>,

@@ -375,6 +375,7 @@ pub fn report(promotion: &PromotionRecord, verdict: Verdict) -> ComparisonReport
         inputs: Some(EvidenceRef { key: "inputs".into(), digest: sha256(b"inputs") }),
         evaluation: None,
         policy: promotion.policy.digest.clone(),
+        charts: None,
         notes: vec![],
     }
 }
