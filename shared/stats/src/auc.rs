@@ -1,6 +1,13 @@
-//! Area under the ROC curve: exact with ties, paired by DeLong, and as a mergeable histogram with its bound.
+//! Area under the ROC curve: exact with ties, paired by DeLong, and for any number of rows as a mergeable histogram
+//! with its bound ([`AucHistogram`]) and the grouped jackknife of a paired difference ([`PairedAucHistogram`]).
 
-use crate::{Interval, Merge, intervals::normal_interval, share};
+mod histogram;
+mod paired;
+
+pub use histogram::{AUC_BINS, AucHistogram, BinnedAuc};
+pub use paired::{COARSE_BINS, PairedAucAtScale, PairedAucHistogram};
+
+use crate::{Interval, intervals::normal_interval};
 use serde::{Deserialize, Serialize};
 
 /// Exact area under the ROC curve: the share of (positive, negative) pairs in which the positive scores higher, ties
@@ -122,120 +129,10 @@ fn variance_of_difference(one: &[f64], two: &[f64]) -> f64 {
     differences().map(|d| (d - mean).powi(2)).sum::<f64>() / (n - 1.0) / n
 }
 
-/// Bins of [`AucHistogram`], of equal width over `[0, 1]`.
-pub const AUC_BINS: usize = 65_536;
-
-/// Counts of both classes by score bin: a mergeable AUC for any number of rows in one megabyte. Serialises sparsely as
-/// `[bin, positives, negatives]`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Sparse", into = "Sparse")]
-pub struct AucHistogram {
-    /// Empty, or `[positives, negatives]` for each bin.
-    bins: Vec<[u64; 2]>,
-    invalid: u64,
-}
-
-/// An AUC from binned scores.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct BinnedAuc {
-    /// Area with scores of one bin counted as ties.
-    pub auc: f64,
-    /// The exact area lies within this of `auc`: ½·Σ pos·neg / (P·N).
-    pub bound: f64,
-    /// Positive rows.
-    pub positives: u64,
-    /// Negative rows.
-    pub negatives: u64,
-}
-
-impl AucHistogram {
-    /// Counts a row. A score outside `[0, 1]` is counted as invalid; returns whether it was valid.
-    pub fn observe(&mut self, truth: bool, score: f64) -> bool {
-        if !(0.0..=1.0).contains(&score) {
-            self.invalid += 1;
-            return false;
-        }
-        self.add(((score * AUC_BINS as f64) as usize).min(AUC_BINS - 1), usize::from(!truth), 1);
-        true
-    }
-
-    fn add(&mut self, bin: usize, class: usize, n: u64) {
-        if self.bins.is_empty() {
-            self.bins = vec![[0; 2]; AUC_BINS];
-        }
-        self.bins[bin][class] += n;
-    }
-
-    /// Rows refused because their score was no probability.
-    #[must_use]
-    pub fn invalid(&self) -> u64 {
-        self.invalid
-    }
-
-    /// The area and its bound; `None` if a class is absent.
-    #[must_use]
-    pub fn auc(&self) -> Option<BinnedAuc> {
-        let (mut positives, mut negatives, mut wins, mut ties) = (0_u64, 0_u64, 0_u128, 0_u128);
-        for &[positive, negative] in &self.bins {
-            wins += u128::from(positive) * u128::from(negatives);
-            ties += u128::from(positive) * u128::from(negative);
-            positives += positive;
-            negatives += negative;
-        }
-        share(positives, negatives).filter(|&odds| odds > 0.0)?;
-        let pairs = (2 * u128::from(positives) * u128::from(negatives)) as f64;
-        Some(BinnedAuc {
-            auc: (2 * wins + ties) as f64 / pairs,
-            bound: ties as f64 / pairs,
-            positives,
-            negatives,
-        })
-    }
-}
-
-impl Merge for AucHistogram {
-    fn merge(&mut self, other: &Self) {
-        self.invalid += other.invalid;
-        if self.bins.is_empty() {
-            self.bins.clone_from(&other.bins);
-            return;
-        }
-        for (mine, theirs) in self.bins.iter_mut().zip(&other.bins) {
-            mine[0] += theirs[0];
-            mine[1] += theirs[1];
-        }
-    }
-}
-
-#[derive(Serialize, Deserialize)]
-struct Sparse {
-    invalid: u64,
-    bins: Vec<(u16, u64, u64)>,
-}
-
-impl From<Sparse> for AucHistogram {
-    fn from(sparse: Sparse) -> Self {
-        let mut histogram = Self { invalid: sparse.invalid, ..Self::default() };
-        for (bin, positives, negatives) in sparse.bins {
-            histogram.add(usize::from(bin), 0, positives);
-            histogram.add(usize::from(bin), 1, negatives);
-        }
-        histogram
-    }
-}
-
-impl From<AucHistogram> for Sparse {
-    fn from(histogram: AucHistogram) -> Self {
-        let row = |(bin, &[p, n]): (usize, &[u64; 2])| (p + n > 0).then_some((bin as u16, p, n));
-        Self { invalid: histogram.invalid, bins: histogram.bins.iter().enumerate().filter_map(row).collect() }
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     #[test]
     fn edges_are_defined() {
@@ -246,42 +143,5 @@ mod tests {
         assert_eq!(delong(&[true, false, false], &[0.1; 3], &[0.2; 3]), None);
         let constant = delong(&[true, true, false, false], &[0.5; 4], &[0.5; 4]).unwrap();
         assert_eq!((constant.delta, constant.variance), (0.0, 0.0));
-        assert_eq!(AucHistogram::default().auc(), None);
-    }
-
-    proptest! {
-        #[test]
-        fn the_bound_holds(rows in prop::collection::vec((any::<bool>(), 0.0f64..=1.0), 2..200), crowd in 0.0001f64..1.0) {
-            // Crowded scores put many rows into few bins.
-            let truths: Vec<bool> = rows.iter().map(|r| r.0).collect();
-            let scores: Vec<f64> = rows.iter().map(|r| r.1 * crowd * 0.01).collect();
-            let mut histogram = AucHistogram::default();
-            for (&t, &s) in truths.iter().zip(&scores) { histogram.observe(t, s); }
-            match (auc(&truths, &scores), histogram.auc()) {
-                (Some(exact), Some(binned)) => prop_assert!((exact - binned.auc).abs() <= binned.bound + 1e-12),
-                (exact, binned) => prop_assert!(exact.is_none() && binned.is_none()),
-            }
-        }
-    }
-
-    #[test]
-    fn histograms_merge_to_the_same_bits() {
-        let of = |range: std::ops::Range<u32>| {
-            let mut h = AucHistogram::default();
-            for i in range {
-                h.observe(i % 3 == 0, f64::from(i * 37 % 101) / 100.0);
-            }
-            h
-        };
-        let mut right = of(40..100);
-        right.observe(true, f64::NAN);
-        right.merge(&of(0..40));
-        let mut from_empty = AucHistogram::default();
-        from_empty.merge(&right);
-        let mut whole = of(0..100);
-        whole.observe(true, 2.0);
-        assert_eq!(from_empty, whole);
-        let text = serde_json::to_string(&whole).unwrap();
-        assert_eq!(serde_json::from_str::<AucHistogram>(&text).unwrap(), whole);
     }
 }

@@ -17,6 +17,7 @@ pub mod auc;
 pub mod bootstrap;
 pub mod calibration;
 pub mod confusion;
+pub mod crossing;
 pub mod drift;
 pub mod eprocess;
 pub mod exact;
