@@ -2,7 +2,7 @@
 
 use crate::{Interval, Merge, intervals::wilson, share};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Counts of (champion's answer, challenger's answer). The challenger's is absent where it failed: a disagreement.
 /// Serialises as a sorted list of `[champion, challenger | null, count]`.
@@ -12,18 +12,25 @@ pub struct Agreement {
     cells: BTreeMap<(String, Option<String>), u64>,
 }
 
+/// Traffic is one-sided if the most frequent answer has at least this share of all,
+pub const ONE_SIDED_SHARE: f64 = 0.99;
+/// and all others together are fewer than this: 30 equal answers are the fewest that bound the disagreement on them by 10 %
+/// (95 %, rule of three).
+pub const ENOUGH_OTHERS: u64 = 30;
+
 /// Why two versions agree on everything.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "cause")]
 pub enum FullAgreement {
     /// Both are the same package: the comparison says nothing about a change.
     SameDigest,
-    /// Every answer was this one: the traffic never asked what could tell the versions apart.
+    /// Nearly every answer was this one ([`ONE_SIDED_SHARE`], [`ENOUGH_OTHERS`]): the traffic hardly asked what could tell
+    /// the versions apart.
     OneSidedTraffic {
-        /// The only answer seen.
+        /// The most frequent answer.
         label: String,
     },
-    /// Several answers were seen and all were equal.
+    /// Several answers were seen, often enough, and all were equal.
     TrulyEqual {
         /// Number of different answers.
         labels: u64,
@@ -78,17 +85,26 @@ impl Agreement {
         self.cells.iter().map(|((a, b), &n)| (a.as_str(), b.as_deref(), n))
     }
 
-    /// Why all answers are equal; `None` if they are not, or there are none.
+    /// Why all answers are equal; `None` if they are not, or there are none. The same digest goes before all; else traffic
+    /// is one-sided as [`ONE_SIDED_SHARE`] and [`ENOUGH_OTHERS`] say (of equally frequent answers the first by name is
+    /// named); what is left is truly equal.
     #[must_use]
     pub fn full_agreement(&self, same_digest: bool) -> Option<FullAgreement> {
-        if self.n() == 0 || self.agreed() != self.n() {
+        let n = self.n();
+        if n == 0 || self.agreed() != n {
             return None;
         }
-        let labels: BTreeSet<&String> = self.cells.keys().map(|(a, _)| a).collect();
-        Some(match labels.first() {
-            _ if same_digest => FullAgreement::SameDigest,
-            Some(&label) if labels.len() == 1 => FullAgreement::OneSidedTraffic { label: label.clone() },
-            _ => FullAgreement::TrulyEqual { labels: labels.len() as u64 },
+        if same_digest {
+            return Some(FullAgreement::SameDigest);
+        }
+        // All pairs agree, so every cell is one answer. The first of equals has the smaller name.
+        let answers = self.cells.iter().map(|((label, _), &count)| (label, count));
+        let (label, most) = answers.rev().max_by_key(|&(_, count)| count)?;
+        let one_sided = most as f64 >= ONE_SIDED_SHARE * n as f64 && n - most < ENOUGH_OTHERS;
+        Some(if one_sided {
+            FullAgreement::OneSidedTraffic { label: label.clone() }
+        } else {
+            FullAgreement::TrulyEqual { labels: self.cells.len() as u64 }
         })
     }
 }
@@ -132,6 +148,22 @@ mod tests {
         agreement.observe("yes", Some("yes"));
         assert_eq!(agreement.full_agreement(false), Some(FullAgreement::TrulyEqual { labels: 2 }));
         assert!(agreement.interval(0.95).unwrap().low < 0.95);
+    }
+
+    #[test]
+    fn a_few_other_answers_do_not_make_traffic_two_sided_but_thirty_do() {
+        let of = |no, yes| {
+            let mut agreement = Agreement::default();
+            agreement.observe_n("no", Some("no"), no);
+            agreement.observe_n("yes", Some("yes"), yes);
+            agreement.full_agreement(false).unwrap()
+        };
+        let one_sided = |label: &str| FullAgreement::OneSidedTraffic { label: label.into() };
+        let truly_equal = FullAgreement::TrulyEqual { labels: 2 };
+        assert_eq!((of(2_000, 5), of(5, 2_000)), (one_sided("no"), one_sided("yes")));
+        assert_eq!((of(1_000_000, 29), of(1_000_000, 30)), (one_sided("no"), truly_equal.clone()));
+        assert_eq!((of(99, 1), of(98, 2)), (one_sided("no"), truly_equal.clone()));
+        assert_eq!(of(20, 20), truly_equal);
     }
 
     #[test]

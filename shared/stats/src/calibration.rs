@@ -1,4 +1,8 @@
-//! Expected calibration error over 15 equal-width bins.
+//! Calibration: expected calibration error over 15 equal-width bins, and slope and intercept ([`calibration_line`]).
+
+mod line;
+
+pub use line::{CalibrationLine, LOGIT_CLIP, LineBound, binned_calibration_line, calibration_line};
 
 use crate::{Merge, exact::FixedSum, share};
 use serde::{Deserialize, Serialize};
@@ -78,7 +82,7 @@ impl Calibration {
 
     /// Expected calibration error `Σ n_b/n · |hits_b − confidence_b|`; `None` without observations. With few
     /// observations it is biased upwards (.054 at n = 500 for a perfectly calibrated model): judge the paired change,
-    /// or [`Calibration::squared_error_debiased`].
+    /// or [`Calibration::ece_debiased`].
     #[must_use]
     pub fn ece(&self) -> Option<f64> {
         self.weighted(|bin| (bin.hits - bin.confidence).abs())
@@ -92,6 +96,14 @@ impl Calibration {
             let noise = bin.hits * (1.0 - bin.hits) / (bin.n.max(2) - 1) as f64;
             if bin.n < 2 { 0.0 } else { (bin.hits - bin.confidence).powi(2) - noise }
         })
+    }
+
+    /// Debiased calibration error on the scale of a probability: the root of [`Calibration::squared_error_debiased`], 0
+    /// where that is negative. It is the ℓ₂ error of Kumar et al. (2019), at least as large as the ℓ₁ error that
+    /// [`Calibration::ece`] estimates, and near zero for a calibrated model at any number of rows.
+    #[must_use]
+    pub fn ece_debiased(&self) -> Option<f64> {
+        self.squared_error_debiased().map(|squared| squared.max(0.0).sqrt())
     }
 
     fn weighted(&self, of_bin: impl Fn(&ReliabilityBin) -> f64) -> Option<f64> {
