@@ -14,6 +14,10 @@ pub const LATENCY_P99: &str = "latency_p99";
 /// The metric of answers: the canary's classes beside the challenger's own answers in the concurrent shadow.
 pub const OUTPUT_DISTRIBUTION: &str = "output_distribution";
 
+/// The metric of labels: whether the answer that was served is the true one, where a label came. It is judged as a signal with
+/// the bounds 0 and 1 is.
+pub const ACCURACY: &str = "accuracy";
+
 /// How traffic shifts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -97,6 +101,14 @@ pub struct CanaryMetric {
     /// For a signal: what a served request without one counts as.
     #[serde(default)]
     pub absent: Absent,
+    /// For a signal: seconds after its request within which it counts. A request is judged when they are over, whatever comes
+    /// later, so that every look sees the same.
+    #[serde(default = "a_minute")]
+    pub within_seconds: u32,
+}
+
+fn a_minute() -> u32 {
+    60
 }
 
 fn lower() -> Direction {
@@ -142,6 +154,17 @@ impl Canary {
         rules.into_iter().map(|(name, rule)| (name, rule, self.alpha * rule.weight / all)).collect()
     }
 
+    /// The rule of a signal with its bounds; [`ACCURACY`] has its own.
+    #[must_use]
+    pub fn signal_rule(&self, name: &str) -> Option<CanaryMetric> {
+        let rule = self.metrics.get(name).copied()?;
+        Some(if name == ACCURACY {
+            CanaryMetric { bounds: Some([0.0, 1.0]), absent: Absent::Skip, ..rule }
+        } else {
+            rule
+        })
+    }
+
     /// The names of the signals: metrics that people and programs report.
     pub fn signals(&self) -> impl Iterator<Item = &str> {
         let built_in = [ERROR_RATE, LATENCY_P99, OUTPUT_DISTRIBUTION];
@@ -164,6 +187,7 @@ fn default_rule(metric: &str) -> Option<CanaryMetric> {
         weight: 1.0,
         bounds: None,
         absent: Absent::Zero,
+        within_seconds: a_minute(),
     })
 }
 

@@ -3,11 +3,11 @@
 use serde::Serialize;
 
 use super::{
-    ApprovalMode, ERROR_RATE, LATENCY_P99, Margin, OFFLINE_METRICS, OUTPUT_DISTRIBUTION, Policy,
+    ACCURACY, ApprovalMode, ERROR_RATE, LATENCY_P99, Margin, OFFLINE_METRICS, OUTPUT_DISTRIBUTION, Policy,
     SHADOW_METRICS, Task, applies, metrics,
 };
 use crate::route::Weight;
-use crate::verdict::MetricClass;
+use crate::verdict::{Direction, MetricClass};
 
 /// The longest shadow, the longest canary and the most steps: executions keep at most 25,000 events, and the canary's steps are
 /// part of the promotion's record, which every end of it writes.
@@ -200,7 +200,14 @@ impl Policy {
                 problem(format!("bounds {low} and {high} are not two rising numbers"));
             }
             let signal = ![ERROR_RATE, LATENCY_P99, OUTPUT_DISTRIBUTION].contains(&name);
-            if signal && rule.class != MetricClass::Info && rule.bounds.is_none() {
+            if name == ACCURACY && rule.direction == Direction::LowerIsBetter {
+                problem("direction is lower_is_better; expected higher_is_better".into());
+            }
+            if rule.within_seconds > 86_400 {
+                problem(format!("within_seconds {} is more than a day", rule.within_seconds));
+            }
+            let unbounded = name != ACCURACY && rule.bounds.is_none();
+            if signal && rule.class != MetricClass::Info && unbounded {
                 problem(
                     "has no bounds; a signal that is judged needs its least and its greatest value".into(),
                 );

@@ -17,7 +17,7 @@ use crate::route::Weight;
 use crate::verdict::{Direction, MetricClass};
 
 pub use canary::{
-    Absent, Canary, CanaryMetric, ERROR_RATE, LATENCY_P99, NotYetKnown, OUTPUT_DISTRIBUTION, Unit,
+    ACCURACY, Absent, Canary, CanaryMetric, ERROR_RATE, LATENCY_P99, NotYetKnown, OUTPUT_DISTRIBUTION, Unit,
 };
 pub use check::Defect;
 pub use hooks::IntegrationCheck;
