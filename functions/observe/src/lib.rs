@@ -13,7 +13,7 @@ use seatrial_artifacts::store::ObjectStore;
 use seatrial_domain::canonical;
 use seatrial_domain::route::{Arm, Weight};
 use seatrial_evidence::keys;
-use seatrial_evidence::observation::{MESSAGE_BYTES, Served, Tally};
+use seatrial_evidence::observation::{MESSAGE_BYTES, Queued, Served, Tally};
 use seatrial_evidence::shadow::Sample;
 use seatrial_evidence::table;
 use seatrial_registry::{Records, Tallies, TallyItem, Watermarks};
@@ -21,7 +21,7 @@ use seatrial_runtime::Failure;
 use seatrial_runtime::queue::{Queue, pack};
 use seatrial_runtime::sqs_event::{BatchAnswer, SqsEvent};
 
-pub use sort::{DeadLetter, QueuedRow, Sorted};
+pub use sort::{DeadLetter, Sorted};
 pub use trust::{Cache, Known, Trust};
 
 /// How long tallies are kept in the table.
@@ -77,7 +77,7 @@ where
         ports.shadow.send(pack(entries, MESSAGE_BYTES)).await?;
         let dropped =
             known.policy.as_ref().map(|p| p.observations.drop_columns.as_slice()).unwrap_or_default();
-        let kept: Vec<Served> = rows.iter().map(|r| without(&r.row, dropped)).collect();
+        let kept: Vec<_> = rows.iter().map(|r| without(r, dropped)).collect();
         let file = table::write_served(&kept).map_err(|e| Failure::internal("writing the serving log", e))?;
         put(ports, file, |digest| keys::observations(model, first_queued(rows, now), digest), PARQUET)
             .await?;
@@ -104,25 +104,25 @@ where
 
 const PARQUET: &str = "application/vnd.apache.parquet";
 
-fn first_queued(rows: &[QueuedRow], now: Timestamp) -> Timestamp {
+fn first_queued(rows: &[Queued<Served>], now: Timestamp) -> Timestamp {
     rows.iter().map(|r| r.queued_at).min().unwrap_or(now)
 }
 
 /// The rows that the shadow replays: of the present promotion, by the hash of their id.
-fn sample_of(known: &Known, rows: &[QueuedRow]) -> Vec<Sample> {
+fn sample_of(known: &Known, rows: &[Queued<Served>]) -> Vec<Sample> {
     let route = &known.head.route;
     let (Some(promotion), true) = (&route.promotion, route.shadow > Weight::ZERO) else { return Vec::new() };
     rows.iter()
-        .filter(|r| r.row.role != Arm::Pinned && r.row.route.epoch == route.epoch)
-        .filter(|r| route.samples(route.shadow, &r.row.observation_id))
-        .map(|r| Sample { promotion: promotion.clone(), queued_at: r.queued_at, row: r.row.clone() })
+        .filter(|r| r.entry.role != Arm::Pinned && r.entry.route.epoch == route.epoch)
+        .filter(|r| route.samples(route.shadow, &r.entry.observation_id))
+        .map(|r| Sample { promotion: promotion.clone(), queued_at: r.queued_at, row: r.entry.clone() })
         .collect()
 }
 
-fn without(row: &Served, columns: &[String]) -> Served {
+fn without(row: &Queued<Served>, columns: &[String]) -> Queued<Served> {
     let mut kept = row.clone();
     for column in columns {
-        kept.inputs.shift_remove(column);
+        kept.entry.inputs.shift_remove(column);
     }
     kept
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use seatrial_domain::ModelName;
-use seatrial_evidence::observation::{Entry, Label, Served, Signal, Tally};
+use seatrial_evidence::observation::{Entry, Label, Queued, Served, Signal, Tally};
 use seatrial_runtime::sqs_event::SqsMessage;
 use serde::Serialize;
 use serde_json::Value;
@@ -28,26 +28,17 @@ pub struct DeadLetter {
     pub entry: String,
 }
 
-/// A served row with the time the queue took it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct QueuedRow {
-    /// The row.
-    pub row: Served,
-    /// When the queue took it.
-    pub queued_at: Timestamp,
-}
-
 /// What a batch holds, by kind and model.
 #[derive(Debug, Default)]
 pub struct Sorted {
     /// Tallies.
     pub tallies: Vec<Tally>,
     /// Served rows by model.
-    pub rows: BTreeMap<ModelName, Vec<QueuedRow>>,
+    pub rows: BTreeMap<ModelName, Vec<Queued<Served>>>,
     /// Labels by model.
-    pub labels: BTreeMap<ModelName, Vec<Label>>,
+    pub labels: BTreeMap<ModelName, Vec<Queued<Label>>>,
     /// Signals by model.
-    pub signals: BTreeMap<ModelName, Vec<Signal>>,
+    pub signals: BTreeMap<ModelName, Vec<Queued<Signal>>>,
     /// What does not count.
     pub dead: Vec<DeadLetter>,
 }
@@ -131,6 +122,7 @@ pub fn sort(candidates: Vec<Candidate<'_>>, dead: Vec<DeadLetter>, trust: &Trust
             sorted.dead.push(letter(message, Some(index), &raw, reason));
             continue;
         }
+        let queued_at = message.sent_at().unwrap_or(now);
         match entry {
             Entry::Tally(mut tally) => {
                 // A producer's clock that runs ahead must not keep its counts beyond the watermark; the queue's own time does
@@ -141,11 +133,14 @@ pub fn sort(candidates: Vec<Candidate<'_>>, dead: Vec<DeadLetter>, trust: &Trust
                 sorted.tallies.push(tally);
             }
             Entry::Served(row) => {
-                let queued_at = message.sent_at().unwrap_or(now);
-                sorted.rows.entry(row.model.clone()).or_default().push(QueuedRow { row: *row, queued_at });
+                sorted.rows.entry(row.model.clone()).or_default().push(Queued { entry: *row, queued_at });
             }
-            Entry::Label(label) => sorted.labels.entry(label.model.clone()).or_default().push(label),
-            Entry::Signal(signal) => sorted.signals.entry(signal.model.clone()).or_default().push(signal),
+            Entry::Label(entry) => {
+                sorted.labels.entry(entry.model.clone()).or_default().push(Queued { entry, queued_at });
+            }
+            Entry::Signal(entry) => {
+                sorted.signals.entry(entry.model.clone()).or_default().push(Queued { entry, queued_at });
+            }
         }
     }
     sorted

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use seatrial_domain::ids::ModelName;
 use seatrial_domain::policy::Policy;
 use seatrial_evidence::comparison::shadow_rows;
-use seatrial_evidence::observation::{Label, SCHEMA};
+use seatrial_evidence::observation::{Label, Queued, SCHEMA};
 use seatrial_evidence::pair::{Pair, Replayed};
 use seatrial_evidence::summary::{Labels, Summary, distinct};
 use seatrial_evidence::{keys, table};
@@ -125,7 +125,8 @@ fn make(folder: &Path, n: u64) {
         value: None,
         at: at(i + 10_000),
     };
-    let labels: Vec<Label> = (0..n).filter(|i| draw(*i, 13) < 0.5).map(label).collect();
+    let queued = |i: u64| Queued { entry: label(i), queued_at: at(i + 10_001) };
+    let labels: Vec<_> = (0..n).filter(|i| draw(*i, 13) < 0.5).map(queued).collect();
     fs::write(folder.join("labels.parquet"), table::write_labels(&labels).unwrap()).unwrap();
 }
 

@@ -46,6 +46,15 @@ pub enum Entry {
     Signal(Signal),
 }
 
+/// An entry with the time the queue took it: the evidence clock.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Queued<T> {
+    /// The entry.
+    pub entry: T,
+    /// When the queue took it.
+    pub queued_at: Timestamp,
+}
+
 /// The part of the route a request was served under.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RouteStamp {

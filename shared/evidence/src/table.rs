@@ -18,7 +18,7 @@ use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 use parquet::schema::types::ColumnPath;
 
-use crate::observation::{Label, Served, Signal};
+use crate::observation::{Label, Queued, Served, Signal};
 use crate::pair::{Pair, Replayed};
 
 /// A table that cannot be written or read.
@@ -257,8 +257,9 @@ fn read_replayed(r: &Reader<'_>, names: ReplayedColumns) -> Result<Vec<Replayed>
 ///
 /// # Errors
 /// When the table cannot be written.
-pub fn write_served(rows: &[Served]) -> Result<Vec<u8>, TableError> {
-    let text = |f: fn(&Served) -> String| rows.iter().map(f).collect::<Vec<_>>();
+pub fn write_served(queued: &[Queued<Served>]) -> Result<Vec<u8>, TableError> {
+    let rows: Vec<&Served> = queued.iter().map(|q| &q.entry).collect();
+    let text = |f: fn(&Served) -> String| rows.iter().map(|row| f(row)).collect::<Vec<_>>();
     let versions = text(|s| s.version.to_string());
     let inputs = text(|s| json(&s.inputs));
     let outputs = text(|s| json(&s.output));
@@ -274,6 +275,7 @@ pub fn write_served(rows: &[Served]) -> Result<Vec<u8>, TableError> {
     c.count("epoch", rows.iter().map(|s| Some(s.route.epoch)));
     c.number("weight_percent", rows.iter().map(|s| Some(f64::from(s.route.weight.bps()) / 100.0)));
     c.time("at", rows.iter().map(|s| s.at));
+    c.time("queued_at", queued.iter().map(|q| q.queued_at));
     c.text("inputs", inputs.iter().map(|s| Some(s.as_str())));
     c.text("label", rows.iter().map(|s| s.output.label.as_deref()));
     c.text("output", outputs.iter().map(|s| Some(s.as_str())));
@@ -289,13 +291,15 @@ pub fn write_served(rows: &[Served]) -> Result<Vec<u8>, TableError> {
 ///
 /// # Errors
 /// When the table cannot be written.
-pub fn write_labels(rows: &[Label]) -> Result<Vec<u8>, TableError> {
+pub fn write_labels(queued: &[Queued<Label>]) -> Result<Vec<u8>, TableError> {
+    let rows: Vec<&Label> = queued.iter().map(|q| &q.entry).collect();
     let mut c = Columns(Vec::new());
     c.text("observation_id", rows.iter().map(|l| l.observation_id.as_deref()));
     c.text("client_id", rows.iter().map(|l| l.client_id.as_deref()));
     c.text("label", rows.iter().map(|l| l.label.as_deref()));
     c.number("value", rows.iter().map(|l| l.value));
     c.time("at", rows.iter().map(|l| l.at));
+    c.time("queued_at", queued.iter().map(|q| q.queued_at));
     c.write()
 }
 
@@ -336,13 +340,15 @@ pub fn read_labels(file: Bytes) -> Result<Vec<StoredLabel>, TableError> {
 ///
 /// # Errors
 /// When the table cannot be written.
-pub fn write_signals(rows: &[Signal]) -> Result<Vec<u8>, TableError> {
+pub fn write_signals(queued: &[Queued<Signal>]) -> Result<Vec<u8>, TableError> {
+    let rows: Vec<&Signal> = queued.iter().map(|q| &q.entry).collect();
     let mut c = Columns(Vec::new());
     c.text("observation_id", rows.iter().map(|s| s.observation_id.as_deref()));
     c.text("client_id", rows.iter().map(|s| s.client_id.as_deref()));
     c.text("name", rows.iter().map(|s| Some(s.name.as_str())));
     c.number("value", rows.iter().map(|s| Some(s.value)));
     c.time("at", rows.iter().map(|s| s.at));
+    c.time("queued_at", queued.iter().map(|q| q.queued_at));
     c.write()
 }
 
