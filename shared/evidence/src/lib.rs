@@ -6,6 +6,7 @@ pub mod charts;
 pub mod comparison;
 pub mod evaluation;
 pub mod keys;
+pub mod live;
 pub mod observation;
 pub mod offline;
 pub mod pair;
