@@ -5,7 +5,7 @@
 
 use crate::{Interval, Merge, quantiles::normal_quantile};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Bins of a numeric feature, by the reference's quantiles, and one more for missing values (NaN).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,7 +47,8 @@ impl NumericBins {
     }
 }
 
-/// Bins of a categorical feature: the reference's categories, one for all others, one for missing values.
+/// Bins of a categorical feature: the reference's categories, one for values the reference never had, one for missing
+/// values.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CategoryBins {
     categories: BTreeMap<String, usize>,
@@ -56,16 +57,31 @@ pub struct CategoryBins {
 impl CategoryBins {
     /// A bin for each different value of the reference.
     pub fn from_reference<'a>(reference: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut categories: BTreeMap<String, usize> =
-            reference.into_iter().map(|category| (category.to_owned(), 0)).collect();
-        categories.values_mut().enumerate().for_each(|(i, bin)| *bin = i);
-        Self { categories }
+        Self::most_frequent(reference, usize::MAX)
     }
 
-    /// Number of bins, those for other and for missing values included.
+    /// A bin for each of the reference's `most` most frequent values (of equally frequent ones the first by name), and one
+    /// for all its other values: bins that hardly anything falls into add noise and no information.
+    pub fn most_frequent<'a>(reference: impl IntoIterator<Item = &'a str>, most: usize) -> Self {
+        let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+        reference.into_iter().for_each(|value| *counts.entry(value).or_default() += 1);
+        let mut by_frequency: Vec<(&str, u64)> = counts.into_iter().collect();
+        by_frequency.sort_by_key(|&(name, n)| (std::cmp::Reverse(n), name));
+        let kept: BTreeSet<&str> = by_frequency.iter().take(most).map(|&(name, _)| name).collect();
+        let rank: BTreeMap<&str, usize> = kept.iter().enumerate().map(|(i, &name)| (name, i)).collect();
+        let bin = |name: &str| (name.to_owned(), rank.get(name).copied().unwrap_or(kept.len()));
+        Self { categories: by_frequency.iter().map(|(name, _)| bin(name)).collect() }
+    }
+
+    /// Bins of the reference's own values.
+    fn known(&self) -> usize {
+        self.categories.values().max().map_or(0, |last| last + 1)
+    }
+
+    /// Number of bins, those for unseen and for missing values included.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.categories.len() + 2
+        self.known() + 2
     }
 
     /// Always false: there are bins for every value.
@@ -74,11 +90,11 @@ impl CategoryBins {
         false
     }
 
-    /// The bin of a value.
+    /// The bin of a value: values the reference never had share the last but one, missing values have the last.
     #[must_use]
     pub fn bin(&self, value: Option<&str>) -> usize {
-        let others = self.categories.len();
-        value.map_or(others + 1, |value| self.categories.get(value).copied().unwrap_or(others))
+        let missing = self.known() + 1;
+        value.map_or(missing, |value| self.categories.get(value).copied().unwrap_or(missing - 1))
     }
 }
 
@@ -130,9 +146,34 @@ pub struct Drift {
     pub interval: Interval,
 }
 
+/// What an effect says against the limit of a policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DriftJudgement {
+    /// The whole interval is at or below the limit.
+    Stable,
+    /// The whole interval is above the limit.
+    Drifted,
+    /// The interval contains the limit, or there is no interval: too little data to say.
+    NotKnown,
+}
+
+/// Judges an effect by its interval alone, so that more data of the same kind can turn `not known` into an answer but
+/// noise cannot make drift, nor hide it. A limit that is negative or not a number judges nothing.
+#[must_use]
+pub fn judge(effect: Option<&Drift>, limit: f64) -> DriftJudgement {
+    match effect.map(|drift| drift.interval) {
+        Some(interval) if limit >= 0.0 && interval.low > limit => DriftJudgement::Drifted,
+        Some(interval) if limit >= 0.0 && interval.high <= limit => DriftJudgement::Stable,
+        _ => DriftJudgement::NotKnown,
+    }
+}
+
 /// Population stability index `Σ (q − p)·ln(q / p)` in nats, `p` the reference's and `q` the current shares. If a bin is
-/// empty in one of the samples only, half an observation is added to every bin of both. `None` if a sample is empty or
-/// the confidence is not in (0, 1). Counts missing at a slice's end are zero.
+/// empty in one of the samples only, half an observation is added to every bin of both. An emptied or a new bin makes the
+/// index itself infinite, and what the half observation makes of it grows with the logarithm of the number of rows: where
+/// effects of different sample sizes are compared, [`jensen_shannon`] is the one that keeps its size. `None` if a sample is
+/// empty or the confidence is not in (0, 1). Counts missing at a slice's end are zero.
 #[must_use]
 pub fn psi(reference: &[u64], current: &[u64], confidence: f64) -> Option<Drift> {
     let bins = paired_bins(reference, current);
@@ -142,7 +183,8 @@ pub fn psi(reference: &[u64], current: &[u64], confidence: f64) -> Option<Drift>
     measure(&bins, pseudo, confidence, 1.0, value, slopes)
 }
 
-/// Jensen–Shannon divergence in nats (from 0 to ln 2; scipy's `jensenshannon` is its square root). Needs no smoothing.
+/// Jensen–Shannon divergence in nats, from 0 to ln 2. Needs no smoothing. scipy's `jensenshannon` is the *distance*, the
+/// square root of the divergence, to a base of choice: see [`jensen_shannon_distance`].
 /// `None` if a sample is empty or the confidence is not in (0, 1).
 #[must_use]
 pub fn jensen_shannon(reference: &[u64], current: &[u64], confidence: f64) -> Option<Drift> {
@@ -152,6 +194,13 @@ pub fn jensen_shannon(reference: &[u64], current: &[u64], confidence: f64) -> Op
     measure(&paired_bins(reference, current), 0.0, confidence, 0.125, value, |p, q| {
         (slope(p, q), slope(q, p))
     })
+}
+
+/// scipy's `jensenshannon(p, q, base)` from a divergence in nats: the root of the divergence in units of `base` (2 for bits;
+/// Euler's number for nats). `None` unless the divergence is not negative and the base above 1.
+#[must_use]
+pub fn jensen_shannon_distance(divergence: f64, base: f64) -> Option<f64> {
+    (divergence >= 0.0 && base > 1.0).then(|| (divergence / base.ln()).sqrt())
 }
 
 /// The bins that hold a value of either sample.
@@ -241,6 +290,28 @@ mod tests {
         assert_eq!(NumericBins::from_reference(&[f64::NAN], 4), None);
         let categories = CategoryBins::from_reference(["b", "a", "b"]);
         assert_eq!([Some("a"), Some("b"), Some("new"), None].map(|c| categories.bin(c)), [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn rare_categories_share_a_bin_and_are_not_unseen() {
+        let bins = CategoryBins::most_frequent(["c", "a", "a", "b", "c", "d"], 2);
+        let of = [Some("a"), Some("c"), Some("b"), Some("d"), Some("new"), None].map(|c| bins.bin(c));
+        assert_eq!((of, bins.len()), ([0, 1, 2, 2, 3, 4], 5));
+        let nothing = CategoryBins::from_reference([]);
+        assert_eq!((nothing.bin(Some("new")), nothing.bin(None), nothing.len()), (0, 1, 2));
+    }
+
+    #[test]
+    fn an_effect_is_judged_by_its_interval() {
+        let of = |current: [u64; 2]| psi(&[5_000, 5_000], &current, 0.95).unwrap();
+        assert_eq!(judge(Some(&of([5_000, 5_000])), 0.1), DriftJudgement::Stable);
+        assert_eq!(judge(Some(&of([2_000, 8_000])), 0.1), DriftJudgement::Drifted);
+        assert_eq!(judge(Some(&of([2, 8])), 0.1), DriftJudgement::NotKnown);
+        for limit in [f64::NAN, -1.0] {
+            assert_eq!(judge(Some(&of([2_000, 8_000])), limit), DriftJudgement::NotKnown);
+        }
+        assert_eq!(judge(None, 0.1), DriftJudgement::NotKnown);
+        assert_eq!(jensen_shannon_distance(-0.1, 2.0).or(jensen_shannon_distance(0.1, 1.0)), None);
     }
 
     #[test]
