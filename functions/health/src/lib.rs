@@ -3,6 +3,8 @@
 //! It writes nothing in the registry. A judgement that ends a step becomes an evidence object; asked again about that step,
 //! the same judgement is the answer.
 
+pub mod live;
+
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use seatrial_artifacts::store::ObjectStore;

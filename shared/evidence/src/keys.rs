@@ -48,6 +48,14 @@ pub fn signals(model: &ModelName, at: Timestamp, content: &Digest) -> String {
     format!("signals/model={model}/{}/{}.parquet", date_hour(at), name(content))
 }
 
+/// The folders of a model's `observations`, `labels` or `signals` for each hour from `from` to `to`, both included.
+#[must_use]
+pub fn hours(kind: &str, model: &ModelName, from: Timestamp, to: Timestamp) -> Vec<String> {
+    let (first, last) = (from.as_second().div_euclid(3_600), to.as_second().div_euclid(3_600));
+    let starts = (first..=last).filter_map(|hour| Timestamp::from_second(hour * 3_600).ok());
+    starts.map(|start| format!("{kind}/model={model}/{}/", date_hour(start))).collect()
+}
+
 /// A file of refused entries in the data bucket.
 #[must_use]
 pub fn dead_letters(at: Timestamp, content: &Digest) -> String {
@@ -71,8 +79,21 @@ fn date_hour(at: Timestamp) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hours_name_the_folders_that_files_lie_in() {
+        let model: ModelName = "m".parse().unwrap();
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let (from, to) = (at("2026-01-31T22:59:59Z"), at("2026-02-01T00:00:00Z"));
+        let folders = hours("signals", &model, from, to);
+        assert_eq!(folders.len(), 3);
+        let file = signals(&model, to, &canonical::sha256(b"x"));
+        assert!(file.starts_with(&folders[2]), "{file} {folders:?}");
+        assert!(hours("signals", &model, to, from).is_empty());
+    }
 
     #[test]
     fn partitions_are_even_and_stay() {
