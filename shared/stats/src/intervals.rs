@@ -17,8 +17,13 @@ fn two_sided_z(confidence: f64) -> Option<f64> {
 /// outside (0, 1).
 #[must_use]
 pub fn wilson(successes: u64, n: u64, confidence: f64) -> Option<Interval> {
+    wilson_at(successes, n, two_sided_z(confidence)?)
+}
+
+/// Wilson's interval of `z` standard errors.
+fn wilson_at(successes: u64, n: u64, z: f64) -> Option<Interval> {
     let p = share(successes, n).filter(|&p| p <= 1.0)?;
-    let (z, n) = (two_sided_z(confidence)?, n as f64);
+    let n = n as f64;
     let centre = p + z * z / (2.0 * n);
     let reach = z * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt();
     let scale = 1.0 + z * z / n;
@@ -32,7 +37,8 @@ pub fn wilson(successes: u64, n: u64, confidence: f64) -> Option<Interval> {
 /// empty or has more successes than trials.
 #[must_use]
 pub fn newcombe_independent(x1: u64, n1: u64, x2: u64, n2: u64, confidence: f64) -> Option<Interval> {
-    let (first, second) = (Score::of(x1, n1, confidence)?, Score::of(x2, n2, confidence)?);
+    let z = two_sided_z(confidence)?;
+    let (first, second) = (Score::at(x1, n1, z)?, Score::at(x2, n2, z)?);
     let delta = second.p - first.p;
     Interval::new(
         delta - root_sum_of_squares(second.below, first.above),
@@ -55,8 +61,8 @@ struct Score {
 }
 
 impl Score {
-    fn of(successes: u64, n: u64, confidence: f64) -> Option<Self> {
-        let interval = wilson(successes, n, confidence)?;
+    fn at(successes: u64, n: u64, z: f64) -> Option<Self> {
+        let interval = wilson_at(successes, n, z)?;
         let p = share(successes, n)?;
         Some(Self { p, below: p - interval.low, above: interval.high - p })
     }
@@ -126,24 +132,34 @@ impl PairedCounts {
     #[must_use]
     pub fn difference(&self, confidence: f64) -> Option<PairedProportions> {
         let n = self.n();
-        let challenger = Score::of(self.both + self.challenger_only, n, confidence)?;
-        let champion = Score::of(self.both + self.champion_only, n, confidence)?;
-        let phi = self.phi();
-        let combined = |a: f64, b: f64| (a * a - 2.0 * phi * a * b + b * b).max(0.0).sqrt();
-        let delta = (self.challenger_only as f64 - self.champion_only as f64) / n as f64;
-        let interval = Interval::new(
-            delta - combined(challenger.below, champion.above),
-            delta + combined(challenger.above, champion.below),
-        )?;
+        let interval = self.newcombe_at(two_sided_z(confidence)?)?;
         Some(PairedProportions {
             n,
             discordant: self.champion_only + self.challenger_only,
-            champion: champion.p,
-            challenger: challenger.p,
-            delta,
+            champion: share(self.both + self.champion_only, n)?,
+            challenger: share(self.both + self.challenger_only, n)?,
+            delta: self.delta()?,
             interval,
             p_value: self.mcnemar_mid_p(),
         })
+    }
+
+    /// Challenger's proportion minus the champion's; `None` without pairs.
+    pub(crate) fn delta(&self) -> Option<f64> {
+        let n = self.n();
+        (n > 0).then(|| (self.challenger_only as f64 - self.champion_only as f64) / n as f64)
+    }
+
+    /// Newcombe's interval of `z` standard errors.
+    pub(crate) fn newcombe_at(&self, z: f64) -> Option<Interval> {
+        let (n, delta, phi) = (self.n(), self.delta()?, self.phi());
+        let challenger = Score::at(self.both + self.challenger_only, n, z)?;
+        let champion = Score::at(self.both + self.champion_only, n, z)?;
+        let combined = |a: f64, b: f64| (a * a - 2.0 * phi * a * b + b * b).max(0.0).sqrt();
+        Interval::new(
+            delta - combined(challenger.below, champion.above),
+            delta + combined(challenger.above, champion.below),
+        )
     }
 
     /// Correlation of the two outcomes, its numerator lowered by n/2 towards (not beyond) zero when positive.
