@@ -4,6 +4,7 @@ pub mod benchmark;
 pub mod canary;
 pub mod charts;
 pub mod comparison;
+pub mod drift;
 pub mod evaluation;
 pub mod keys;
 pub mod live;
