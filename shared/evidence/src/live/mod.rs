@@ -15,7 +15,7 @@ use seatrial_domain::route::Weight;
 use serde::{Deserialize, Serialize};
 
 pub use join::{Window, join};
-pub use read::{read_labels, read_served, read_signals};
+pub use read::{read_inputs, read_labels, read_served, read_signals};
 
 /// The length of a time slice in seconds.
 pub const SLICE_SECONDS: i64 = 10;

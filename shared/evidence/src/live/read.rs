@@ -1,11 +1,16 @@
-//! Reading the serving log, signals and labels: only the columns that the join needs.
+//! Reading the serving log, signals and labels: only the columns that are needed.
+
+use std::ops::Range;
 
 use arrow::array::{Array, AsArray, RecordBatch, StringArray};
 use arrow::datatypes::{Float64Type, TimestampMicrosecondType, UInt64Type};
 use bytes::Bytes;
+use jiff::Timestamp;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use seatrial_domain::route::{Arm, Weight};
+
+use serde_json::{Map, Value};
 
 use super::{Key, Said, ServedRow, Side, What};
 use crate::table::TableError;
@@ -46,7 +51,7 @@ fn key(array: &StringArray, row: usize) -> Option<Key> {
     array.is_valid(row).then(|| Key::of(array.value(row)))
 }
 
-fn times<'a>(
+fn column_times<'a>(
     batch: &'a RecordBatch,
     name: &str,
 ) -> Result<&'a arrow::array::PrimitiveArray<TimestampMicrosecondType>, TableError> {
@@ -68,7 +73,7 @@ pub fn read_served(file: Bytes) -> Result<Vec<ServedRow>, TableError> {
         let epoch = epoch.ok_or_else(|| wrong("epoch", "a count"))?;
         let weight = column(&batch, "weight_percent")?.as_primitive_opt::<Float64Type>();
         let weight = weight.ok_or_else(|| wrong("weight_percent", "a 64-bit float"))?;
-        let queued = times(&batch, "queued_at")?;
+        let queued = column_times(&batch, "queued_at")?;
         for row in 0..batch.num_rows() {
             let side = match role.value(row) {
                 r if r == Arm::Champion.as_str() => Side::Champion,
@@ -89,6 +94,34 @@ pub fn read_served(file: Bytes) -> Result<Vec<ServedRow>, TableError> {
         }
     }
     Ok(rows)
+}
+
+/// Hands over the inputs of each row of a file of the serving log that champion or challenger served under `epoch` and that
+/// the queue took within `times`.
+///
+/// # Errors
+/// When the file is cut short or not a table of the serving log.
+pub fn read_inputs(
+    file: Bytes,
+    epoch: u64,
+    times: Range<Timestamp>,
+    mut take: impl FnMut(&Map<String, Value>),
+) -> Result<(), TableError> {
+    let times = times.start.as_microsecond()..times.end.as_microsecond();
+    for batch in project(file, &["role", "epoch", "queued_at", "inputs"])? {
+        let (role, inputs) = (text(&batch, "role")?, text(&batch, "inputs")?);
+        let epochs = column(&batch, "epoch")?.as_primitive_opt::<UInt64Type>();
+        let epochs = epochs.ok_or_else(|| wrong("epoch", "a count"))?;
+        let queued = column_times(&batch, "queued_at")?;
+        for row in 0..batch.num_rows() {
+            let pinned = ![Arm::Champion.as_str(), Arm::Challenger.as_str()].contains(&role.value(row));
+            if pinned || epochs.value(row) != epoch || !times.contains(&queued.value(row)) {
+                continue;
+            }
+            take(&serde_json::from_str(inputs.value(row)).map_err(failed)?);
+        }
+    }
+    Ok(())
 }
 
 /// The signals of a file.
@@ -128,7 +161,7 @@ fn read_said(
     let columns = [&["observation_id", "client_id", "at", "queued_at"], own].concat();
     for batch in project(file, &columns)? {
         let (id, client) = (text(&batch, "observation_id")?, text(&batch, "client_id")?);
-        let (at, queued) = (times(&batch, "at")?, times(&batch, "queued_at")?);
+        let (at, queued) = (column_times(&batch, "at")?, column_times(&batch, "queued_at")?);
         for (row, what) in what(&batch)?.into_iter().enumerate() {
             let Some(what) = what else { continue };
             said.push(Said {
