@@ -29,6 +29,10 @@ pub struct Test {
     keep_going: bool,
 }
 
+/// The feature that builds the end-to-end suite. Both steps of tests select the same packages and features, because another
+/// selection unifies the features of dependencies anew and compiles the AWS SDK a second time.
+const SUITE: &str = "seatrial-tests/engine";
+
 /// How a step ended.
 enum Outcome {
     Passed,
@@ -184,7 +188,7 @@ fn template() -> Result<Outcome> {
 fn tests() -> Result<Outcome> {
     let library = crate::onnxruntime::ensure()?;
     let mut command = if run::exists("cargo-nextest") {
-        cargo(&["nextest", "run", "--workspace"])
+        cargo(&["nextest", "run", "--workspace", "--features", SUITE, "-E", "not binary(/^e2e_/)"])
     } else {
         cargo(&["test", "--quiet", "--workspace"])
     };
@@ -215,16 +219,7 @@ fn end_to_end(enforce_iam: bool) -> Result<Outcome> {
 fn suite(outputs: &Path) -> Result<()> {
     let library = crate::onnxruntime::ensure()?;
     let mut command = if run::exists("cargo-nextest") {
-        cargo(&[
-            "nextest",
-            "run",
-            "--package",
-            "seatrial-tests",
-            "--features",
-            "engine",
-            "-E",
-            "binary(/^e2e_/)",
-        ])
+        cargo(&["nextest", "run", "--workspace", "--features", SUITE, "-E", "binary(/^e2e_/)"])
     } else {
         cargo(&[
             "test",
