@@ -104,6 +104,16 @@ impl ExactSum {
         self.add(product) && self.add(rest)
     }
 
+    /// Adds the exact product `a · b · c`; refused as by [`ExactSum::add_product`].
+    pub fn add_triple(&mut self, a: f64, b: f64, c: f64) -> bool {
+        let (product, rest) = two_product(a, b);
+        let size = (product * c).abs();
+        if !size.is_finite() || !rest.is_finite() || size > 1e299 {
+            return false;
+        }
+        self.add_product(product, c) && self.add_product(rest, c)
+    }
+
     /// The sum rounded once to the nearest `f64` (infinite if it exceeds the range).
     #[must_use]
     pub fn value(&self) -> f64 {
@@ -345,6 +355,15 @@ mod tests {
         single.add(x);
         let difference = square.minus(single.pair().times(single.pair()));
         assert!(difference.value().abs() < 1e-15);
+    }
+
+    #[test]
+    fn a_triple_product_is_exact() {
+        let mut sum = ExactSum::default();
+        let (a, b, c) = (1.0 + f64::EPSILON, 1.0 - f64::EPSILON, 3.0);
+        assert!(sum.add_triple(a, b, c) && sum.add(-3.0));
+        assert_eq!(sum.value(), -3.0 * f64::EPSILON * f64::EPSILON);
+        assert!(!sum.add_triple(1e200, 1e200, 1.0) && !sum.add_triple(1e150, 1e150, 1e150));
     }
 
     proptest! {

@@ -19,6 +19,7 @@ pub mod calibration;
 pub mod confseq;
 pub mod confusion;
 pub mod crossing;
+pub mod distance;
 pub mod drift;
 pub mod effect;
 pub mod eprocess;
@@ -30,9 +31,11 @@ pub mod jackknife;
 pub mod joint;
 pub mod losses;
 pub mod margin;
+pub mod multinomial;
 pub mod multiplicity;
 pub mod noninferiority;
 pub mod paired;
+pub mod planner;
 pub mod quantiles;
 pub mod regression;
 pub mod sampling;
@@ -41,6 +44,7 @@ pub mod segments;
 pub mod sketch;
 pub mod srm;
 pub mod strata;
+pub mod weighted;
 
 use serde::{Deserialize, Serialize};
 
