@@ -3,6 +3,7 @@
 //! Everything is rendered on the server, works without scripts, and escapes what it is given: a submitter's text is data,
 //! never markup. Views are pure: they get records and the time, and return text.
 
+pub mod charts;
 mod interval;
 pub mod mail;
 pub mod message;

@@ -6,8 +6,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 
-/// The style sheet, as it stands inside each page.
-pub(crate) const STYLE: &str = include_str!("../templates/style.css");
+/// The style sheet, as it stands inside each page: the page's own and the charts'.
+pub(crate) const STYLE: &str =
+    concat!(include_str!("../templates/style.css"), include_str!("../templates/charts.css"));
 
 /// The `Content-Security-Policy` of every page: no scripts, no frames, nothing from elsewhere; forms go only to the page's
 /// own origin; the one style sheet is allowed by its hash.

@@ -2,7 +2,7 @@
 
 use seatrial_domain::gate::GateStatus;
 use seatrial_domain::verdict::{MetricClass, Verdict};
-use seatrial_evidence::report::MetricRow;
+use seatrial_evidence::report::{MetricGroup, MetricRow};
 
 /// A colour's meaning: a class of the style sheet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +85,30 @@ pub fn sentence(text: &str) -> String {
     }
     format!("{}{}{stop}", first.to_uppercase(), chars.as_str())
 }
+
+/// A kind of evidence as a heading.
+pub(crate) const fn group_heading(group: MetricGroup) -> &'static str {
+    match group {
+        MetricGroup::Offline => "Held-out benchmark",
+        MetricGroup::Check => "Checks of the model's owner",
+        MetricGroup::Shadow => "Shadow on live requests",
+        MetricGroup::Plan => "What the canary will be able to detect",
+    }
+}
+
+/// Where a kind of evidence was seen.
+pub(crate) const fn group_place(group: MetricGroup) -> &'static str {
+    match group {
+        MetricGroup::Offline => "on the benchmark",
+        MetricGroup::Check => "in the owner's checks",
+        MetricGroup::Shadow => "in the shadow",
+        MetricGroup::Plan => "in the canary's plan",
+    }
+}
+
+/// Every kind of evidence, in the order of the promotion.
+pub(crate) const GROUPS: [MetricGroup; 4] =
+    [MetricGroup::Offline, MetricGroup::Check, MetricGroup::Shadow, MetricGroup::Plan];
 
 /// A metric's name with its words apart: `latency_p99` is `latency p99`.
 pub(crate) fn metric_name(name: &str) -> String {
