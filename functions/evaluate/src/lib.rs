@@ -4,9 +4,10 @@
 //! this process: the state machine retries and then ends the promotion.
 
 mod bench;
+mod facts;
 mod run;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -22,8 +23,9 @@ use seatrial_domain::refusal::Refusal;
 use seatrial_domain::task::{Evaluated, Held, HeldTask};
 use seatrial_domain::verdict::Verdict;
 use seatrial_evidence::benchmark::Benchmark;
+use seatrial_evidence::drift::Profile;
 use seatrial_evidence::evaluation::Evaluation;
-use seatrial_evidence::report::{MetricGroup, MetricUnit, OfflineFacts};
+use seatrial_evidence::report::{MetricGroup, MetricUnit};
 use seatrial_evidence::rows::{self, Name};
 use seatrial_evidence::{keys, offline};
 use seatrial_inference::{Model, Runtime};
@@ -31,6 +33,8 @@ use seatrial_registry::Registry;
 use seatrial_registry::ops::{self, Ops};
 use seatrial_runtime::Failure;
 
+/// The sample of its training data that a submission may carry.
+const REFERENCE: &str = "reference.parquet";
 /// The largest evaluation document that is read back, in bytes.
 const DOCUMENT_LIMIT: u64 = 64 << 20;
 
@@ -77,7 +81,7 @@ where
             .map_err(|e| Failure::internal(&format!("reading the evaluation {}", reference.key), e))?;
         return Ok(answer(&document, &policy));
     }
-    let document = evaluate(ports, &record, &policy).await?;
+    let document = evaluate(ports, &record, &policy, clock()).await?;
     let bytes = canonical::to_bytes(&document).map_err(|e| Failure::internal("writing canonical JSON", e))?;
     let prefix = keys::evidence_prefix(model, promotion);
     let reference =
@@ -114,6 +118,7 @@ async fn evaluate(
     ports: &Ports<'_>,
     record: &PromotionRecord,
     policy: &Policy,
+    now: Timestamp,
 ) -> Result<Evaluation, Failure> {
     let runtime = Runtime::load(&ports.library)
         .map_err(|e| Failure::internal(&format!("loading ONNX Runtime ({e})"), e))?;
@@ -132,7 +137,7 @@ async fn evaluate(
         None => None,
     };
     let folder = fetch(ports, record, &record.challenger).await?;
-    let smoke = run::smoke(runtime, &folder, benchmark.as_ref().map(|(_, b)| b));
+    let smoke = run::smoke(runtime, &folder, policy.task, benchmark.as_ref().map(|(_, b)| b));
     let name =
         Name { group: MetricGroup::Offline, name: "smoke_test", segment: None, unit: MetricUnit::Share };
     let mut document = Evaluation {
@@ -150,6 +155,7 @@ async fn evaluate(
         challenger_summary: None,
         champion_summary: None,
         charts: None,
+        profiles: Vec::new(),
         notes: Vec::new(),
     };
     let challenger = match smoke {
@@ -172,14 +178,19 @@ async fn evaluate(
             Some((reference, benchmark)) => {
                 let judged = bench::judge(record, policy, benchmark, champion.as_ref(), &challenger)?;
                 document.rows.extend(offline::rows(&judged, policy));
+                document.charts = Some(offline::charts(&judged, policy)).filter(|c| !c.is_empty());
                 document.notes = bench::notes(&judged);
                 document.challenger_summary = Some(offline::summary(&judged, &judged.challenger, policy));
                 document.champion_summary =
                     judged.champion.as_ref().map(|c| offline::summary(&judged, c, policy));
-                document.benchmark = Some(facts(ports, record, reference, benchmark).await?);
+                let promotions = ports.registry.promotions(&record.model).await?;
+                let facts = facts::facts(&promotions, record, reference, benchmark.rows as u64);
+                document.notes.extend(facts::notes(&facts, now));
+                document.benchmark = Some(facts);
             }
         }
     }
+    document.profiles = profiles(&folder, benchmark.as_ref().map(|(_, b)| b)).await;
     let (verdict, why) = offline::verdict(&document.rows);
     (document.verdict, document.why) = (verdict, why);
     Ok(document)
@@ -206,21 +217,15 @@ async fn read_benchmark(ports: &Ports<'_>, reference: &BenchmarkRef) -> Result<B
     })
 }
 
-/// What is known about the benchmark, and how many candidates it has judged up to this one.
-async fn facts(
-    ports: &Ports<'_>,
-    record: &PromotionRecord,
-    reference: &BenchmarkRef,
-    benchmark: &Benchmark,
-) -> Result<OfflineFacts, Failure> {
-    let same = |p: &PromotionRecord| p.benchmark.as_ref().is_some_and(|b| b.digest == reference.digest);
-    let earlier = ports.registry.promotions(&record.model).await?;
-    let earlier = earlier.iter().take_while(|p| p.id != record.id).filter(|p| same(p));
-    Ok(OfflineFacts {
-        benchmark: reference.digest.clone(),
-        set_at: Some(reference.set_at),
-        rows: benchmark.rows as u64,
-        judged_candidates: Some(earlier.count() as u64 + 1),
-        live_shift: None,
-    })
+/// The distributions that live inputs are compared with: the training sample the submission carries, and the benchmark. A
+/// sample that cannot be read is passed over: it decides nothing.
+async fn profiles(version: &Path, benchmark: Option<&Benchmark>) -> Vec<Profile> {
+    let sample = tokio::fs::read(version.join(REFERENCE)).await.ok();
+    let sample = sample.and_then(|bytes| Benchmark::read(Bytes::from(bytes)).ok());
+    let of = |what: &str, table: &Benchmark| Profile::of(what, table, &bench::NO_FEATURES);
+    sample
+        .iter()
+        .map(|table| of(&format!("the training sample ({REFERENCE})"), table))
+        .chain(benchmark.map(|table| of("the benchmark", table)))
+        .collect()
 }

@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::time::Instant;
 
+use seatrial_domain::policy;
 use seatrial_evidence::benchmark::{Benchmark, Values};
-use seatrial_evidence::offline::Answers;
-use seatrial_inference::{Batch, Column, Model, PredictError, Runtime};
+use seatrial_evidence::offline::{Answer, Answers};
+use seatrial_inference::{Batch, Column, Model, PredictError, Runtime, Task};
 
 /// Rows that the smoke test answers.
 const SMOKE_ROWS: usize = 16;
@@ -20,10 +21,19 @@ const WARM_UP: usize = 20;
 pub(crate) fn smoke(
     runtime: &'static Runtime,
     folder: &Path,
+    task: policy::Task,
     benchmark: Option<&Benchmark>,
 ) -> Result<(Model, u64), String> {
     let model =
         Model::from_folder(runtime, folder).map_err(|e| format!("the version cannot be loaded: {e}"))?;
+    let found = model.config().task;
+    if !same_task(task, found) {
+        return Err(format!(
+            "the version's task is {}, and the policy's is {}; submit a version of that task, or set a policy for this one",
+            found.as_str(),
+            format!("{task:?}").to_lowercase()
+        ));
+    }
     let Some(benchmark) = benchmark else { return Ok((model, 0)) };
     let batch = batch(&model, benchmark)
         .map_err(|e| format!("the benchmark does not fit the version's inputs: {}", e.message()))?;
@@ -46,10 +56,19 @@ pub(crate) fn smoke(
     Ok((model, answers.len() as u64))
 }
 
+fn same_task(wanted: policy::Task, found: Task) -> bool {
+    matches!(
+        (wanted, found),
+        (policy::Task::Binary, Task::Binary)
+            | (policy::Task::Multiclass, Task::Multiclass)
+            | (policy::Task::Regression, Task::Regression)
+    )
+}
+
 /// What the version answers to every row. A benchmark that does not fit its inputs fails on every row.
 pub(crate) fn answers(model: &Model, benchmark: &Benchmark) -> Answers {
     let mut answers = Answers { classes: model.config().classes.clone(), ..Answers::default() };
-    let outcomes = match batch(model, benchmark) {
+    let outcomes: Vec<_> = match batch(model, benchmark) {
         Ok(all) => (0..all.rows())
             .step_by(BATCH_ROWS)
             .filter_map(|start| all.slice(start, BATCH_ROWS))
@@ -57,18 +76,8 @@ pub(crate) fn answers(model: &Model, benchmark: &Benchmark) -> Answers {
             .collect(),
         Err(error) => vec![Err(error); benchmark.rows],
     };
-    for outcome in outcomes {
-        match outcome {
-            Ok(answer) => {
-                answers.labels.push(answer.label.ok_or_else(|| "no-label".into()));
-                answers.scores.push(answer.scores);
-            }
-            Err(error) => {
-                answers.labels.push(Err(error.code().to_owned()));
-                answers.scores.push(None);
-            }
-        }
-    }
+    let of = |p: seatrial_inference::Prediction| Answer { label: p.label, scores: p.scores, value: p.value };
+    answers.rows = outcomes.into_iter().map(|o| o.map(of).map_err(|e| e.code().to_owned())).collect();
     answers
 }
 

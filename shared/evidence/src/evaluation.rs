@@ -9,6 +9,7 @@ use seatrial_stats::fairness::GroupRates;
 use serde::{Deserialize, Serialize};
 
 use crate::charts::ChartData;
+use crate::drift::Profile;
 use crate::report::{MetricRow, OfflineFacts};
 
 /// The evaluation of a challenger.
@@ -43,6 +44,9 @@ pub struct Evaluation {
     /// What pictures of the benchmark are drawn from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub charts: Option<ChartData>,
+    /// The distributions of the inputs that live traffic is compared with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub profiles: Vec<Profile>,
     /// What else a person who decides should know.
     pub notes: Vec<String>,
 }
@@ -66,4 +70,18 @@ pub struct VersionSummary {
     pub groups: BTreeMap<String, Vec<GroupRates>>,
     /// Latency of single calls in microseconds: p50, p95, p99.
     pub latency_us: Option<[f64; 3]>,
+    /// How far predicted numbers are from the truth; none for classes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub values: Option<ValueErrors>,
+}
+
+/// Errors of predicted numbers over the rows that were answered.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct ValueErrors {
+    /// Root mean squared error, in the target's unit.
+    pub rmse: Option<f64>,
+    /// Mean absolute error, in the target's unit.
+    pub mae: Option<f64>,
+    /// Coefficient of determination; none for a constant target.
+    pub r2: Option<f64>,
 }

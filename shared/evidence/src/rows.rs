@@ -42,11 +42,34 @@ pub struct Name<'a> {
     pub unit: MetricUnit,
 }
 
+/// The rows that were judged together with one: looking at many, some look bad by chance.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Family {
+    /// How many rows, this one included.
+    pub size: usize,
+    /// This row's one-sided p-value for "not worse than the margin", adjusted by Holm (1979) over all of them; none where there is no test.
+    pub adjusted: Option<f64>,
+}
+
 /// Judges an estimate by a rule: the margin where there is a champion, and the limit where there is one.
 ///
 /// With fewer than `min_n` rows nothing is judged: the row is inconclusive.
 #[must_use]
 pub fn judge(name: Name<'_>, rule: &MetricRule, e: &Estimate, min_n: u64, margin_applies: bool) -> MetricRow {
+    judge_of_family(name, rule, e, min_n, margin_applies, None)
+}
+
+/// [`judge`] for one of many rows. A difference beyond the margin fails only where the adjusted p-value is at most 5 %; a
+/// passing one needs no adjustment, since all of them must pass.
+#[must_use]
+pub fn judge_of_family(
+    name: Name<'_>,
+    rule: &MetricRule,
+    e: &Estimate,
+    min_n: u64,
+    margin_applies: bool,
+    family: Option<Family>,
+) -> MetricRow {
     let mut row = blank(name, rule);
     row.champion = finite(e.champion);
     row.challenger = finite(e.challenger);
@@ -69,10 +92,9 @@ pub fn judge(name: Name<'_>, rule: &MetricRule, e: &Estimate, min_n: u64, margin
             stats_direction(rule.direction),
             row.champion,
         );
-        parts.push((
-            verdict(judged.judgement),
-            format!("margin {}: {}", margin_text(name.unit, rule.margin), judged.reason),
-        ));
+        let (found, chance) = of_family(verdict(judged.judgement), family);
+        let margin = margin_text(name.unit, rule.margin);
+        parts.push((found, format!("margin {margin}: {}{chance}", judged.reason)));
     } else {
         row.margin = None;
     }
@@ -82,8 +104,13 @@ pub fn judge(name: Name<'_>, rule: &MetricRule, e: &Estimate, min_n: u64, margin
     if parts.is_empty() {
         row.class = MetricClass::Info;
         row.why = format!(
-            "{}; shown only: there is no champion, and the policy sets no limit",
-            measured(name, e, margin_applies)
+            "{}{}; shown only: there is no champion, and the policy sets no limit",
+            measured(name, e, margin_applies),
+            e.own.map_or_else(String::new, |i| format!(
+                " (95 % interval {} to {})",
+                value(name.unit, i.low),
+                value(name.unit, i.high)
+            ))
         );
         return row;
     }
@@ -109,6 +136,22 @@ pub fn check(name: Name<'_>, n: u64, verdict: Verdict, why: impl Into<String>) -
         limit: None,
     };
     MetricRow { n, verdict, margin: None, why: why.into(), ..blank(name, &rule) }
+}
+
+/// What is left of a failure when the whole family is looked at, and how that is said.
+fn of_family(found: Verdict, family: Option<Family>) -> (Verdict, String) {
+    let (Verdict::Fail, Some(family)) = (found, family) else { return (found, String::new()) };
+    let size = family.size;
+    match family.adjusted {
+        Some(p) if p <= 1.0 - CONFIDENCE => {
+            (Verdict::Fail, format!(", and not by chance (p = {p:.2e} after Holm over {size} segments)"))
+        }
+        Some(p) => (
+            Verdict::Inconclusive,
+            format!(", which is within chance when {size} segments are looked at (p = {p:.2} after Holm)"),
+        ),
+        None => (Verdict::Inconclusive, ", and there is no test that it is not chance".into()),
+    }
 }
 
 fn blank(name: Name<'_>, rule: &MetricRule) -> MetricRow {
