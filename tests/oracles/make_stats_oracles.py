@@ -1,17 +1,20 @@
 """Makes the oracle values that `shared/stats/tests/oracles.rs` checks against.
 
     python3 -m venv target/oracles && target/oracles/bin/pip install -r tests/oracles/requirements.txt
-    target/oracles/bin/python tests/oracles/make_stats_oracles.py     # writes stats.json beside this file
+    target/oracles/bin/python tests/oracles/make_stats_oracles.py           # writes stats.json beside this file
+    target/oracles/bin/python tests/oracles/make_stats_oracles.py --check   # compares with what is there, to 1e-12
 
 Values come from scikit-learn, fairlearn, scipy and statsmodels wherever these define the statistic. What none of them
 has (Newcombe's interval for paired proportions, DeLong's variance, ECE, PSI, the e-process) is computed here from its
 published formula, independently of the Rust code and by the most direct route. Inputs are stored with the results, so
-the tests need nothing but the JSON. The seed is fixed: the file is the same on every run.
+the tests need nothing but the JSON (and adult.csv). Seeds are fixed: the file is the same on every run. `--check` writes
+nothing and fails, naming the places, where the committed file is not what the pinned libraries give.
 """
 
 import json
 import math
 import pathlib
+import sys
 import warnings
 
 import numpy as np
@@ -30,12 +33,15 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
+import adult_metrics
+import answers
+import calibration
+import distances
+import weighted
+from values import floats
+
 warnings.simplefilter("ignore")
 rng = np.random.default_rng(20260401)
-
-
-def floats(values):
-    return [float(v) for v in values]
 
 
 def classification():
@@ -81,6 +87,8 @@ def scores():
         ("crowded near zero", y, p * 1e-6),
         ("one positive", np.array([1] + [0] * 30), rng.random(31)),
         ("one class absent", np.zeros(25, int), rng.random(25)),
+        ("one row", np.array([1]), np.array([0.7])),
+        ("constant and wrong", np.zeros(9, int), np.ones(9)),
     ]:
         both = len(set(truth.tolist())) == 2
         cases.append({
@@ -109,13 +117,15 @@ def regression():
     for name, offset, spread in [("plain", 0.0, 1.0), ("large offset", 1e7, 1.0), ("wide", 0.0, 1e6)]:
         y = offset + spread * rng.normal(size=300)
         prediction = y + 0.4 * spread * rng.normal(size=300)
-        cases.append({
-            "name": name, "truth": floats(y), "predicted": floats(prediction),
-            "rmse": float(metrics.root_mean_squared_error(y, prediction)),
-            "mae": float(metrics.mean_absolute_error(y, prediction)),
-            "r2": float(metrics.r2_score(y, prediction)),
-        })
-    return cases
+        cases.append((name, y, prediction))
+    cases += [("one row", np.array([2.0]), np.array([2.5])), ("constant target", np.full(8, 3.0), np.arange(8.0))]
+    return [{
+        "name": name, "truth": floats(y), "predicted": floats(prediction),
+        "rmse": float(metrics.root_mean_squared_error(y, prediction)),
+        "mae": float(metrics.mean_absolute_error(y, prediction)),
+        # scikit-learn invents 0 or 1 where the target does not vary.
+        "r2": float(metrics.r2_score(y, prediction)) if len(set(y)) > 1 else None,
+    } for name, y, prediction in cases]
 
 
 def delong_variance(truth, a, b):
@@ -155,6 +165,7 @@ def fairness():
     for name, truth, champion, challenger, group in [
         ("two groups", y, a, b, g), ("five groups", y2, a2, b2, g2), ("a group without positives", y3, a3, b3, g3),
         ("nobody selected", y, np.zeros_like(a), b, g),
+        ("one row in each group", np.array([1, 0, 1]), np.array([1, 0, 0]), np.array([0, 1, 0]), np.array(["a", "b", "c"])),
     ]:
         frame = MetricFrame(
             metrics={"selection_rate": selection_rate, "tpr": true_positive_rate, "fpr": false_positive_rate},
@@ -162,6 +173,8 @@ def fairness():
         of = lambda predicted: {
             "demographic_parity": float(demographic_parity_difference(truth, predicted, sensitive_features=group)),
             "equalised_odds": float(equalized_odds_difference(truth, predicted, sensitive_features=group)),
+            "equalised_odds_mean": float(
+                equalized_odds_difference(truth, predicted, sensitive_features=group, agg="mean")),
         }
         cases.append({
             "name": name, "truth": truth.tolist(), "champion": champion.tolist(), "challenger": challenger.tolist(),
@@ -256,11 +269,34 @@ def e_process():
     return cases
 
 
+def differences(ours, theirs, place=""):
+    """Places where two JSON values differ by more than 1e-12, relative above one."""
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        for key in sorted(ours.keys() | theirs.keys()):
+            if key not in ours or key not in theirs:
+                yield f"{place}/{key}: only in {'the file' if key in ours else 'what is made now'}"
+            else:
+                yield from differences(ours[key], theirs[key], f"{place}/{key}")
+    elif isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
+        for i, (a, b) in enumerate(zip(ours, theirs)):
+            yield from differences(a, b, f"{place}/{i}")
+    elif all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in (ours, theirs)):
+        if abs(ours - theirs) > 1e-12 * max(1.0, abs(theirs)):
+            yield f"{place}: {ours} in the file, {theirs} now"
+    elif ours != theirs:
+        yield f"{place}: {str(ours)[:60]} in the file, {str(theirs)[:60]} now"
+
+
 def main():
     made = {"classification": classification(), "scores": scores(), "multiclass": multiclass(),
             "regression": regression(), "delong": delong(), "fairness": fairness(), "intervals": intervals(),
-            "multiplicity": multiplicity(), "drift": drift(), "e_process": e_process()}
+            "multiplicity": multiplicity(), "drift": drift(), "e_process": e_process(),
+            **weighted.made(), **distances.made(), **calibration.made(), **answers.made(), **adult_metrics.made()}
     path = pathlib.Path(__file__).with_name("stats.json")
+    if sys.argv[1:] == ["--check"]:
+        found = list(differences(json.loads(path.read_text()), json.loads(json.dumps(made, allow_nan=False))))
+        print("\n".join(found[:40]) or f"{path.name} is what the pinned libraries give: {len(made)} sections")
+        sys.exit(1 if found else 0)
     path.write_text("{\n" + ",\n".join(f"{json.dumps(k)}: {json.dumps(v, allow_nan=False)}" for k, v in made.items()) + "\n}\n")
     print(f"wrote {path.name}: {path.stat().st_size} bytes")
 

@@ -1,7 +1,7 @@
 //! Demographic parity and equalised odds, per version and as the paired increase.
 //!
 //! Definitions are fairlearn's: the difference between the largest and the smallest group rate; for equalised odds the
-//! larger of the differences in true and in false positive rates (`agg="worst_case"`).
+//! larger of the differences in true and in false positive rates (`agg="worst_case"`), or their mean (`agg="mean"`).
 
 use crate::{Arm, Merge, bootstrap::Bootstrap, joint::PairedMetric, share};
 use serde::{Deserialize, Serialize};
@@ -51,8 +51,10 @@ pub enum AbsentClass {
 pub enum FairnessMetric {
     /// Largest minus smallest selection rate.
     DemographicParity,
-    /// The larger of the true and the false positive rates' differences.
+    /// The larger of the true and the false positive rates' differences (fairlearn's default, `agg="worst_case"`).
     EqualisedOdds(AbsentClass),
+    /// The mean of both differences (`agg="mean"`); where only one is defined, that one.
+    EqualisedOddsMean(AbsentClass),
 }
 
 impl FairnessCells {
@@ -162,15 +164,23 @@ fn evaluate(cells: &[u64], metric: FairnessMetric, arm: Arm) -> Option<f64> {
     let groups = || cells.chunks_exact(8).map(|group| Decisions::of(group, arm)).filter(|d| d.n > 0);
     match metric {
         FairnessMetric::DemographicParity => spread(groups().map(|d| share(d.yes, d.n))),
-        FairnessMetric::EqualisedOdds(absent) => {
-            let rate = |yes, n| share(yes, n).or((absent == AbsentClass::Zero).then_some(0.0));
-            let true_rates = spread(groups().map(|d| rate(d.true_yes, d.positives)));
-            let false_rates = spread(groups().map(|d| rate(d.yes - d.true_yes, d.n - d.positives)));
-            match (true_rates, false_rates) {
-                (Some(a), Some(b)) => Some(a.max(b)),
-                (one, other) => one.or(other),
-            }
-        }
+        FairnessMetric::EqualisedOdds(absent) => odds(&groups, absent, f64::max),
+        FairnessMetric::EqualisedOddsMean(absent) => odds(&groups, absent, |a, b| (a + b) / 2.0),
+    }
+}
+
+/// The differences in true and in false positive rates, combined; where only one is defined, that one.
+fn odds<I: Iterator<Item = Decisions>>(
+    groups: &impl Fn() -> I,
+    absent: AbsentClass,
+    combine: fn(f64, f64) -> f64,
+) -> Option<f64> {
+    let rate = |yes, n| share(yes, n).or((absent == AbsentClass::Zero).then_some(0.0));
+    let true_rates = spread(groups().map(|d| rate(d.true_yes, d.positives)));
+    let false_rates = spread(groups().map(|d| rate(d.yes - d.true_yes, d.n - d.positives)));
+    match (true_rates, false_rates) {
+        (Some(a), Some(b)) => Some(combine(a, b)),
+        (one, other) => one.or(other),
     }
 }
 
