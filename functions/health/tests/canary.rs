@@ -100,6 +100,8 @@ impl World {
                     client_errors: 0,
                     error_units: (0..errors).map(|e| format!("{n}-{e}")).collect(),
                     classes: std::collections::BTreeMap::new(),
+                    diverted: 0,
+                    units: None,
                     latency: serde_json::to_value(latency).unwrap(),
                 };
                 let item = TallyItem {

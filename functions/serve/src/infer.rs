@@ -19,7 +19,7 @@ use crate::metrics::{Counter, End};
 use crate::observed::{self, Facts};
 use crate::oip::answer::{self, AnswerParameters, InferAnswer};
 use crate::oip::{Caller, InferRequest, Refused};
-use crate::tally::Outcome;
+use crate::tally::{Asked, Outcome};
 use crate::versions::Loaded;
 
 /// Requests in flight from which on new ones are refused.
@@ -97,6 +97,8 @@ struct Call {
     loaded: Arc<Loaded>,
     /// The unit, hashed with the route's salt.
     unit: String,
+    /// Whether the split had named the challenger, which is not loaded.
+    diverted: bool,
     began: Instant,
 }
 
@@ -132,7 +134,8 @@ async fn prepare(app: &Arc<App>, model: &str, pin: Option<&str>, body: &[u8]) ->
     let unit = unit_hash(&view.route.salt, unit);
     let assignment = app.assignment(&model, &view, choice.arm, &choice.version);
     let facts = Facts { id, assignment, caller, at: now(), load_us: load_us.or(waited) };
-    Ok(Call { app: Arc::clone(app), request, view, facts, loaded, unit, began: Instant::now() })
+    let diverted = choice.diverted;
+    Ok(Call { app: Arc::clone(app), request, view, facts, loaded, unit, diverted, began: Instant::now() })
 }
 
 /// What running a version came to, before anything of it is counted.
@@ -242,7 +245,8 @@ impl Call {
         };
         let first = done.result.as_ref().ok().and_then(|predictions| predictions.first());
         let class = first.and_then(|prediction| prediction.label.as_deref());
-        self.app.outbox.tallies.count_answer(of, outcome, class);
+        let unit = self.facts.caller.unit.as_ref().map(|_| self.unit.as_str());
+        self.app.outbox.tallies.count_request(of, outcome, Asked { class, unit, diverted: self.diverted });
         self.app.metrics.request(&of.model, of.version, of.role, end, done.latency_us);
     }
 

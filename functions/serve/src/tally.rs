@@ -9,7 +9,7 @@ use std::mem;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use seatrial_evidence::observation::{CLASS_BYTES, SCHEMA, TALLY_CLASSES, Tally};
+use seatrial_evidence::observation::{CLASS_BYTES, SCHEMA, TALLY_CLASSES, Tally, UnitSample};
 use seatrial_stats::sketch::LatencySketch;
 use serde_json::Value;
 
@@ -29,6 +29,17 @@ pub enum Outcome {
     ModelError(String),
     /// By the client's fault.
     ClientError,
+}
+
+/// A request beside its outcome.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Asked<'a> {
+    /// The class that was answered; of several rows the first one's, since rows of one request are seldom independent.
+    pub class: Option<&'a str>,
+    /// The hash of the unit that it named; none when it named none.
+    pub unit: Option<&'a str>,
+    /// Whether the split had named the challenger, which is not loaded.
+    pub diverted: bool,
 }
 
 /// The open tallies of this process.
@@ -51,6 +62,10 @@ struct Counts {
     client_errors: u64,
     units: BTreeSet<String>,
     classes: BTreeMap<String, u64>,
+    diverted: u64,
+    single: u64,
+    single_diverted: u64,
+    sampled: BTreeSet<u64>,
     latency: LatencySketch,
 }
 
@@ -66,6 +81,27 @@ impl Counts {
                 self.units.insert(unit);
             }
             Outcome::ClientError => self.client_errors += 1,
+        }
+    }
+
+    fn ask(&mut self, asked: Asked<'_>) {
+        self.diverted += u64::from(asked.diverted);
+        match asked.unit.map(|unit| u64::from_str_radix(unit, 16)) {
+            Some(Ok(hash)) if UnitSample::holds(hash) => {
+                self.sampled.insert(hash);
+            }
+            Some(_) => {}
+            None => {
+                self.single += 1;
+                self.single_diverted += u64::from(asked.diverted);
+            }
+        }
+        if let Some(class) = asked.class.filter(|c| c.len() <= CLASS_BYTES) {
+            if let Some(n) = self.classes.get_mut(class) {
+                *n += 1;
+            } else if self.classes.len() < TALLY_CLASSES {
+                self.classes.insert(class.to_owned(), 1);
+            }
         }
     }
 
@@ -85,6 +121,12 @@ impl Counts {
             client_errors: self.client_errors,
             error_units: self.units.into_iter().collect(),
             classes: self.classes,
+            diverted: self.diverted,
+            units: Some(UnitSample {
+                single: self.single,
+                diverted: self.single_diverted,
+                sampled: self.sampled.into_iter().map(|hash| format!("{hash:016x}")).collect(),
+            }),
             latency: serde_json::to_value(self.latency).unwrap_or(Value::Null),
         }
     }
@@ -97,28 +139,27 @@ impl Tallies {
         Self { producer, next: AtomicU64::new(0), open: Mutex::default() }
     }
 
-    /// Counts one request.
+    /// Counts something that was no request of a caller, such as a loading that failed.
     pub fn count(&self, of: &Assignment, outcome: Outcome) {
-        self.count_answer(of, outcome, None);
+        self.add(of, outcome, None);
     }
 
-    /// Counts one request with the class it was answered; of several rows the first one's, since rows of one request are
-    /// seldom independent.
-    pub fn count_answer(&self, of: &Assignment, outcome: Outcome, class: Option<&str>) {
+    /// Counts one request.
+    pub fn count_request(&self, of: &Assignment, outcome: Outcome, asked: Asked<'_>) {
+        self.add(of, outcome, Some(asked));
+    }
+
+    fn add(&self, of: &Assignment, outcome: Outcome, asked: Option<Asked<'_>>) {
         let mut open = locked(&self.open);
         if !open.counts.contains_key(of) {
             open.counts.insert(of.clone(), Counts::default());
         }
         let Some(counts) = open.counts.get_mut(of) else { return };
         counts.add(outcome);
-        if let Some(class) = class.filter(|c| c.len() <= CLASS_BYTES) {
-            if let Some(n) = counts.classes.get_mut(class) {
-                *n += 1;
-            } else if counts.classes.len() < TALLY_CLASSES {
-                counts.classes.insert(class.to_owned(), 1);
-            }
+        if let Some(asked) = asked {
+            counts.ask(asked);
         }
-        if counts.units.len() >= UNITS {
+        if counts.units.len() >= UNITS || counts.sampled.len() >= UNITS {
             let full = mem::take(counts);
             open.full.push((of.clone(), full));
             open.counts.remove(of);
@@ -179,11 +220,14 @@ mod tests {
     proptest! {
         #[test]
         fn every_request_is_in_one_tally_and_every_tally_is_lawful(
-            requests in prop::collection::vec((0_i64..4, outcome()), 0..300), cut in 0_i64..5,
+            requests in prop::collection::vec((0_i64..4, outcome(), 0_u64..200_000, any::<bool>(), any::<bool>()), 0..300),
+            cut in 0_i64..5,
         ) {
             let tallies = Tallies::new("p".into());
-            for (second, outcome) in &requests {
-                tallies.count(&at(*second, Arm::Champion), outcome.clone());
+            for (second, outcome, unit, named, diverted) in &requests {
+                let unit = format!("{unit:016x}");
+                let asked = Asked { class: None, unit: named.then_some(unit.as_str()), diverted: *diverted };
+                tallies.count_request(&at(*second, Arm::Champion), outcome.clone(), asked);
             }
             let early = tallies.take(Some(cut));
             prop_assert!(early.iter().all(|tally| tally.second < cut || tally.error_units.len() >= UNITS));
@@ -191,6 +235,9 @@ mod tests {
             let total = |f: fn(&Tally) -> u64| all.iter().map(f).sum::<u64>();
             prop_assert_eq!(total(|t| t.assigned), requests.len() as u64);
             prop_assert_eq!(total(|t| t.answered + t.errors + t.client_errors), requests.len() as u64);
+            prop_assert_eq!(total(|t| t.diverted), requests.iter().filter(|r| r.4).count() as u64);
+            let single = total(|t| t.units.as_ref().map_or(0, |units| units.single));
+            prop_assert_eq!(single, requests.iter().filter(|r| !r.3).count() as u64);
             let ids: BTreeSet<&str> = all.iter().map(|t| t.tally_id.as_str()).collect();
             prop_assert_eq!(ids.len(), all.len());
             for tally in all {

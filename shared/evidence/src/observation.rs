@@ -102,8 +102,62 @@ pub struct Tally {
     /// Answered requests by the class of the answer (of several rows the first one's), for models that answer classes.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub classes: BTreeMap<String, u64>,
+    /// Of the champion's assigned requests, those that the split had given to the challenger while it was not loaded.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub diverted: u64,
+    /// The units behind the assigned requests, for the check of the split; none from a server that does not tell them: then
+    /// each request counts as a unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub units: Option<UnitSample>,
     /// Latencies of answered requests in microseconds, as a sketch that merges exactly (`seatrial_stats`).
     pub latency: Value,
+}
+
+/// Which units a tally's requests came from: all requests that named none, and a sample of the units that were named.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UnitSample {
+    /// Requests that named no unit: each is its own.
+    pub single: u64,
+    /// Of these, diverted ones.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub diverted: u64,
+    /// Named units of the sample ([`UnitSample::holds`]), as the first 16 hexadecimal digits of SHA-256(salt, unit), each once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sampled: Vec<String>,
+}
+
+impl UnitSample {
+    /// One named unit in so many is in the sample.
+    pub const ONE_IN: u64 = 16;
+
+    /// Whether the unit of this hash (its 16 hexadecimal digits as a number) is in the sample. A unit's bucket is the remainder
+    /// by 10,000; the sample is drawn from the quotient, so it says nothing about the bucket.
+    #[must_use]
+    pub const fn holds(hash: u64) -> bool {
+        (hash / 10_000).is_multiple_of(Self::ONE_IN)
+    }
+
+    fn defect(&self, assigned: u64) -> Option<String> {
+        let named = assigned.saturating_sub(self.single);
+        if self.single > assigned || self.diverted > self.single || self.sampled.len() as u64 > named {
+            return Some(format!(
+                "{} single and {} sampled units of {assigned} assigned requests",
+                self.single,
+                self.sampled.len()
+            ));
+        }
+        let hash = |unit: &String| u64::from_str_radix(unit, 16).ok().filter(|_| unit.len() == 16);
+        if self.sampled.iter().any(|unit| !hash(unit).is_some_and(Self::holds)) {
+            return Some("a sampled unit is not 16 hexadecimal digits, or not in the sample".into());
+        }
+        None
+    }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 impl Tally {
@@ -143,6 +197,12 @@ impl Tally {
         }
         if self.classes.keys().any(|class| class.len() > CLASS_BYTES) {
             return Some(format!("the name of a class has more than {CLASS_BYTES} bytes"));
+        }
+        if self.diverted > self.assigned {
+            return Some(format!("{} diverted of {} assigned requests", self.diverted, self.assigned));
+        }
+        if let Some(wrong) = self.units.as_ref().and_then(|units| units.defect(self.assigned)) {
+            return Some(wrong);
         }
         if self.error_units.iter().any(|unit| unit.is_empty() || unit.len() > 16) {
             return Some(
@@ -382,10 +442,18 @@ mod tests {
             tally(&json!({ "latency": LatencySketch::default(), "error_units": ["00ff00ff00ff00ff"] })),
             None
         );
+        let units = json!({ "single": 2, "diverted": 1, "sampled": ["0000000000000001"] });
+        assert_eq!(tally(&json!({ "diverted": 1, "units": units })), None);
         for wrong in [
             json!({ "answered": u64::MAX, "errors": 2 }),
             json!({ "answered": 3 }),
             json!({ "assigned": u64::MAX }),
+            json!({ "diverted": 4 }),
+            json!({ "units": { "single": 4 } }),
+            json!({ "units": { "single": 1, "diverted": 2 } }),
+            json!({ "units": { "single": 2, "sampled": ["0000000000000000", "0000000000000001"] } }),
+            json!({ "units": { "single": 2, "sampled": ["zz"] } }),
+            json!({ "units": { "single": 2, "sampled": ["0000000000002710"] } }),
             json!({ "tally_id": "" }),
             json!({ "tally_id": "x".repeat(2_000) }),
             json!({ "second": -1 }),

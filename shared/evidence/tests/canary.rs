@@ -54,6 +54,8 @@ fn tally(second: i64, role: Arm, percent: f64, requests: u64, errors: u64, laten
         client_errors: 0,
         error_units: (0..errors).map(|n| format!("{second}{role:?}{n}")).collect(),
         classes: std::collections::BTreeMap::new(),
+        diverted: 0,
+        units: None,
         latency: serde_json::to_value(latency).unwrap(),
     }
 }
