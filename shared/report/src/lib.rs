@@ -4,10 +4,12 @@
 //! never markup. Views are pure: they get records and the time, and return text.
 
 pub mod charts;
+mod evidence;
 mod interval;
 pub mod mail;
 pub mod message;
 mod numbers;
+pub mod page;
 pub mod review;
 mod rows;
 pub mod style;

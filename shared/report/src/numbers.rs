@@ -12,8 +12,8 @@ pub(crate) fn value(unit: MetricUnit, value: f64) -> String {
         return NONE.into();
     }
     match unit {
-        MetricUnit::Share => format!("{:.2}\u{a0}%", value * 100.0),
-        MetricUnit::Number => format!("{value:.4}"),
+        MetricUnit::Share => share(value),
+        MetricUnit::Number => plain(value),
         MetricUnit::Microseconds => duration(value),
     }
     .replace('-', "−")
@@ -26,10 +26,38 @@ pub(crate) fn difference(unit: MetricUnit, delta: f64) -> String {
     }
     let sign = if delta < 0.0 { "−" } else { "+" };
     let size = delta.abs();
-    match unit {
-        MetricUnit::Share => format!("{sign}{:.2}\u{a0}pt", size * 100.0),
-        MetricUnit::Number => format!("{sign}{size:.4}"),
-        MetricUnit::Microseconds => format!("{sign}{}", duration(size)),
+    let size = match unit {
+        MetricUnit::Share => format!("{}\u{a0}pt", hundredths(size * 100.0)),
+        MetricUnit::Number => plain(size),
+        MetricUnit::Microseconds => duration(size),
+    };
+    format!("{sign}{}", size.replace('-', "−"))
+}
+
+/// A share in per cent. What is not quite all is never shown as all, and what is not quite nothing never as nothing.
+fn share(x: f64) -> String {
+    let percent = x * 100.0;
+    let text = if (99.995..100.0).contains(&percent) {
+        if percent < 99.999_95 { format!("{percent:.4}") } else { ">99.9999".into() }
+    } else {
+        hundredths(percent)
+    };
+    format!("{text}\u{a0}%")
+}
+
+/// With two decimals; with more where these would be zero, and as a power of ten where there would be too many digits.
+fn hundredths(x: f64) -> String {
+    match x.abs() {
+        s if s == 0.0 || (0.005..1e7).contains(&s) => format!("{x:.2}"),
+        s if (0.000_05..0.005).contains(&s) => format!("{x:.4}"),
+        _ => format!("{x:.1e}"),
+    }
+}
+
+fn plain(x: f64) -> String {
+    match x.abs() {
+        s if s == 0.0 || (0.000_05..1e7).contains(&s) => format!("{x:.4}"),
+        _ => format!("{x:.2e}"),
     }
 }
 
@@ -63,13 +91,18 @@ pub(crate) fn count(n: u64) -> String {
 
 fn duration(us: f64) -> String {
     match us.abs() {
+        size if size > 0.0 && size < 1.0 => format!("{us:.2} µs"),
         size if size < 1_000.0 => format!("{us:.0} µs"),
         size if size < 1_000_000.0 => format!("{:.2} ms", us / 1_000.0),
-        _ => format!("{:.2} s", us / 1_000_000.0),
+        size if size < 1e13 => format!("{:.2} s", us / 1_000_000.0),
+        _ => format!("{:.1e} s", us / 1_000_000.0),
     }
 }
 
 fn trimmed(x: f64) -> String {
+    if x != 0.0 && !(0.000_05..1e7).contains(&x.abs()) {
+        return format!("{x:.1e}").replace('-', "−");
+    }
     let text = format!("{x:.4}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
@@ -79,12 +112,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn nearly_all_is_not_all_and_nearly_nothing_is_not_nothing() {
+        let shares = [1.0, 0.999_97, 0.999_999_99, 0.0, 0.000_02, 1e-9, 0.999_9];
+        let texts = ["100.00", "99.9970", ">99.9999", "0.00", "0.0020", "1.0e−7", "99.99"];
+        for (x, text) in shares.into_iter().zip(texts) {
+            assert_eq!(value(MetricUnit::Share, x), format!("{text}\u{a0}%"));
+        }
+        assert_eq!(difference(MetricUnit::Share, -0.000_012), "−0.0012\u{a0}pt");
+    }
+
+    #[test]
     fn numbers_carry_unit_and_sign() {
         assert_eq!(value(MetricUnit::Share, 0.853_21), "85.32\u{a0}%");
         assert_eq!(value(MetricUnit::Microseconds, 1_234.0), "1.23 ms");
         assert_eq!(value(MetricUnit::Number, f64::NAN), "–");
         assert_eq!(difference(MetricUnit::Share, -0.012), "−1.20\u{a0}pt");
         assert_eq!(difference(MetricUnit::Number, 0.0), "+0.0000");
+        assert_eq!(value(MetricUnit::Number, 2e-9), "2.00e−9");
+        assert_eq!(difference(MetricUnit::Number, 5e17), "+5.00e17");
         assert_eq!(margin(MetricUnit::Share, Margin::Absolute(0.01)), "1\u{a0}pt");
         assert_eq!(margin(MetricUnit::Microseconds, Margin::Relative(0.5)), "50\u{a0}% of champion");
         assert_eq!(

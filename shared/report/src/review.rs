@@ -5,9 +5,10 @@ use jiff::Timestamp;
 use seatrial_domain::gate::{GateRecord, GateStatus};
 use seatrial_domain::policy::{Approval, Policy};
 use seatrial_domain::version::VersionRecord;
-use seatrial_evidence::report::{ComparisonReport, FullAgreement, MetricGroup, ShadowFacts};
+use seatrial_evidence::report::ComparisonReport;
 
-use crate::rows::{self, GroupView, RowView};
+use crate::evidence::{EvidenceView, Fact, fact};
+use crate::rows::{self, RowView};
 use crate::style::STYLE;
 use crate::{RenderError, numbers, times, words};
 
@@ -81,7 +82,6 @@ struct ReviewPage<'a> {
     style: &'static str,
     title: String,
     challenger: String,
-    champion: Option<String>,
     state: &'static str,
     state_tone: &'static str,
     pending: bool,
@@ -96,22 +96,9 @@ struct ReviewPage<'a> {
     quorum: Option<String>,
     attention: Vec<RowView>,
     consequences: Consequences,
-    interval: String,
-    groups: Vec<Evidence>,
-    shadow: Option<ShadowView>,
-    notes: Vec<String>,
+    evidence: EvidenceView,
     changelog: &'a str,
     deciding: &'a Deciding,
-}
-
-struct Fact {
-    name: &'static str,
-    value: String,
-    code: bool,
-}
-
-fn fact(name: &'static str, value: impl Into<String>) -> Fact {
-    Fact { name, value: value.into(), code: false }
 }
 
 struct DecisionView {
@@ -121,18 +108,6 @@ struct DecisionView {
     at: String,
     comment: String,
     own: bool,
-}
-
-struct Evidence {
-    id: &'static str,
-    heading: &'static str,
-    caption: String,
-    rows: GroupView,
-}
-
-struct ShadowView {
-    facts: Vec<Fact>,
-    disagreement: Vec<(String, String, String)>,
 }
 
 struct Consequences {
@@ -167,13 +142,9 @@ impl<'a> ReviewPage<'a> {
             quorum: quorum(gate, facts.live),
             attention: rows::attention(&report.rows),
             consequences: consequences(facts, &challenger, champion.as_deref()),
-            interval: interval_heading(report),
-            groups: groups(report),
-            shadow: report.shadow.as_ref().map(shadow),
-            notes: report.notes.iter().map(|n| words::sentence(n)).collect(),
+            evidence: EvidenceView::new(report),
             changelog: facts.challenger.package.changelog.trim(),
             challenger,
-            champion,
             deciding,
         }
     }
@@ -265,98 +236,4 @@ fn consequences(facts: &ReviewFacts<'_>, challenger: &str, champion: Option<&str
     };
     let nothing = format!("Undecided on {}, it ends like a rejection.", times::moment(facts.gate.expires_at));
     Consequences { approve, reject: stays, nothing }
-}
-
-/// The heading of the intervals, with their confidence where all have the same.
-fn interval_heading(report: &ComparisonReport) -> String {
-    let mut confidences = report.rows.iter().filter(|r| r.interval.is_some()).filter_map(|r| r.confidence);
-    match confidences.next() {
-        Some(first) if confidences.all(|c| (c - first).abs() < 1e-9) => {
-            format!("{} interval", numbers::percent(first * 100.0))
-        }
-        _ => "Interval".into(),
-    }
-}
-
-fn groups(report: &ComparisonReport) -> Vec<Evidence> {
-    let offline = Evidence {
-        id: "benchmark",
-        heading: "Held-out benchmark",
-        caption: offline_caption(report),
-        rows: GroupView::new(&report.rows, MetricGroup::Offline),
-    };
-    let shadow = Evidence {
-        id: "live",
-        heading: "Shadow on live requests",
-        caption: "Both versions answered the same live requests; callers saw only the champion's answers."
-            .into(),
-        rows: GroupView::new(&report.rows, MetricGroup::Shadow),
-    };
-    [offline, shadow].into_iter().filter(|g| !g.rows.is_empty()).collect()
-}
-
-fn offline_caption(report: &ComparisonReport) -> String {
-    let Some(facts) = &report.offline else {
-        return "The model has no benchmark.".into();
-    };
-    let mut text = format!("{} rows that no training saw", numbers::count(facts.rows));
-    if let Some(at) = facts.set_at {
-        text.push_str(&format!(", in use since {}", times::moment(at)));
-    }
-    let judged = match facts.judged_candidates {
-        None => String::new(),
-        Some(1) => ". It judges its first candidate".to_owned(),
-        Some(n) => format!(". It has judged {} candidates, this one included", numbers::count(n)),
-    };
-    text.push_str(&judged);
-    text.push('.');
-    if let Some(shift) = &facts.live_shift {
-        text.push(' ');
-        text.push_str(shift);
-    }
-    text
-}
-
-fn shadow(facts: &ShadowFacts) -> ShadowView {
-    let closed = facts.closed_at.map_or_else(|| "still open".to_owned(), times::moment);
-    let early = if facts.stopped_early { ", ended early by a person" } else { "" };
-    let mut list = vec![
-        fact("From", times::moment(facts.opened_at)),
-        fact("To", format!("{closed}{early}")),
-        fact("Pairs", numbers::count(facts.pairs)),
-    ];
-    if facts.duplicates > 0 {
-        list.push(fact("Duplicates, counted once", numbers::count(facts.duplicates)));
-    }
-    if let Some(f) = facts.fidelity {
-        list.push(fact(
-            "Replay fidelity",
-            format!(
-                "{} of {} checked",
-                numbers::value(seatrial_evidence::report::MetricUnit::Share, f.share),
-                numbers::count(f.n)
-            ),
-        ));
-    }
-    if let Some(share) = facts.agreement {
-        list.push(fact("Agreement", numbers::value(seatrial_evidence::report::MetricUnit::Share, share)));
-    }
-    if let Some(cause) = facts.cause_of_full_agreement {
-        list.push(fact("Why all agree", full_agreement(cause)));
-    }
-    let answer = |a: &Option<String>| a.clone().unwrap_or_else(|| "failed".to_owned());
-    let disagreement = facts
-        .disagreement
-        .iter()
-        .map(|d| (d.champion.clone(), answer(&d.challenger), numbers::count(d.n)))
-        .collect();
-    ShadowView { facts: list, disagreement }
-}
-
-const fn full_agreement(cause: FullAgreement) -> &'static str {
-    match cause {
-        FullAgreement::SameDigest => "both are the same bytes",
-        FullAgreement::OneSidedTraffic => "the traffic asked for one answer only, so agreement says little",
-        FullAgreement::TrulyEqual => "they are equal on traffic that asks for several answers",
-    }
 }

@@ -27,6 +27,8 @@ struct Grid {
     counts: Vec<Vec<u64>>,
     failed: bool,
     n: u64,
+    /// The same answer on both sides; what became of rare answers that are counted together is not known.
+    same: u64,
 }
 
 impl Grid {
@@ -42,7 +44,8 @@ impl Grid {
         }
         // Where each answer of the data goes; all that is not kept goes to the last place.
         let places: BTreeMap<usize, usize> = kept.iter().enumerate().map(|(to, from)| (*from, to)).collect();
-        let mut answers: Vec<String> = kept.iter().map(|i| data.answers[*i].clone()).collect();
+        let mut answers: Vec<String> =
+            kept.iter().map(|i| format::named(&data.answers[*i]).to_owned()).collect();
         if kept.len() < size {
             answers.push(OTHER.into());
         }
@@ -58,7 +61,9 @@ impl Grid {
         }
         let n = counts.iter().flatten().fold(0_u64, |sum, c| sum.saturating_add(*c));
         let failed = counts.iter().any(|row| row.last().is_some_and(|c| *c > 0));
-        Self { answers, counts, failed, n }
+        let alike = (0..size).filter(|i| data.answers[*i] != OTHER);
+        let same = alike.map(|i| cell(i, i)).fold(0_u64, u64::saturating_add);
+        Self { answers, counts, failed, n, same }
     }
 
     fn columns(&self) -> usize {
@@ -67,10 +72,6 @@ impl Grid {
 
     fn column(&self, c: usize) -> &str {
         self.answers.get(c).map_or("failed", String::as_str)
-    }
-
-    fn same(&self) -> u64 {
-        (0..self.answers.len()).filter(|i| self.answers[*i] != OTHER).map(|i| self.counts[i][i]).sum()
     }
 
     /// The largest count on the diagonal, and the largest beside it.
@@ -109,7 +110,7 @@ fn described(grid: &Grid) -> String {
     let mut text = format!(
         "The champion's answer by the challenger's, n {}: the same in {}.",
         count(grid.n),
-        format::share(grid.same(), grid.n)
+        format::share(grid.same, grid.n)
     );
     if !pairs.is_empty() {
         let most: Vec<String> = pairs.into_iter().take(3).map(|(_, words)| words).collect();
@@ -133,10 +134,13 @@ fn tabled(grid: &Grid, sides: &Sides) -> Table {
 
 fn drawn(grid: &Grid, width: Width) -> (Svg, f64) {
     let mut svg = Svg::default();
-    let keys = [
+    let mut keys = vec![
         (Key::Square("same"), "same answer".to_owned()),
         (Key::Square("differ"), "another answer".to_owned()),
     ];
+    if grid.answers.iter().any(|a| a == OTHER) {
+        keys.push((Key::Square("mixed"), "rare ones, same or not".to_owned()));
+    }
     let top = legend(&mut svg, 0.0, width.units(), &keys) + 8.0;
     let longest = grid.answers.iter().map(|a| text_width(a, SIZE)).fold(0.0, f64::max);
     let left = (longest + 14.0).clamp(84.0, width.units() * 0.28);
@@ -176,7 +180,11 @@ fn drawn(grid: &Grid, width: Width) -> (Svg, f64) {
             let x = cell.mul_add(c as f64, left);
             let tip = format!("{} → {}: {} of {}", grid.answers[r], grid.column(c), count(*n), count(grid.n));
             svg.group(&tip, |svg| {
-                let (class, most) = if r == c { ("same", same) } else { ("differ", differ) };
+                let (class, most) = match r == c {
+                    true if grid.answers[r] == OTHER => ("mixed", same),
+                    true => ("same", same),
+                    false => ("differ", differ),
+                };
                 // Halfway on the scale of areas: rare answers stay visible beside frequent ones.
                 let depth = if *n == 0 { 0.0 } else { (*n as f64 / most as f64).sqrt().mul_add(0.42, 0.1) };
                 svg.heat(class, [x + 1.0, y + 1.0, cell - 2.0, CELL - 2.0], depth);
@@ -186,7 +194,7 @@ fn drawn(grid: &Grid, width: Width) -> (Svg, f64) {
         }
     }
     let bottom = CELL.mul_add(grid.answers.len() as f64, body);
-    let all = count(grid.n);
+    let all = format::n(grid.n).replace("n ", "");
     let note = match Room::of(cell) {
         Room::Both => format!("share of all {all} pairs, and pairs"),
         Room::Share => format!("share of all {all} pairs"),
@@ -224,10 +232,10 @@ fn cell_text(svg: &mut Svg, n: u64, of: u64, [x, y, cell]: [f64; 3]) {
     match room {
         _ if n == 0 => svg.text("soft", middle, center, Anchor::Middle, "0"),
         Room::Both => {
-            svg.text("strong", middle, y + 17.0, Anchor::Middle, &share.replace("0.01\u{a0}%", "0.01%"));
+            svg.text("strong", middle, y + 17.0, Anchor::Middle, &share.replace("<\u{a0}", "<"));
             let full = count(n);
             let full = if text_width(&full, SMALL) < cell - 6.0 { full } else { format::short_count(n) };
-            svg.text("soft", middle, y + 32.0, Anchor::Middle, &full);
+            svg.text("small", middle, y + 32.0, Anchor::Middle, &full);
         }
         Room::Share | Room::Bare => {
             let percent = n as f64 / of as f64 * 100.0;

@@ -99,7 +99,7 @@ fn drawn(curves: &[Curve<'_>], width: Width) -> (Svg, f64) {
     let name = |c: &Curve<'_>| {
         let slope = c.data.slope.filter(|s| s.is_finite());
         let slope = slope.map_or_else(String::new, |s| format!(", slope {s:.2}").replace('-', "−"));
-        (Key::Side(c.side), format!("{}, n {}{slope}", c.name, count(c.n)))
+        (Key::Side(c.side), format!("{}, {}{slope}", c.name, format::n(c.n)))
     };
     let mut keys: Vec<(Key, String)> = curves.iter().map(name).collect();
     keys.push((Key::Dashed("ideal"), "a score that comes true".into()));

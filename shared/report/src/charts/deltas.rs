@@ -45,8 +45,8 @@ impl<'a> Item<'a> {
     }
 
     fn name(&self) -> String {
-        let name = words::metric_name(&self.row.name);
-        self.row.segment.as_ref().map_or_else(|| name.clone(), |s| format!("{name} · {s}"))
+        let name = words::metric_name(format::named(&self.row.name));
+        self.row.segment.as_ref().map_or_else(|| name.clone(), |s| format!("{name} · {}", format::named(s)))
     }
 
     fn delta(&self) -> String {
@@ -63,7 +63,7 @@ impl<'a> Item<'a> {
     }
 
     fn n(&self) -> String {
-        format!("n {}", numbers::count(self.row.n))
+        format::n(self.row.n)
     }
 }
 
@@ -158,7 +158,7 @@ fn drawn(items: &[Item<'_>], without: &[String], cut: usize, width: Width) -> (S
     let layout = match width {
         Width::Wide => Layout { wide: true, row: 38.0, plot: (204.0, 500.0), right: width.units() },
         Width::Narrow => {
-            Layout { wide: false, row: 62.0, plot: (10.0, width.units() - 10.0), right: width.units() }
+            Layout { wide: false, row: 64.0, plot: (10.0, width.units() - 10.0), right: width.units() }
         }
     };
     let reach = extent(items.iter().flat_map(|i| [i.estimate, i.interval[0], i.interval[1]]));
@@ -240,9 +240,9 @@ fn row(svg: &mut Svg, item: &Item<'_>, layout: &Layout, scale: &Scale, y: f64) -
     let middle = if layout.wide { y + layout.row / 2.0 } else { y + 32.0 };
     if layout.wide {
         let room = layout.plot.0 - 18.0;
-        let name = words::metric_name(&item.row.name);
+        let name = words::metric_name(format::named(&item.row.name));
         svg.text("strong", 0.0, y + 16.0, Anchor::Start, &fitted_bold(&name, SIZE, room));
-        let second = item.row.segment.as_deref().unwrap_or(class);
+        let second = item.row.segment.as_deref().map_or(class, format::named);
         svg.text("soft", 0.0, y + 31.0, Anchor::Start, &fitted(second, SMALL, room));
         let left = layout.plot.1 + 18.0;
         svg.text("strong", left, y + 16.0, Anchor::Start, &delta);
@@ -264,11 +264,11 @@ fn row(svg: &mut Svg, item: &Item<'_>, layout: &Layout, scale: &Scale, y: f64) -
         svg.text(
             "soft",
             0.0,
-            y + 54.0,
+            y + 56.0,
             Anchor::Start,
             &fitted(&format!("{range}, margin {}", item.margin()), SMALL, room),
         );
-        svg.text("soft", layout.right, y + 54.0, Anchor::End, &n);
+        svg.text("soft", layout.right, y + 56.0, Anchor::End, &n);
     }
     let mut clipped = interval(svg, scale, item.interval, middle);
     let x = scale.at(item.estimate);

@@ -34,7 +34,7 @@ fn described(data: &DriftBars, bars: &[&DriftBar]) -> String {
         data.measure,
         data.current,
         data.reference,
-        bars.len() as u64 + data.left_out
+        (bars.len() as u64).saturating_add(data.left_out)
     );
     if let Some(first) = bars.first() {
         text.push_str(&format!(" The largest is {} with {}.", first.feature, format::brief(first.effect)));
@@ -104,7 +104,7 @@ fn drawn(data: &DriftBars, bars: &[&DriftBar], width: Width) -> (Svg, f64) {
             one(svg, bar, &scale, (y, row), (left, right), wide);
         });
     }
-    let more = (bars.len() - shown.len()) as u64 + data.left_out;
+    let more = ((bars.len() - shown.len()) as u64).saturating_add(data.left_out);
     let mut height = bottom + Frame::BELOW;
     if more > 0 {
         height += 16.0;
@@ -123,17 +123,17 @@ fn one(
     wide: bool,
 ) {
     let value = format::brief(bar.effect);
-    let n = format!("n {}", count(bar.n));
+    let (n, feature) = (format::n(bar.n), format::named(&bar.feature));
     let middle = if wide { y + row / 2.0 } else { y + 29.0 };
     if wide {
-        svg.text("strong", 0.0, middle + 4.3, Anchor::Start, &fitted_bold(&bar.feature, SIZE, left - 14.0));
+        svg.text("strong", 0.0, middle + 4.3, Anchor::Start, &fitted_bold(feature, SIZE, left - 14.0));
         svg.text("strong", 580.0, middle + 4.3, Anchor::Start, &value);
         svg.text("soft", right, middle + 4.3, Anchor::End, &n);
     } else {
         let value_room = bold_width(&value, SIZE) + 8.0;
         let n_room = text_width(&n, SMALL) + 12.0;
         let room = right - value_room - n_room;
-        svg.text("strong", 0.0, y + 15.0, Anchor::Start, &fitted_bold(&bar.feature, SIZE, room));
+        svg.text("strong", 0.0, y + 15.0, Anchor::Start, &fitted_bold(feature, SIZE, room));
         svg.text("soft", right - value_room, y + 15.0, Anchor::End, &n);
         svg.text("strong", right, y + 15.0, Anchor::End, &value);
     }

@@ -59,8 +59,23 @@ pub(crate) fn short_count(n: u64) -> String {
         0..10_000 => crate::numbers::count(n),
         10_000..1_000_000 => with_one_decimal(x / 1e3, "k"),
         1_000_000..1_000_000_000 => with_one_decimal(x / 1e6, "M"),
-        _ => with_one_decimal(x / 1e9, "G"),
+        1_000_000_000..1_000_000_000_000 => with_one_decimal(x / 1e9, "G"),
+        _ => format!("{x:.1e}"),
     }
+}
+
+/// `n` and a count, whole as far as it is readable.
+pub(crate) fn n(count: u64) -> String {
+    if count < 10_000_000 {
+        format!("n {}", crate::numbers::count(count))
+    } else {
+        format!("n {}", short_count(count))
+    }
+}
+
+/// A name to show: of what has none, that it has none.
+pub(crate) fn named(name: &str) -> &str {
+    if name.trim().is_empty() { "(no name)" } else { name }
 }
 
 fn with_one_decimal(x: f64, suffix: &str) -> String {
@@ -86,7 +101,7 @@ pub(crate) fn share(n: u64, of: u64) -> String {
 pub(crate) fn brief(x: f64) -> String {
     let size = x.abs();
     let text = match size {
-        s if s == 0.0 => "0".into(),
+        0.0 => "0".into(),
         s if !s.is_finite() => return crate::numbers::NONE.into(),
         s if !(1e-4..1e6).contains(&s) => format!("{x:.1e}"),
         s if s < 0.1 => format!("{x:.4}"),

@@ -33,9 +33,11 @@ impl Frame {
             let x = scale.at(*value);
             svg.down("grid", x, self.top, self.bottom);
             let half = width(label, SMALL) / 2.0;
-            if x - half > free {
-                svg.text("soft", x, self.bottom + 16.0, Anchor::Middle, label);
-                free = x + half + 4.0;
+            // A label at the left end does not leave the picture.
+            let middle = x.max(half);
+            if middle - half > free {
+                svg.text("soft", middle, self.bottom + 16.0, Anchor::Middle, label);
+                free = middle + half + 4.0;
             }
         }
         svg.across("axis", self.left, self.right, self.bottom);

@@ -98,7 +98,7 @@ fn tabled(lines: &[Line<'_>]) -> Table {
 fn drawn(lines: &[Line<'_>], width: Width) -> Option<(Svg, f64)> {
     let mut svg = Svg::default();
     let keys: Vec<(Key, String)> =
-        lines.iter().map(|l| (Key::Side(l.side), format!("{}, n {}", l.name, count(l.n)))).collect();
+        lines.iter().map(|l| (Key::Side(l.side), format!("{}, {}", l.name, format::n(l.n)))).collect();
     let top = legend(&mut svg, 0.0, width.units(), &keys) + 40.0;
     let (least, most) = extent(lines.iter().flat_map(|l| l.points.iter().map(|p| p.1)))?;
     let log = least > 0.0 && most / least > SPREAD;

@@ -139,7 +139,7 @@ fn drawn(
     let mut svg = Svg::default();
     let keys: Vec<(Key, String)> = outlines
         .iter()
-        .map(|o| (Key::Side(o.side), format!("{}, n {}", name(o.side, sides), count(o.n))))
+        .map(|o| (Key::Side(o.side), format!("{}, {}", name(o.side, sides), format::n(o.n))))
         .collect();
     let top = legend(&mut svg, 0.0, width.units(), &keys) + 44.0;
     let highest = outlines.iter().flat_map(|o| &o.heights).fold(0.0_f64, |top, h| top.max(*h));

@@ -28,7 +28,7 @@ struct Item<'a> {
 
 impl<'a> Item<'a> {
     fn new(row: &'a MetricRow) -> Option<Self> {
-        let segment = row.segment.as_deref()?;
+        let segment = format::named(row.segment.as_deref()?);
         let challenger = tame(row.challenger?)?;
         let champion = row.champion.and_then(tame);
         let harm = champion.map_or(0.0, |c| match row.direction {
@@ -188,7 +188,7 @@ fn one(
     wide: bool,
 ) {
     const SIGN: f64 = 18.0;
-    let (change, n) = (item.change(), format!("n {}", numbers::count(item.row.n)));
+    let (change, n) = (item.change(), format::n(item.row.n));
     let middle = if wide { y + row / 2.0 } else { y + 30.0 };
     let text_y = if wide { middle + 4.3 } else { y + 15.0 };
     let marked = matches!(item.verdict, Some(Verdict::Fail | Verdict::Inconclusive));
@@ -198,7 +198,8 @@ fn one(
     let from = if marked { SIGN } else { 0.0 };
     let change_room = bold_width(&change, SIZE) + 10.0;
     let (room, n_at) = if wide {
-        svg.text("strong", 580.0, text_y, Anchor::Start, &change);
+        let room = right - 580.0 - text_width(&n, SMALL) - 8.0;
+        svg.text("strong", 580.0, text_y, Anchor::Start, &fitted_bold(&change, SIZE, room));
         (left - 14.0 - from, right)
     } else {
         svg.text("strong", right, text_y, Anchor::End, &change);

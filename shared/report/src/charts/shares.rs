@@ -97,11 +97,18 @@ fn drawn(bars: &[Bar], most: f64, title: &str, width: Width) -> (Svg, f64) {
     frame.x_axis(&mut svg, &scale, &labelled, title);
     for (i, bar) in shown.iter().enumerate() {
         let y = ROW * i as f64;
-        let (share, n) = (format::share(bar.n, bar.of), format!("{} of {}", count(bar.n), count(bar.of)));
+        let words = |n: u64| if n < 10_000_000 { count(n) } else { format::short_count(n) };
+        let (share, n) = (format::share(bar.n, bar.of), format!("{} of {}", words(bar.n), words(bar.of)));
         let share_room = bold_width(&share, SIZE) + 10.0;
         let room = right - share_room - text_width(&n, SMALL) - 12.0;
         svg.group(&format!("{}: {n}, {share}", bar.name), |svg| {
-            svg.text("strong", 0.0, y + 15.0, Anchor::Start, &fitted_bold(&bar.name, SIZE, room));
+            svg.text(
+                "strong",
+                0.0,
+                y + 15.0,
+                Anchor::Start,
+                &fitted_bold(format::named(&bar.name), SIZE, room),
+            );
             svg.text("soft", right - share_room, y + 15.0, Anchor::End, &n);
             svg.text("strong", right, y + 15.0, Anchor::End, &share);
             svg.rect("frame", 2.0, y + 23.0, right - 22.0, 11.0);

@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn headings_break_between_words() {
         assert_eq!(lines("one two three", SIZE, 60.0, 3), ["one two", "three"]);
-        assert_eq!(lines("one two three four", SIZE, 60.0, 1), ["one tw…"]);
+        assert_eq!(lines("one two three four", SIZE, 60.0, 1), ["one t…"]);
         assert_eq!(lines("", SIZE, 60.0, 2), Vec::<String>::new());
     }
 }

@@ -373,3 +373,123 @@ pub fn report() -> ComparisonReport {
     report.charts = Some(data());
     report
 }
+
+/// Names that are hard to place.
+pub const NAMES: [&str; 6] = [
+    "a_feature_whose_name_somebody_made_far_too_long_for_any_picture=and_a_value_to_match",
+    "اسم المقطع الطويل جدا في هذا المخطط",
+    "👩‍👩‍👧‍👦 families=🇩🇪 & <script>alert('x')</script>",
+    "地域=東京都千代田区丸の内一丁目と二丁目と三丁目",
+    "\u{202e}reversed",
+    "",
+];
+
+/// Sixty rows with hard names, tiny and huge values.
+pub fn stress_rows() -> Vec<MetricRow> {
+    (0..60_u32)
+        .map(|i| {
+            let name = NAMES[i as usize % NAMES.len()];
+            let size = 10f64.powi(i as i32 - 30);
+            let unit = [Number, Share, Microseconds][i as usize % 3];
+            let verdict = [Pass, Inconclusive, Fail][i as usize % 3];
+            let group = Shadow;
+            let margin = Some(Margin::Absolute(size / f64::from(1 + i % 7)));
+            let of = row(
+                (group, name, unit),
+                (size, size * 1.5, size),
+                u64::from(i).pow(9),
+                margin,
+                (Lower, Guardrail, verdict),
+            );
+            if i % 2 == 0 {
+                of
+            } else {
+                within(
+                    NAMES[(i / 2) as usize % NAMES.len()],
+                    MetricRow {
+                        name: "accuracy".into(),
+                        unit: Share,
+                        champion: Some(0.8),
+                        challenger: Some(0.8 - f64::from(i) / 300.0),
+                        ..of
+                    },
+                )
+            }
+        })
+        .collect()
+}
+
+/// A report that is as awkward as can be.
+pub fn stress() -> ComparisonReport {
+    let mut report = report();
+    report.rows = stress_rows();
+    let long = NAMES[0];
+    let data = report.charts.as_mut().unwrap();
+    data.scores = vec![
+        ScoreDistribution {
+            of: long.into(),
+            champion: None,
+            challenger: vec![u64::MAX, 1],
+            edges: vec![-1e12, 0.0, 3e12],
+            threshold: Some(1e12),
+            group: Offline,
+        },
+        ScoreDistribution {
+            of: "tiny".into(),
+            champion: Some(vec![0, 0, 1]),
+            challenger: vec![1],
+            edges: vec![0.0, 1e-9, 2e-9, 9e-9],
+            threshold: None,
+            group: Shadow,
+        },
+    ];
+    data.latency[0].champion = None;
+    data.latency.push(LatencyCurves {
+        group: Offline,
+        champion: Some(LatencyCurve { n: 3, points: vec![QuantilePoint { q: 0.5, us: 9e9 }] }),
+        challenger: LatencyCurve { n: 3, points: vec![QuantilePoint { q: 0.5, us: 3e9 }] },
+        relative_error: None,
+    });
+    data.answers = vec![
+        AnswerMatrix {
+            group: Shadow,
+            answers: NAMES.map(str::to_owned).to_vec(),
+            counts: vec![vec![u64::MAX / 64; 7]; 6],
+        },
+        AnswerMatrix { group: Shadow, answers: vec!["only".into()], counts: vec![vec![48_211, 0]] },
+        AnswerMatrix {
+            group: Shadow,
+            answers: (0..30).map(|i| format!("class {i}")).collect(),
+            counts: (0..30).map(|r| (0..31).map(|c| u64::from(r == c) * 100 + 1).collect()).collect(),
+        },
+    ];
+    let bar = |i: usize| DriftBar {
+        feature: NAMES[i % NAMES.len()].into(),
+        effect: 10f64.powi(3 - i as i32),
+        interval: i.is_multiple_of(2).then_some([0.0, 2e3]),
+        limit: (!i.is_multiple_of(3)).then_some(0.1),
+        n: u64::MAX,
+        verdict: [Pass, Inconclusive, Fail][i % 3],
+    };
+    data.drift[0].bars = (0..26).map(bar).collect();
+    data.drift[0].measure = long.into();
+    data.coverage[0].bars =
+        NAMES.iter().map(|n| CoverageBar { name: (*n).into(), mature: u64::MAX, labelled: 3 }).collect();
+    data.crossings[0].of = long.into();
+    data.calibration[0].of = NAMES[2].into();
+    data.calibration[0].champion = None;
+    data.calibration[0].challenger.bins.truncate(1);
+    report
+}
+
+/// A canary with one look, one step, and no threshold; and one with many steps at once.
+pub fn stress_canary() -> CanaryChart {
+    let mut canary = canary();
+    canary.evidence[0].looks.truncate(1);
+    canary.evidence[0].name = NAMES[0].into();
+    canary.evidence[1].threshold = f64::INFINITY;
+    canary.steps =
+        (0..20).map(|i| CanaryBand { since: f64::from(i * i) * 10.0, weight: f64::from(i) + 0.5 }).collect();
+    canary.differences[0].looks.iter_mut().for_each(|l| l.lower = None);
+    canary
+}
