@@ -77,6 +77,19 @@ fn a_unit_counts_once_with_its_mean_and_silence_is_zero() {
 }
 
 #[test]
+fn a_unit_that_moves_to_the_canary_stays_where_it_was_first() {
+    let moved = ServedRow { weight: Weight::from_percent(50.0).unwrap(), ..row("b", "ann", Side::Canary, 9) };
+    let counts = joined(
+        &[row("a", "ann", Side::Champion, 1), moved],
+        &[said("b", signal("thumbs_down", 1.0), 10)],
+        300,
+    );
+    assert_eq!(counts.by_name["thumbs_down"].len(), 1, "not at the second weight");
+    let [slice] = slices(&counts, "thumbs_down")[..] else { panic!("{counts:?}") };
+    assert_eq!((slice.champion.n, slice.champion.sum, slice.canary.n), (1, 0.0, 0));
+}
+
+#[test]
 fn what_comes_late_or_names_nothing_is_counted_and_changes_no_mean() {
     let served = [row("a", "ann", Side::Canary, 1)];
     let told = [

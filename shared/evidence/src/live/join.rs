@@ -35,10 +35,17 @@ struct Rows<'a> {
     by_observation: HashMap<Key, usize>,
     /// A client's name of a request; `None` where several requests have it.
     by_client: HashMap<Key, Option<usize>>,
+    first: HashMap<Key, First>,
 }
 
-/// One unit at one weight on one arm.
-type Place = (Weight, Side, Key);
+/// Where and when a unit was first served: that decides its arm and its weight, for the whole canary. Counted again at every
+/// step, the units that moved from the champion to the canary would all weigh on one side.
+#[derive(Clone, Copy)]
+struct First {
+    at: i64,
+    side: Side,
+    weight: Weight,
+}
 
 impl<'a> Rows<'a> {
     fn new(served: &'a [ServedRow], window: Window) -> Self {
@@ -53,7 +60,20 @@ impl<'a> Rows<'a> {
                 by_client.entry(client).and_modify(|known| *known = None).or_insert(Some(place));
             }
         }
-        Self { rows, by_observation, by_client }
+        // Of rows in the same second the first by name: whoever looks takes the same.
+        let mut first: HashMap<Key, First> = HashMap::new();
+        for row in &rows {
+            let here = First { at: row.queued_at, side: row.side, weight: row.weight };
+            first
+                .entry(row.unit)
+                .and_modify(|known| {
+                    if here.at < known.at {
+                        *known = here
+                    }
+                })
+                .or_insert(here);
+        }
+        Self { rows, by_observation, by_client, first }
     }
 
     fn find(&self, said: &Said) -> Option<usize> {
@@ -74,17 +94,12 @@ impl<'a> Rows<'a> {
     ) -> BTreeMap<Weight, Vec<Slice>> {
         let within = i64::from(rule.within_seconds);
         let values = self.values(said, name, rule, window, counts);
-        // A unit's first request decides its slice; its requests of the time after that make its mean.
-        let mut first: HashMap<Place, i64> = HashMap::new();
-        for row in &self.rows {
-            let seen = first.entry(place(row)).or_insert(row.queued_at);
-            *seen = row.queued_at.min(*seen);
-        }
-        let mut means: BTreeMap<Place, (i64, f64, u64)> = BTreeMap::new();
+        let mut means: BTreeMap<Key, (First, f64, u64)> = BTreeMap::new();
         for (row, value) in self.rows.iter().zip(values) {
-            let Some(&since) = first.get(&place(row)) else { continue };
-            let settled = slice_of(since) + SLICE_SECONDS + 2 * within;
-            if row.queued_at > since + within || settled > window.watermark {
+            let Some(&first) = self.first.get(&row.unit) else { continue };
+            let settled = slice_of(first.at) + SLICE_SECONDS + 2 * within;
+            let same = row.side == first.side && row.weight == first.weight;
+            if !same || row.queued_at > first.at + within || settled > window.watermark {
                 continue;
             }
             let value = match (value, rule.absent) {
@@ -92,12 +107,13 @@ impl<'a> Rows<'a> {
                 (None, Absent::Zero) => 0.0,
                 (None, Absent::Skip) => continue,
             };
-            let mean = means.entry(place(row)).or_insert((slice_of(since), 0.0, 0));
+            let mean = means.entry(row.unit).or_insert((first, 0.0, 0));
             mean.1 += value;
             mean.2 += 1;
         }
         let mut by_weight: BTreeMap<Weight, BTreeMap<i64, Slice>> = BTreeMap::new();
-        for ((weight, side, _), (from, sum, n)) in means {
+        for (First { at, side, weight }, sum, n) in means.into_values() {
+            let from = slice_of(at);
             let slice = by_weight
                 .entry(weight)
                 .or_default()
@@ -171,10 +187,6 @@ impl Said {
             What::Label(truth) => (name == ACCURACY).then_some(Value::Truth(truth)),
         }
     }
-}
-
-fn place(row: &ServedRow) -> Place {
-    (row.weight, row.side, row.unit)
 }
 
 fn slice_of(second: i64) -> i64 {

@@ -1,8 +1,8 @@
 //! What became known about the requests a canary served: signals that people and programs sent, and labels.
 //!
 //! The serving log says which arm served a request, a signal names the request, and the two are joined here into the means of
-//! units. A unit enters the count once, in the time slice of its first request at a step, and with what became known within
-//! a fixed time ([`CanaryMetric::within_seconds`](seatrial_domain::policy::CanaryMetric::within_seconds)): whoever looks, and
+//! units. A unit enters the count once in a whole canary, on the arm, at the weight and in the time slice of its first request,
+//! and with what became known within a fixed time ([`CanaryMetric::within_seconds`](seatrial_domain::policy::CanaryMetric::within_seconds)): whoever looks, and
 //! however often, sees the same slices in the same order, which is what tests that hold at every look need.
 
 mod join;
@@ -99,7 +99,7 @@ pub struct SignalCounts {
     pub late: u64,
 }
 
-/// The units whose first request at a step fell into one slice of time, and whose time for signals is over.
+/// The units whose first request fell into one slice of time, and whose time for signals is over.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Slice {
     /// Its beginning, in Unix seconds.
