@@ -4,22 +4,24 @@
 //! Everything it writes is named by content or id, so a batch that comes again leaves the same. Nothing here runs a model.
 
 mod sort;
+mod split;
 mod trust;
 
 use bytes::Bytes;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use jiff::{SignedDuration, Timestamp};
 use seatrial_artifacts::store::ObjectStore;
+use seatrial_domain::PromotionId;
 use seatrial_domain::canonical;
 use seatrial_domain::route::{Arm, Weight};
 use seatrial_evidence::keys;
 use seatrial_evidence::observation::{MESSAGE_BYTES, Queued, Served, Tally};
-use seatrial_evidence::shadow::Sample;
 use seatrial_evidence::table;
 use seatrial_registry::{Records, Tallies, TallyItem, Watermarks};
 use seatrial_runtime::Failure;
 use seatrial_runtime::queue::{Queue, pack};
 use seatrial_runtime::sqs_event::{BatchAnswer, SqsEvent};
+use serde::Serialize;
 
 pub use sort::{DeadLetter, Sorted};
 pub use trust::{Cache, Known, Trust};
@@ -70,16 +72,18 @@ where
     let sorted = sort::sort(candidates, dead, &trust, now);
 
     store_tallies(ports, &sorted.tallies, now).await?;
-    for (model, rows) in &sorted.rows {
-        let Some(known) = trust.known(model) else { continue };
-        let sample = sample_of(known, rows);
-        let entries = sample.iter().filter_map(|s| serde_json::to_string(s).ok());
-        ports.shadow.send(pack(entries, MESSAGE_BYTES)).await?;
-        let dropped =
-            known.policy.as_ref().map(|p| p.observations.drop_columns.as_slice()).unwrap_or_default();
-        let kept: Vec<_> = rows.iter().map(|r| without(r, dropped)).collect();
-        let file = table::write_served(&kept).map_err(|e| Failure::internal("writing the serving log", e))?;
-        put(ports, file, |digest| keys::observations(model, first_queued(rows, now), digest), PARQUET)
+    for (model, mut rows) in sorted.rows {
+        let Some(known) = trust.known(&model) else { continue };
+        let sample = sample_of(known, &rows)?;
+        ports.shadow.send(pack(sample, MESSAGE_BYTES)).await?;
+        // Only now: the shadow needs all columns.
+        for column in known.policy.iter().flat_map(|p| &p.observations.drop_columns) {
+            for row in &mut rows {
+                row.entry.inputs.shift_remove(column);
+            }
+        }
+        let file = table::write_served(&rows).map_err(|e| Failure::internal("writing the serving log", e))?;
+        put(ports, file, |digest| keys::observations(&model, first_queued(&rows, now), digest), PARQUET)
             .await?;
     }
     // Filed by the queue's time: producers' clocks are not trusted, and the same batch again has the same.
@@ -108,23 +112,26 @@ fn first_queued(rows: &[Queued<Served>], now: Timestamp) -> Timestamp {
     rows.iter().map(|r| r.queued_at).min().unwrap_or(now)
 }
 
-/// The rows that the shadow replays: of the present promotion, by the hash of their id.
-fn sample_of(known: &Known, rows: &[Queued<Served>]) -> Vec<Sample> {
+/// A [`Sample`](seatrial_evidence::shadow::Sample) by reference: written the same.
+#[derive(Serialize)]
+struct Forwarded<'a> {
+    promotion: &'a PromotionId,
+    queued_at: Timestamp,
+    row: &'a Served,
+}
+
+/// The rows that the shadow replays, as entries of its queue: of the present promotion, by the hash of their id.
+fn sample_of(known: &Known, rows: &[Queued<Served>]) -> Result<Vec<String>, Failure> {
     let route = &known.head.route;
-    let (Some(promotion), true) = (&route.promotion, route.shadow > Weight::ZERO) else { return Vec::new() };
+    let (Some(promotion), true) = (&route.promotion, route.shadow > Weight::ZERO) else {
+        return Ok(Vec::new());
+    };
     rows.iter()
         .filter(|r| r.entry.role != Arm::Pinned && r.entry.route.epoch == route.epoch)
         .filter(|r| route.samples(route.shadow, &r.entry.observation_id))
-        .map(|r| Sample { promotion: promotion.clone(), queued_at: r.queued_at, row: r.entry.clone() })
-        .collect()
-}
-
-fn without(row: &Queued<Served>, columns: &[String]) -> Queued<Served> {
-    let mut kept = row.clone();
-    for column in columns {
-        kept.entry.inputs.shift_remove(column);
-    }
-    kept
+        .map(|r| serde_json::to_string(&Forwarded { promotion, queued_at: r.queued_at, row: &r.entry }))
+        .collect::<Result<_, _>>()
+        .map_err(|e| Failure::internal("writing the shadow's sample", e))
 }
 
 async fn store_tallies(ports: &Ports<'_>, tallies: &[Tally], now: Timestamp) -> Result<(), Failure> {

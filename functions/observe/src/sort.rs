@@ -7,8 +7,9 @@ use seatrial_domain::ModelName;
 use seatrial_evidence::observation::{Entry, Label, Queued, Served, Signal, Tally};
 use seatrial_runtime::sqs_event::SqsMessage;
 use serde::Serialize;
-use serde_json::Value;
+use serde::de::IgnoredAny;
 
+use crate::split::{Split, split};
 use crate::trust::Trust;
 
 /// An entry that does not count.
@@ -47,7 +48,7 @@ pub struct Sorted {
 pub struct Candidate<'a> {
     message: &'a SqsMessage,
     index: usize,
-    raw: String,
+    raw: &'a str,
     entry: Entry,
 }
 
@@ -67,49 +68,54 @@ impl Candidate<'_> {
 /// The largest entry in bytes: it must fit a message of the shadow queue and an item of the table.
 const ENTRY_BYTES: usize = 200_000;
 
-/// Parses messages into entries; what cannot be parsed is dead.
+/// By how much an entry may grow when it is written again: `1e15,` becomes `1000000000000000.0,`.
+const GROWTH: usize = 5;
+
+/// Parses messages into entries; what cannot be parsed is dead, each entry for itself.
 #[must_use]
 pub fn parse(messages: &[SqsMessage]) -> (Vec<Candidate<'_>>, Vec<DeadLetter>) {
     let (mut good, mut dead) = (Vec::new(), Vec::new());
     for message in messages {
-        let entries = match serde_json::from_str::<Value>(&message.body) {
-            Ok(Value::Array(entries)) => entries,
-            Ok(_) => {
-                dead.push(letter(
-                    message,
-                    None,
-                    &message.body,
-                    "the message is not a JSON array of entries".into(),
-                ));
-                continue;
-            }
-            Err(e) => {
-                dead.push(letter(message, None, &message.body, format!("the message is not JSON: {e}")));
-                continue;
-            }
+        let Some(Split { entries, rest }) = split(&message.body) else {
+            let reason = match serde_json::from_str::<IgnoredAny>(&message.body) {
+                Ok(_) => "the message is not a JSON array of entries".into(),
+                Err(e) => format!("the message is not JSON: {e}"),
+            };
+            dead.push(letter(message, None, &message.body, reason));
+            continue;
         };
-        for (index, value) in entries.into_iter().enumerate() {
-            let raw = value.to_string();
-            if raw.len() > ENTRY_BYTES {
-                let reason = format!("the entry has {} bytes; expected at most {ENTRY_BYTES}", raw.len());
-                dead.push(letter(message, Some(index), &raw, reason));
-                continue;
+        let end = entries.len();
+        for (index, raw) in entries.into_iter().enumerate() {
+            match judge(raw) {
+                Ok(entry) => good.push(Candidate { message, index, raw, entry }),
+                Err(reason) => dead.push(letter(message, Some(index), raw, reason)),
             }
-            match serde_json::from_value::<Entry>(value) {
-                Ok(entry) => match entry.defect() {
-                    None => good.push(Candidate { message, index, raw, entry }),
-                    Some(defect) => dead.push(letter(message, Some(index), &raw, defect)),
-                },
-                Err(e) => dead.push(letter(
-                    message,
-                    Some(index),
-                    &raw,
-                    format!("the entry does not have the contract's form: {e}"),
-                )),
-            }
+        }
+        if let Some((text, why)) = rest {
+            let reason = format!("from here on the message is not JSON: {why}");
+            dead.push(letter(message, Some(end), text, reason));
         }
     }
     (good, dead)
+}
+
+/// An entry by its text, or why it does not count.
+fn judge(raw: &str) -> Result<Entry, String> {
+    let too_large = |bytes| format!("the entry has {bytes} bytes; expected at most {ENTRY_BYTES}");
+    if raw.len() > ENTRY_BYTES {
+        return Err(too_large(raw.len()));
+    }
+    let entry: Entry = serde_json::from_str(raw).map_err(|e| {
+        let form = if e.is_data() { "does not have the contract's form" } else { "is not JSON" };
+        format!("the entry {form}: {e}")
+    })?;
+    if raw.len() > ENTRY_BYTES / GROWTH {
+        let written = serde_json::to_string(&entry).map_err(|e| format!("the entry cannot be kept: {e}"))?;
+        if written.len() > ENTRY_BYTES {
+            return Err(too_large(written.len()));
+        }
+    }
+    entry.defect().map_or(Ok(entry), Err)
 }
 
 /// Sorts entries by kind and model; what cannot be trusted is dead.
@@ -119,7 +125,7 @@ pub fn sort(candidates: Vec<Candidate<'_>>, dead: Vec<DeadLetter>, trust: &Trust
     for candidate in candidates {
         let Candidate { message, index, raw, entry } = candidate;
         if let Err(reason) = trust.accepts(&entry, message.sender()) {
-            sorted.dead.push(letter(message, Some(index), &raw, reason));
+            sorted.dead.push(letter(message, Some(index), raw, reason));
             continue;
         }
         let queued_at = message.sent_at().unwrap_or(now);

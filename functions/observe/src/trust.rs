@@ -44,6 +44,8 @@ pub struct Known {
     pub policy: Option<Policy>,
     versions: BTreeMap<VersionName, Digest>,
     promotions: BTreeMap<PromotionId, PromotionRecord>,
+    /// The promotion of each epoch: a model has many over the years, and each row asks.
+    by_epoch: BTreeMap<u64, PromotionId>,
 }
 
 impl Trust {
@@ -69,9 +71,8 @@ impl Trust {
             };
             let versions =
                 records.versions(&model).await?.into_iter().map(|v| (v.version, v.digest)).collect();
-            let promotions =
-                records.promotions(&model).await?.into_iter().map(|p| (p.id.clone(), p)).collect();
-            let known = Arc::new(Known { head, policy, versions, promotions });
+            let promotions = records.promotions(&model).await?;
+            let known = Arc::new(Known::new(head, policy, versions, promotions));
             cache.keep(&known);
             trust.models.insert(model, known);
         }
@@ -107,6 +108,17 @@ impl Trust {
 }
 
 impl Known {
+    fn new(
+        head: Head,
+        policy: Option<Policy>,
+        versions: BTreeMap<VersionName, Digest>,
+        promotions: Vec<PromotionRecord>,
+    ) -> Self {
+        let by_epoch = promotions.iter().map(|p| (p.epoch, p.id.clone())).collect();
+        let promotions = promotions.into_iter().map(|p| (p.id.clone(), p)).collect();
+        Self { head, policy, versions, promotions, by_epoch }
+    }
+
     /// Whether this version could have served on this arm under this route.
     fn served_lawfully(
         &self,
@@ -128,7 +140,7 @@ impl Known {
                 stamp.epoch, self.head.epoch
             ));
         }
-        let by_epoch = || self.promotions.values().find(|p| p.epoch == stamp.epoch);
+        let by_epoch = || self.by_epoch.get(&stamp.epoch).and_then(|id| self.promotions.get(id));
         let route = Some(&self.head.route).filter(|route| route.epoch == stamp.epoch);
         let lawful = match role {
             Arm::Pinned => true,
@@ -175,7 +187,7 @@ mod tests {
         head.route.champion = Some(version(1));
         head.standby = Some(version(2));
         let versions = (1..=3).map(|n| (VersionName::new(n), version(n).digest)).collect();
-        let known = Known { head, policy: None, versions, promotions: BTreeMap::new() };
+        let known = Known::new(head, None, versions, Vec::new());
         let says = |n: u32, role, epoch| {
             let stamp = RouteStamp { promotion: None, epoch, weight: Weight::ZERO };
             known.served_lawfully(VersionName::new(n), &version(n).digest, role, &stamp)
