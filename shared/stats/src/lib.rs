@@ -41,6 +41,7 @@ pub mod planner;
 pub mod quantiles;
 pub mod ranking;
 pub mod regression;
+pub mod reuse;
 pub mod sampling;
 pub mod signal;
 pub mod segments;
