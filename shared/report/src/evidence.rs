@@ -171,7 +171,7 @@ fn shadow(facts: &ShadowFacts, pictured: bool) -> ShadowView {
 }
 
 /// Why two versions that agree on everything do, in a sentence, and how it is to be taken.
-fn full_agreement(cause: FullAgreement) -> (String, &'static str) {
+pub(crate) fn full_agreement(cause: FullAgreement) -> (String, &'static str) {
     let (why, tone) = match cause {
         FullAgreement::SameDigest => (
             "because both are the same bytes. They cannot differ, so the comparison says nothing about a change.",

@@ -10,12 +10,14 @@ pub mod mail;
 pub mod message;
 mod numbers;
 pub mod page;
+mod remarks;
 pub mod review;
 mod rows;
 pub mod style;
 mod times;
 mod words;
 
+pub use remarks::{Remarks, remarks};
 pub use words::sentence;
 
 /// A page could not be rendered. It holds no cause that a caller could act on.

@@ -6,6 +6,9 @@ use seatrial_evidence::report::MetricUnit;
 /// What stands where there is no number.
 pub(crate) const NONE: &str = "–";
 
+/// What is smaller is what subtracting leaves over, and is shown as zero.
+const NOISE: f64 = 1e-12;
+
 /// A value in its unit, which does not part from its number at the end of a line.
 pub(crate) fn value(unit: MetricUnit, value: f64) -> String {
     if !value.is_finite() {
@@ -24,7 +27,7 @@ pub(crate) fn difference(unit: MetricUnit, delta: f64) -> String {
     if !delta.is_finite() {
         return NONE.into();
     }
-    let sign = if delta < 0.0 { "−" } else { "+" };
+    let sign = if delta < -NOISE { "−" } else { "+" };
     let size = delta.abs();
     let size = match unit {
         MetricUnit::Share => format!("{}\u{a0}pt", hundredths(size * 100.0)),
@@ -48,7 +51,7 @@ fn share(x: f64) -> String {
 /// With two decimals; with more where these would be zero, and as a power of ten where there would be too many digits.
 fn hundredths(x: f64) -> String {
     match x.abs() {
-        s if s == 0.0 || (0.005..1e7).contains(&s) => format!("{x:.2}"),
+        s if s < NOISE || (0.005..1e7).contains(&s) => format!("{x:.2}"),
         s if (0.000_05..0.005).contains(&s) => format!("{x:.4}"),
         _ => format!("{x:.1e}"),
     }
@@ -56,7 +59,7 @@ fn hundredths(x: f64) -> String {
 
 fn plain(x: f64) -> String {
     match x.abs() {
-        s if s == 0.0 || (0.000_05..1e7).contains(&s) => format!("{x:.4}"),
+        s if s < NOISE || (0.000_05..1e7).contains(&s) => format!("{x:.4}"),
         _ => format!("{x:.2e}"),
     }
 }
@@ -119,6 +122,7 @@ mod tests {
             assert_eq!(value(MetricUnit::Share, x), format!("{text}\u{a0}%"));
         }
         assert_eq!(difference(MetricUnit::Share, -0.000_012), "−0.0012\u{a0}pt");
+        assert_eq!(difference(MetricUnit::Share, 0.3 - 0.1 - 0.2), "+0.00\u{a0}pt");
     }
 
     #[test]
