@@ -1,15 +1,28 @@
 //! Agreement of two versions on the same requests, the matrix of their disagreements, and why it is 100 %.
 
-use crate::{Interval, Merge, intervals::wilson, share};
+use crate::{
+    Interval, Merge,
+    cells::{Counts, add, change},
+    intervals::wilson,
+    share,
+};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::{cmp::Reverse, collections::BTreeMap};
 
 /// Counts of (champion's answer, challenger's answer). The challenger's is absent where it failed: a disagreement.
 /// Serialises as a sorted list of `[champion, challenger | null, count]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Vec<(String, Option<String>, u64)>", into = "Vec<(String, Option<String>, u64)>")]
 pub struct Agreement {
-    cells: BTreeMap<(String, Option<String>), u64>,
+    /// By the champion's answer.
+    cells: BTreeMap<String, Answers>,
+}
+
+/// What the challenger answered where the champion gave one answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Answers {
+    failed: u64,
+    given: Counts,
 }
 
 /// Traffic is one-sided if the most frequent answer has at least this share of all,
@@ -38,7 +51,7 @@ pub enum FullAgreement {
 }
 
 impl Agreement {
-    /// Counts one pair; `None` for a challenger that failed.
+    /// Counts one pair; `None` for a challenger that failed. Allocates for new answers only.
     pub fn observe(&mut self, champion: &str, challenger: Option<&str>) {
         self.observe_n(champion, challenger, 1);
     }
@@ -46,26 +59,29 @@ impl Agreement {
     /// Counts `n` equal pairs.
     pub fn observe_n(&mut self, champion: &str, challenger: Option<&str>, n: u64) {
         if n > 0 {
-            *self.cells.entry((champion.to_owned(), challenger.map(str::to_owned))).or_default() += n;
+            change(&mut self.cells, champion, |answers| match challenger {
+                Some(challenger) => add(&mut answers.given, challenger, n),
+                None => answers.failed += n,
+            });
         }
     }
 
     /// Pairs counted.
     #[must_use]
     pub fn n(&self) -> u64 {
-        self.cells.values().sum()
+        self.matrix().map(|(.., n)| n).sum()
     }
 
     /// Pairs with equal answers.
     #[must_use]
     pub fn agreed(&self) -> u64 {
-        self.cells.iter().filter(|((a, b), _)| b.as_ref() == Some(a)).map(|(_, n)| n).sum()
+        self.matrix().filter(|(a, b, _)| *b == Some(*a)).map(|(.., n)| n).sum()
     }
 
     /// Pairs in which the challenger failed.
     #[must_use]
     pub fn challenger_failures(&self) -> u64 {
-        self.cells.iter().filter(|((_, b), _)| b.is_none()).map(|(_, n)| n).sum()
+        self.cells.values().map(|answers| answers.failed).sum()
     }
 
     /// Share of equal answers; `None` without pairs.
@@ -82,7 +98,11 @@ impl Agreement {
 
     /// The matrix as `(champion, challenger, count)`, agreements included, in order.
     pub fn matrix(&self) -> impl Iterator<Item = (&str, Option<&str>, u64)> {
-        self.cells.iter().map(|((a, b), &n)| (a.as_str(), b.as_deref(), n))
+        self.cells.iter().flat_map(|(champion, answers)| {
+            let failed = (answers.failed > 0).then_some((champion.as_str(), None, answers.failed));
+            let given = answers.given.iter().map(move |(b, &n)| (champion.as_str(), Some(b.as_str()), n));
+            failed.into_iter().chain(given)
+        })
     }
 
     /// Why all answers are equal; `None` if they are not, or there are none. The same digest goes before all; else traffic
@@ -97,12 +117,11 @@ impl Agreement {
         if same_digest {
             return Some(FullAgreement::SameDigest);
         }
-        // All pairs agree, so every cell is one answer. The first of equals has the smaller name.
-        let answers = self.cells.iter().map(|((label, _), &count)| (label, count));
-        let (label, most) = answers.rev().max_by_key(|&(_, count)| count)?;
+        // All pairs agree, so every cell is one answer.
+        let (label, _, most) = self.matrix().max_by_key(|&(label, _, count)| (count, Reverse(label)))?;
         let one_sided = most as f64 >= ONE_SIDED_SHARE * n as f64 && n - most < ENOUGH_OTHERS;
         Some(if one_sided {
-            FullAgreement::OneSidedTraffic { label: label.clone() }
+            FullAgreement::OneSidedTraffic { label: label.to_owned() }
         } else {
             FullAgreement::TrulyEqual { labels: self.cells.len() as u64 }
         })
@@ -111,9 +130,7 @@ impl Agreement {
 
 impl Merge for Agreement {
     fn merge(&mut self, other: &Self) {
-        for (key, n) in &other.cells {
-            *self.cells.entry(key.clone()).or_default() += n;
-        }
+        other.matrix().for_each(|(champion, challenger, n)| self.observe_n(champion, challenger, n));
     }
 }
 
@@ -128,7 +145,7 @@ impl From<Vec<(String, Option<String>, u64)>> for Agreement {
 
 impl From<Agreement> for Vec<(String, Option<String>, u64)> {
     fn from(agreement: Agreement) -> Self {
-        agreement.cells.into_iter().map(|((a, b), n)| (a, b, n)).collect()
+        agreement.matrix().map(|(a, b, n)| (a.to_owned(), b.map(str::to_owned), n)).collect()
     }
 }
 

@@ -2,7 +2,11 @@
 //!
 //! Definitions are scikit-learn's with `zero_division=0`: the classes are all labels seen as truth or as prediction.
 
-use crate::{Merge, share};
+use crate::{
+    Merge,
+    cells::{Counts, add, change},
+    share,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,11 +14,12 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Vec<(String, String, u64)>", into = "Vec<(String, String, u64)>")]
 pub struct Confusion {
-    cells: BTreeMap<(String, String), u64>,
+    /// By truth, then by prediction.
+    cells: BTreeMap<String, Counts>,
 }
 
 impl Confusion {
-    /// Counts one observation.
+    /// Counts one observation; allocates for new labels only.
     pub fn observe(&mut self, truth: &str, predicted: &str) {
         self.observe_n(truth, predicted, 1);
     }
@@ -22,38 +27,40 @@ impl Confusion {
     /// Counts `n` equal observations.
     pub fn observe_n(&mut self, truth: &str, predicted: &str, n: u64) {
         if n > 0 {
-            *self.cells.entry((truth.to_owned(), predicted.to_owned())).or_default() += n;
+            change(&mut self.cells, truth, |row| add(row, predicted, n));
         }
     }
 
     /// Observations counted.
     #[must_use]
     pub fn n(&self) -> u64 {
-        self.cells.values().sum()
+        self.cells().map(|(.., n)| n).sum()
     }
 
     /// Observations with this truth and this prediction.
     #[must_use]
     pub fn count(&self, truth: &str, predicted: &str) -> u64 {
-        self.cells.get(&(truth.to_owned(), predicted.to_owned())).copied().unwrap_or(0)
+        self.cells.get(truth).and_then(|row| row.get(predicted)).copied().unwrap_or(0)
     }
 
     /// The non-empty cells `((truth, predicted), count)` in order.
     pub fn cells(&self) -> impl Iterator<Item = (&str, &str, u64)> {
-        self.cells.iter().map(|((truth, predicted), &n)| (truth.as_str(), predicted.as_str(), n))
+        self.cells
+            .iter()
+            .flat_map(|(truth, row)| row.iter().map(move |(p, &n)| (truth.as_str(), p.as_str(), n)))
     }
 
     /// All labels seen as truth or as prediction, in order.
     #[must_use]
     pub fn labels(&self) -> Vec<&str> {
-        let all: BTreeSet<&str> = self.cells.keys().flat_map(|(t, p)| [t.as_str(), p.as_str()]).collect();
+        let all: BTreeSet<&str> = self.cells().flat_map(|(truth, predicted, _)| [truth, predicted]).collect();
         all.into_iter().collect()
     }
 
     /// Correctly predicted observations.
     #[must_use]
     pub fn correct(&self) -> u64 {
-        self.cells.iter().filter(|((truth, predicted), _)| truth == predicted).map(|(_, n)| n).sum()
+        self.cells().filter(|(truth, predicted, _)| truth == predicted).map(|(.., n)| n).sum()
     }
 
     /// Share of correct predictions; `None` without observations.
@@ -135,9 +142,7 @@ pub struct ClassScores {
 
 impl Merge for Confusion {
     fn merge(&mut self, other: &Self) {
-        for (key, n) in &other.cells {
-            *self.cells.entry(key.clone()).or_default() += n;
-        }
+        other.cells().for_each(|(truth, predicted, n)| self.observe_n(truth, predicted, n));
     }
 }
 
@@ -151,7 +156,7 @@ impl From<Vec<(String, String, u64)>> for Confusion {
 
 impl From<Confusion> for Vec<(String, String, u64)> {
     fn from(confusion: Confusion) -> Self {
-        confusion.cells.into_iter().map(|((truth, predicted), n)| (truth, predicted, n)).collect()
+        confusion.cells().map(|(truth, predicted, n)| (truth.to_owned(), predicted.to_owned(), n)).collect()
     }
 }
 

@@ -3,7 +3,7 @@
 //! Definitions are fairlearn's: the difference between the largest and the smallest group rate; for equalised odds the
 //! larger of the differences in true and in false positive rates (`agg="worst_case"`), or their mean (`agg="mean"`).
 
-use crate::{Arm, Merge, bootstrap::Bootstrap, joint::PairedMetric, share};
+use crate::{Arm, Merge, bootstrap::Bootstrap, cells::change, joint::PairedMetric, share};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -58,7 +58,7 @@ pub enum FairnessMetric {
 }
 
 impl FairnessCells {
-    /// Counts one pair.
+    /// Counts one pair; allocates for a new group only.
     pub fn observe(&mut self, group: &str, label: bool, champion: bool, challenger: bool) {
         self.observe_n(group, label, champion, challenger, 1);
     }
@@ -67,7 +67,7 @@ impl FairnessCells {
     pub fn observe_n(&mut self, group: &str, label: bool, champion: bool, challenger: bool, n: u64) {
         if n > 0 {
             let index = 4 * usize::from(label) + 2 * usize::from(champion) + usize::from(challenger);
-            self.groups.entry(group.to_owned()).or_default()[index] += n;
+            change(&mut self.groups, group, |cells| cells[index] += n);
         }
     }
 

@@ -4,6 +4,7 @@
 use crate::{
     Arm, Interval, Merge,
     bootstrap::Bootstrap,
+    cells::{Counts, add, change},
     confusion::{Confusion, f1},
     intervals::PairedCounts,
 };
@@ -14,7 +15,8 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Vec<(String, String, String, u64)>", into = "Vec<(String, String, String, u64)>")]
 pub struct JointConfusion {
-    cells: BTreeMap<(String, String, String), u64>,
+    /// By truth, then by the champion's, then by the challenger's answer.
+    cells: BTreeMap<String, BTreeMap<String, Counts>>,
 }
 
 /// A paired difference of a metric with its bootstrap interval.
@@ -33,7 +35,7 @@ pub struct PairedMetric {
 }
 
 impl JointConfusion {
-    /// Counts one pair with its truth.
+    /// Counts one pair with its truth; allocates for new labels only.
     pub fn observe(&mut self, truth: &str, champion: &str, challenger: &str) {
         self.observe_n(truth, champion, challenger, 1);
     }
@@ -41,22 +43,30 @@ impl JointConfusion {
     /// Counts `n` equal pairs.
     pub fn observe_n(&mut self, truth: &str, champion: &str, challenger: &str, n: u64) {
         if n > 0 {
-            *self.cells.entry((truth.to_owned(), champion.to_owned(), challenger.to_owned())).or_default() +=
-                n;
+            change(&mut self.cells, truth, |rows| change(rows, champion, |row| add(row, challenger, n)));
         }
+    }
+
+    /// The non-empty cells `(truth, champion, challenger, count)`, in order.
+    pub fn cells(&self) -> impl Iterator<Item = (&str, &str, &str, u64)> {
+        self.cells.iter().flat_map(|(truth, rows)| {
+            rows.iter().flat_map(move |(a, row)| {
+                row.iter().map(move |(b, &n)| (truth.as_str(), a.as_str(), b.as_str(), n))
+            })
+        })
     }
 
     /// Pairs counted.
     #[must_use]
     pub fn n(&self) -> u64 {
-        self.cells.values().sum()
+        self.cells().map(|(.., n)| n).sum()
     }
 
     /// The confusion counts of one version.
     #[must_use]
     pub fn confusion(&self, arm: Arm) -> Confusion {
         let mut confusion = Confusion::default();
-        for ((truth, champion, challenger), &n) in &self.cells {
+        for (truth, champion, challenger, n) in self.cells() {
             confusion.observe_n(truth, if arm == Arm::Champion { champion } else { challenger }, n);
         }
         confusion
@@ -66,7 +76,7 @@ impl JointConfusion {
     #[must_use]
     pub fn correctness(&self) -> PairedCounts {
         let mut counts = PairedCounts::default();
-        for ((truth, champion, challenger), n) in &self.cells {
+        for (truth, champion, challenger, n) in self.cells() {
             *match (champion == truth, challenger == truth) {
                 (true, true) => &mut counts.both,
                 (true, false) => &mut counts.champion_only,
@@ -92,13 +102,12 @@ impl JointConfusion {
     /// Difference of a weighted mean of class F1, the weight from the class's share of the truth and the number of
     /// classes an arm has seen.
     fn f1(&self, bootstrap: Bootstrap, weight: impl Fn(f64, f64) -> f64) -> Option<PairedMetric> {
-        let names: BTreeSet<&str> =
-            self.cells.keys().flat_map(|(a, b, c)| [a.as_str(), b.as_str(), c.as_str()]).collect();
+        let names: BTreeSet<&str> = self.cells().flat_map(|(a, b, c, _)| [a, b, c]).collect();
         let names: Vec<&str> = names.into_iter().collect();
         let index = |label: &str| names.binary_search(&label).ok();
         let rows: Vec<[usize; 3]> =
-            self.cells.keys().filter_map(|(a, b, c)| Some([index(a)?, index(b)?, index(c)?])).collect();
-        let cells: Vec<u64> = self.cells.values().copied().collect();
+            self.cells().filter_map(|(a, b, c, _)| Some([index(a)?, index(b)?, index(c)?])).collect();
+        let cells: Vec<u64> = self.cells().map(|(.., n)| n).collect();
         let of_arm = |cells: &[u64], arm: usize| {
             let mut counts = vec![[0_u64; 3]; names.len()]; // true, predicted, both
             for (row, &n) in rows.iter().zip(cells) {
@@ -130,8 +139,8 @@ impl JointConfusion {
 
 impl Merge for JointConfusion {
     fn merge(&mut self, other: &Self) {
-        for (key, n) in &other.cells {
-            *self.cells.entry(key.clone()).or_default() += n;
+        for (truth, champion, challenger, n) in other.cells() {
+            self.observe_n(truth, champion, challenger, n);
         }
     }
 }
@@ -147,7 +156,8 @@ impl From<Vec<(String, String, String, u64)>> for JointConfusion {
 
 impl From<JointConfusion> for Vec<(String, String, String, u64)> {
     fn from(joint: JointConfusion) -> Self {
-        joint.cells.into_iter().map(|((a, b, c), n)| (a, b, c, n)).collect()
+        let owned = |(a, b, c, n): (&str, &str, &str, u64)| (a.to_owned(), b.to_owned(), c.to_owned(), n);
+        joint.cells().map(owned).collect()
     }
 }
 

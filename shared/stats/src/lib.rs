@@ -16,6 +16,7 @@ pub mod agreement;
 pub mod auc;
 pub mod bootstrap;
 pub mod calibration;
+mod cells;
 pub mod confseq;
 pub mod confusion;
 pub mod crossing;

@@ -4,7 +4,7 @@
 //! named twice in one set counts once. Definitions are scikit-learn's on the indicator matrix whose columns are all labels
 //! seen on either side, with `zero_division=0` for F1 and `zero_division=1` for Jaccard (two empty sets agree).
 
-use crate::{Merge, confusion::f1, losses::MeanLoss, share};
+use crate::{Merge, cells::change, confusion::f1, losses::MeanLoss, share};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -97,21 +97,14 @@ impl Multilabel {
         self.jaccard.observe(Some(overlap.jaccard()));
         for label in distinct(truth) {
             let both = u64::from(contains(predicted, label));
-            self.count(label, LabelCounts { truth: 1, predicted: both, both });
+            change(&mut self.labels, label, |counts| {
+                counts.add(&LabelCounts { truth: 1, predicted: both, both })
+            });
         }
         for label in distinct(predicted).filter(|label| !contains(truth, label)) {
-            self.count(label, LabelCounts { truth: 0, predicted: 1, both: 0 });
+            change(&mut self.labels, label, |counts| counts.predicted += 1);
         }
         overlap
-    }
-
-    fn count(&mut self, label: &str, seen: LabelCounts) {
-        // Not by the map's entry, which takes an owned key for labels it has already.
-        if let Some(counts) = self.labels.get_mut(label) {
-            counts.add(&seen);
-        } else {
-            self.labels.insert(label.to_owned(), seen);
-        }
     }
 
     /// Rows counted.
@@ -177,7 +170,7 @@ impl Merge for Multilabel {
         self.differing += other.differing;
         self.jaccard.merge(&other.jaccard);
         for (label, counts) in &other.labels {
-            self.labels.entry(label.clone()).or_default().add(counts);
+            change(&mut self.labels, label, |mine| mine.add(counts));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Weighted confusion, accuracy and F1.
 
 use super::is_weight;
-use crate::{Merge, exact::ExactSum};
+use crate::{Merge, cells::change, exact::ExactSum};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Rows", into = "Rows")]
 pub struct WeightedConfusion {
-    cells: BTreeMap<(String, String), ExactSum>,
+    /// By truth, then by prediction.
+    cells: BTreeMap<String, BTreeMap<String, ExactSum>>,
     invalid: u64,
 }
 
@@ -22,7 +23,22 @@ impl WeightedConfusion {
             self.invalid += 1;
             return false;
         }
-        self.cells.entry((truth.to_owned(), predicted.to_owned())).or_default().add(weight)
+        change(&mut self.cells, truth, |row| {
+            change(row, predicted, |sum| {
+                sum.add(weight);
+            });
+        });
+        true
+    }
+
+    fn cells(&self) -> impl Iterator<Item = (&str, &str, &ExactSum)> {
+        self.cells
+            .iter()
+            .flat_map(|(truth, row)| row.iter().map(move |(p, sum)| (truth.as_str(), p.as_str(), sum)))
+    }
+
+    fn add(&mut self, truth: &str, predicted: &str, sum: &ExactSum) {
+        change(&mut self.cells, truth, |row| change(row, predicted, |mine| mine.merge(sum)));
     }
 
     /// Rows refused.
@@ -34,14 +50,14 @@ impl WeightedConfusion {
     /// All labels seen as truth or as prediction, in order.
     #[must_use]
     pub fn labels(&self) -> Vec<&str> {
-        let all: BTreeSet<&str> = self.cells.keys().flat_map(|(t, p)| [t.as_str(), p.as_str()]).collect();
+        let all: BTreeSet<&str> = self.cells().flat_map(|(truth, predicted, _)| [truth, predicted]).collect();
         all.into_iter().collect()
     }
 
     /// Sum of the weights of rows with this truth and this prediction.
     #[must_use]
     pub fn weight(&self, truth: &str, predicted: &str) -> f64 {
-        self.cells.get(&(truth.to_owned(), predicted.to_owned())).map_or(0.0, ExactSum::value)
+        self.cells.get(truth).and_then(|row| row.get(predicted)).map_or(0.0, ExactSum::value)
     }
 
     /// Sum of all weights.
@@ -82,8 +98,8 @@ impl WeightedConfusion {
 
     fn sum(&self, which: impl Fn(&str, &str) -> bool) -> f64 {
         let mut sum = ExactSum::default();
-        let cells = self.cells.iter().filter(|((truth, predicted), _)| which(truth, predicted));
-        cells.for_each(|(_, weight)| sum.merge(weight));
+        let cells = self.cells().filter(|(truth, predicted, _)| which(truth, predicted));
+        cells.for_each(|(.., weight)| sum.merge(weight));
         sum.value()
     }
 
@@ -96,9 +112,7 @@ impl WeightedConfusion {
 impl Merge for WeightedConfusion {
     fn merge(&mut self, other: &Self) {
         self.invalid += other.invalid;
-        for (key, weight) in &other.cells {
-            self.cells.entry(key.clone()).or_default().merge(weight);
-        }
+        other.cells().for_each(|(truth, predicted, sum)| self.add(truth, predicted, sum));
     }
 }
 
@@ -111,17 +125,15 @@ struct Rows {
 impl From<Rows> for WeightedConfusion {
     fn from(rows: Rows) -> Self {
         let mut confusion = Self { invalid: rows.invalid, ..Self::default() };
-        for (truth, predicted, weight) in rows.cells {
-            confusion.cells.entry((truth, predicted)).or_default().merge(&weight);
-        }
+        rows.cells.iter().for_each(|(truth, predicted, sum)| confusion.add(truth, predicted, sum));
         confusion
     }
 }
 
 impl From<WeightedConfusion> for Rows {
     fn from(confusion: WeightedConfusion) -> Self {
-        let row = |((truth, predicted), weight)| (truth, predicted, weight);
-        Self { invalid: confusion.invalid, cells: confusion.cells.into_iter().map(row).collect() }
+        let row = |(t, p, sum): (&str, &str, &ExactSum)| (t.to_owned(), p.to_owned(), sum.clone());
+        Self { invalid: confusion.invalid, cells: confusion.cells().map(row).collect() }
     }
 }
 
