@@ -96,3 +96,11 @@ fn a_report_without_anything_is_a_page_too() {
     assert!(html.contains("as its first champion") && !html.contains("The same in pictures"));
     assert_eq!(remarks(&report), []);
 }
+
+/// `cargo run -p seatrial-report --example gallery -- DIR` draws it anew, as `chart-differences-1.svg`.
+#[test]
+fn the_picture_in_the_documentation_is_what_is_drawn_today() {
+    let shown = include_str!("../../../docs/images/differences.svg");
+    let figures = seatrial_report::charts::of_report(&samples::report());
+    assert!(figures[0].file() == shown, "docs/images/differences.svg is out of date");
+}

@@ -9,6 +9,7 @@ use super::svg::{Anchor, Svg};
 use super::text::{SMALL, width as text_width};
 use super::{Chart, Sides, Table, Width, format};
 use crate::numbers::count;
+use crate::words;
 
 /// One version's bars.
 struct Outline {
@@ -73,7 +74,7 @@ pub fn scores(data: &ScoreDistribution, sides: &Sides, width: Width) -> Option<C
     Some(Chart::new(
         width,
         height,
-        format!("Distribution: {}", data.of),
+        format!("Distribution of {} {}", data.of, words::group_place(data.group)),
         desc,
         tabled(&edges, &outlines, sides),
         svg,

@@ -9,6 +9,7 @@ use super::svg::{Anchor, Svg};
 use super::text::{SIZE, SMALL, bold_width, fitted, fitted_bold, width as text_width};
 use super::{Chart, Table, Width, format};
 use crate::numbers::count;
+use crate::words;
 
 /// Bars that are drawn at most.
 const MOST: usize = 24;
@@ -39,16 +40,17 @@ pub fn crossings(data: &ThresholdCrossings, width: Width) -> Option<Chart> {
     ];
     let both = data.up.saturating_add(data.down);
     let desc = format!(
-        "Of {} requests {} change sides of the threshold {threshold} with the challenger ({}): {} rise to it or above it, {} fall below it.",
-        count(data.n),
+        "By {} {} of {} requests change sides of the threshold {threshold} with the challenger ({}): {} rise to it or above it, {} fall below it.",
+        data.of,
         count(both),
+        count(data.n),
         format::share(both, data.n),
         count(data.up),
         count(data.down)
     );
-    let title = format!("Threshold crossings: {}", data.of);
+    let title = format!("Threshold crossings {}", words::group_place(data.group));
     let most = bars.iter().map(Bar::share).fold(0.0, f64::max);
-    let (svg, height) = drawn(&bars, most, "share of requests", width);
+    let (svg, height) = drawn(&bars, most, &format!("share of requests, by {}", data.of), width);
     Some(Chart::new(width, height, title, desc, tabled("Requests that", &bars, "Requests"), svg))
 }
 
@@ -94,7 +96,7 @@ fn drawn(bars: &[Bar], most: f64, title: &str, width: Width) -> (Svg, f64) {
     let labelled: Vec<(f64, String)> =
         values.iter().copied().zip(format::labels(MetricUnit::Share, &values)).collect();
     let frame = Frame { left: 2.0, top: bottom - 4.0, right: right - 20.0, bottom };
-    frame.x_axis(&mut svg, &scale, &labelled, title);
+    frame.x_axis(&mut svg, &scale, &labelled, &fitted(title, SMALL, right - 40.0));
     for (i, bar) in shown.iter().enumerate() {
         let y = ROW * i as f64;
         let words = |n: u64| if n < 10_000_000 { count(n) } else { format::short_count(n) };
