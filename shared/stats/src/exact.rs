@@ -24,8 +24,7 @@ impl FixedSum {
         if !term.is_finite() || term.abs() > Self::LIMIT {
             return false;
         }
-        // A power of two scales without rounding, so the only rounding is the one to an integer.
-        self.0 = self.0.wrapping_add((term * Self::SCALE).round_ties_even() as i128);
+        self.0 = self.0.wrapping_add(scaled(term));
         true
     }
 
@@ -36,6 +35,26 @@ impl FixedSum {
     }
 }
 
+/// The multiple of 2⁻⁶⁴ nearest to `term`, ties to even; by its bits, which is several times faster than `as i128`. `term` is
+/// at most [`FixedSum::LIMIT`] in size.
+#[inline]
+fn scaled(term: f64) -> i128 {
+    let bits = term.to_bits();
+    let exponent = ((bits >> 52) & 0x7ff) as i32;
+    let mantissa = (bits & ((1 << 52) - 1)) | (u64::from(exponent > 0) << 52);
+    // term = mantissa · 2^(exponent − 1075), so this is the power of two that is left after scaling by 2^64.
+    let shift = exponent.max(1) - 1075 + 64;
+    let size = if shift >= 0 {
+        u128::from(mantissa) << shift
+    } else if shift < -54 {
+        0 // below one half, since the mantissa has 53 bits
+    } else {
+        let (whole, rest, half) = (mantissa >> -shift, mantissa & ((1 << -shift) - 1), 1 << (-shift - 1));
+        u128::from(whole + u64::from(rest > half || (rest == half && whole % 2 == 1)))
+    };
+    if term < 0.0 { -(size as i128) } else { size as i128 }
+}
+
 impl Merge for FixedSum {
     fn merge(&mut self, other: &Self) {
         self.0 = self.0.wrapping_add(other.0);
@@ -44,14 +63,27 @@ impl Merge for FixedSum {
 
 impl Serialize for FixedSum {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0.to_string())
+        text::serialize(&self.0, serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for FixedSum {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        text::deserialize(deserializer).map(Self)
+    }
+}
+
+/// 128-bit integers as decimal strings, since JSON readers lose large integers.
+pub(crate) mod text {
+    use super::{Deserialize, Deserializer, Error, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(integer: &i128, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&integer.to_string())
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i128, D::Error> {
         let text = String::deserialize(deserializer)?;
-        text.parse().map(Self).map_err(|_| D::Error::custom(format!("`{text}` is not a 128-bit integer")))
+        text.parse().map_err(|_| D::Error::custom(format!("`{text}` is not a 128-bit integer")))
     }
 }
 
@@ -266,6 +298,16 @@ impl DoubleDouble {
         normalised(hi, rest + (self.hi * other.lo + self.lo * other.hi))
     }
 
+    /// An integer times `2^-power`, to about 106 bits. `power` is at most 200.
+    #[must_use]
+    pub fn of_fixed(integer: i128, power: u32) -> Self {
+        let unit = scale_by_power_of_two(1.0, -(power.min(200) as i32));
+        let hi = integer as f64;
+        // What the rounding to 53 bits left, itself exact in an integer.
+        let lo = integer.saturating_sub(hi as i128) as f64;
+        Self { hi: hi * unit, lo: lo * unit }
+    }
+
     /// The difference of two pairs.
     #[must_use]
     pub fn minus(self, other: Self) -> Self {
@@ -393,6 +435,16 @@ mod tests {
         #[test]
         fn two_terms_round_as_the_processor_does(a in -1e15f64..1e15, b in -1e3f64..1e3) {
             prop_assert_eq!(exact(&[a, b]).value(), a + b);
+        }
+
+        #[test]
+        fn scaling_by_bits_is_scaling_by_arithmetic(
+            term in prop_oneof![-1_048_576.0f64..=1_048_576.0, -1e-17f64..1e-17, -1e-4f64..1e-4, prop::num::f64::SUBNORMAL],
+            tie in -3_000_000i64..3_000_000,
+        ) {
+            for term in [term, (tie as f64 + 0.5) / FixedSum::SCALE, tie as f64, 0.0, -0.0, FixedSum::LIMIT] {
+                prop_assert_eq!(scaled(term), (term * FixedSum::SCALE).round_ties_even() as i128, "{}", term);
+            }
         }
 
         #[test]

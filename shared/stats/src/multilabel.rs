@@ -98,7 +98,7 @@ impl Multilabel {
         for label in distinct(truth) {
             let both = u64::from(contains(predicted, label));
             change(&mut self.labels, label, |counts| {
-                counts.add(&LabelCounts { truth: 1, predicted: both, both })
+                counts.add(&LabelCounts { truth: 1, predicted: both, both });
             });
         }
         for label in distinct(predicted).filter(|label| !contains(truth, label)) {

@@ -128,7 +128,7 @@ mod tests {
         let tolerance = Tolerance { absolute: 0.1, relative: 0.0 };
         assert_eq!((agreement.share(), agreement.limits(0.95)), (None, None));
         (0..50).for_each(|i| {
-            assert!(agreement.observe(tolerance, 1e8 + f64::from(i), 1e8 + f64::from(i) + 0.5))
+            assert!(agreement.observe(tolerance, 1e8 + f64::from(i), 1e8 + f64::from(i) + 0.5));
         });
         assert!(!agreement.observe(tolerance, f64::NAN, 1.0));
         let limits = agreement.limits(0.95).unwrap();

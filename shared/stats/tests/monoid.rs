@@ -26,7 +26,7 @@ use seatrial_stats::{
     losses::{Brier, LogLoss, MeanLoss},
     multilabel::Multilabel,
     numeric::{NumericAgreement, Tolerance},
-    paired::PairedMoments,
+    paired::{LossMoments, PairedMoments},
     ranking::RankingAgreement,
     regression::Regression,
     sketch::LatencySketch,
@@ -193,6 +193,7 @@ monoids! {
     };
     latencies: LatencySketch, 64, |a, r| a.observe(r.latency);
     log_loss: LogLoss, 64, |a, r| { a.observe(r.scores[0]); };
+    loss_moments: LossMoments, 64, |a, r| { a.observe(Some(r.scores[0]), r.flags[0].then_some(r.values[0])); };
     multilabel: Multilabel, 64, |a, r| { a.observe(&r.labels(0), &r.labels(1)); };
     numeric: NumericAgreement, 64, |a, r| { a.observe(TOLERANCE, r.values[0], r.values[1]); };
     paired_counts: PairedCounts, 64, |a, r| a.observe(r.flags[0], r.flags[1]);
