@@ -1,9 +1,10 @@
-//! Smoke test and held-out benchmark of a challenger, beside the champion.
+//! Smoke test, integration checks and held-out benchmark of a challenger, beside the champion.
 //!
 //! The document is evidence. Done again, the document that is there is the answer. A version that kills the engine kills
 //! this process: the state machine retries and then ends the promotion.
 
 mod bench;
+pub mod checks;
 mod facts;
 mod run;
 
@@ -33,6 +34,8 @@ use seatrial_registry::Registry;
 use seatrial_registry::ops::{self, Ops};
 use seatrial_runtime::Failure;
 
+use checks::Checks;
+
 /// The sample of its training data that a submission may carry.
 const REFERENCE: &str = "reference.parquet";
 /// The largest evaluation document that is read back, in bytes.
@@ -47,6 +50,10 @@ pub struct Ports<'a> {
     pub models: &'a dyn ObjectStore,
     /// The evidence bucket.
     pub evidence: &'a dyn ObjectStore,
+    /// Who asks the policy's integration checks.
+    pub checks: &'a dyn Checks,
+    /// What the addresses of versions begin with; without it no check can be asked.
+    pub serve: Option<&'a str>,
     /// The ONNX runtime library.
     pub library: PathBuf,
     /// Where versions and benchmarks are kept while the process is warm.
@@ -172,6 +179,10 @@ async fn evaluate(
             None
         }
     };
+    document.rows.extend(match &challenger {
+        Some(_) => checks::run(ports.checks, ports.serve, record, policy).await,
+        None => checks::not_asked(policy, "it was not asked, since the version does not pass the smoke test"),
+    });
     if let Some(challenger) = challenger {
         match &benchmark {
             None => document.rows.extend(offline::rows_without_benchmark(policy)),

@@ -1,5 +1,6 @@
-//! `evaluate`: smoke test and held-out benchmark of a challenger beside the champion.
+//! `evaluate`: smoke test, integration checks and held-out benchmark of a challenger beside the champion.
 
+use fn_evaluate::checks::{Allowed, HttpChecks};
 use fn_evaluate::{Ports, handle};
 use seatrial_runtime::lambda_runtime::Error;
 use seatrial_runtime::wire::Wiring;
@@ -10,10 +11,15 @@ async fn main() -> Result<(), Error> {
     let registry = wiring.registry()?;
     let models = wiring.bucket("SEATRIAL_MODELS_BUCKET")?;
     let evidence = wiring.bucket("SEATRIAL_EVIDENCE_BUCKET")?;
+    let hosts = wiring.config.get("SEATRIAL_CHECK_HOSTS").unwrap_or_default();
+    let local = wiring.config.get("SEATRIAL_CHECK_LOCAL") == Some("true");
+    let checks = HttpChecks::new(Allowed::of(hosts, local), wiring.aws.clone());
     let ports = Ports {
         registry: &registry,
         models: models.as_ref(),
         evidence: evidence.as_ref(),
+        checks: &checks,
+        serve: wiring.config.get("SEATRIAL_SERVE_URL"),
         library: wiring.config.onnxruntime(),
         folder: std::env::temp_dir().join("seatrial-evaluate"),
     };

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::failure::Failure;
 
 /// The environment names the functions know. The template sets only those a function needs.
-pub const NAMES: [(&str, &str); 16] = [
+pub const NAMES: [(&str, &str); 19] = [
     ("SEATRIAL_TABLE", "the registry's table"),
     ("SEATRIAL_SUBMISSIONS_BUCKET", "where submissions arrive"),
     ("SEATRIAL_MODELS_BUCKET", "OCI layouts and benchmarks"),
@@ -20,6 +20,12 @@ pub const NAMES: [(&str, &str); 16] = [
         "the identity of callers on an engine without IAM; account 000000000000 only",
     ),
     ("SEATRIAL_MAIL_FROM", "the sender of mail to approvers"),
+    ("SEATRIAL_SERVE_URL", "what the addresses of versions begin with"),
+    (
+        "SEATRIAL_CHECK_HOSTS",
+        "the hosts that integration checks may reach, separated by commas; default none",
+    ),
+    ("SEATRIAL_CHECK_LOCAL", "`true`: checks may reach http://127.0.0.1 too; account 000000000000 only"),
     ("SEATRIAL_ONNXRUNTIME", "the ONNX runtime library; default lib/libonnxruntime.so beside the binary"),
     ("SEATRIAL_LISTEN", "for serve outside Lambda: address and port, default 127.0.0.1:8080"),
     ("SEATRIAL_MODELS", "for serve outside Lambda: models to load at start, separated by commas"),

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use fn_evaluate::checks::{Allowed, HttpChecks};
 use fn_evaluate::{Ports, handle};
 use seatrial_artifacts::evidence::get_evidence;
 use seatrial_artifacts::package::publish;
@@ -30,6 +31,12 @@ pub struct World {
     pub evidence: MemoryStore,
     submissions: MemoryStore,
     folder: PathBuf,
+    /// What checks may reach.
+    pub hosts: String,
+    /// Whether checks may reach this machine.
+    pub local: bool,
+    /// Where Lambda functions are invoked.
+    pub aws: aws_config::SdkConfig,
 }
 
 impl World {
@@ -47,6 +54,9 @@ impl World {
             evidence: s3.bucket("evidence"),
             submissions: s3.bucket("submissions"),
             folder,
+            hosts: String::new(),
+            local: true,
+            aws: aws_config::SdkConfig::builder().build(),
         };
         if let Some(file) = benchmark {
             let bytes = std::fs::read(root().join("tests/fixtures").join(file)).unwrap();
@@ -98,7 +108,11 @@ impl World {
     }
 
     pub async fn run(&self, held: &Held) -> Evaluated {
+        // Hosts of the internet are not allowed; this machine's own are, as on an emulator.
+        let checks = HttpChecks::new(Allowed::of(&self.hosts, self.local), self.aws.clone());
         let ports = Ports {
+            checks: &checks,
+            serve: Some("https://serve.example.com"),
             registry: &self.scenario.registry,
             models: &self.models,
             evidence: &self.evidence,
