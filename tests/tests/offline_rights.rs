@@ -203,6 +203,33 @@ fn evidence_is_never_deleted_by_the_product() {
 }
 
 #[test]
+fn evaluate_invokes_checks_by_their_name_and_nothing_else_of_the_account() {
+    let t = template();
+    let statements = t.statements("EvaluateRole");
+    let calls: Vec<_> = statements.iter().filter(|s| allows(s, &["lambda:InvokeFunction"])).collect();
+    assert_eq!(calls.len(), 1);
+    assert_eq!(
+        calls[0]["Resource"]["Fn::Sub"],
+        "arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:seatrial-check-*"
+    );
+    // What a check answers is data: whoever asks one may not change the route, and no other role asks any.
+    assert_eq!(
+        who(|s| allows(s, &["lambda:InvokeFunction"])
+            && s["Resource"].to_string().contains("seatrial-check-")),
+        ["evaluate"]
+    );
+    let variables = &t.properties("EvaluateFunction")["Environment"]["Variables"];
+    assert_eq!(variables["SEATRIAL_CHECK_HOSTS"]["Ref"], "CheckHosts");
+    assert_eq!(t.root()["Parameters"]["CheckHosts"]["Default"], "", "no host is reached that nobody named");
+    let emulator = json!({ "Fn::Equals": [{ "Ref": "AWS::AccountId" }, "000000000000"] });
+    assert_eq!(t.root()["Conditions"]["IsEmulator"], emulator);
+    assert_eq!(
+        variables["SEATRIAL_CHECK_LOCAL"]["Fn::If"],
+        json!(["IsEmulator", "true", { "Ref": "AWS::NoValue" }])
+    );
+}
+
+#[test]
 fn a_nested_execution_has_the_rights_that_sync_needs() {
     let statements = template().statements("PromotionMachineRole");
     let has = |action: &str, of: &str| {
