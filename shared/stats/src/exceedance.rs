@@ -6,7 +6,7 @@
 
 use crate::{
     Merge,
-    eprocess::ArmEProcess,
+    eprocess::{ArmEProcess, log_mean_exp},
     sketch::{LatencySketch, bin_ceiling_us},
 };
 use serde::{Deserialize, Serialize};
@@ -32,6 +32,18 @@ impl Thresholds {
         }
         let p99 = champion_previous.quantile_us(0.99)?;
         Some(Self { p99_us: bin_ceiling_us(p99 as u64), far_us: bin_ceiling_us((1.5 * p99) as u64) })
+    }
+
+    /// The shares of requests beyond the lower and the far threshold, `(as these latencies are, if all were longer by the
+    /// factor growth)`: what a plan for the detection of that growth needs. `None` without requests or for a growth below 1.
+    #[must_use]
+    pub fn shares(&self, champion: &LatencySketch, growth: f64) -> Option<[(f64, f64); 2]> {
+        if !(growth >= 1.0 && growth.is_finite()) {
+            return None;
+        }
+        let beyond = |us: u64| crate::share(champion.count_above(us), champion.n());
+        let both = |us: u64| beyond(us).zip(beyond((us as f64 / growth) as u64));
+        Some([both(self.p99_us)?, both(self.far_us)?])
     }
 }
 
@@ -61,19 +73,20 @@ impl LatencyEProcess {
         at_p99 && far
     }
 
-    /// Whether either threshold rejects, each at half of `alpha`.
+    /// Whether "the canary is not slower" is rejected at `alpha`: the mean of both thresholds' e-values has reached 1/α.
+    /// Never for an `alpha` outside (0, 1).
     #[must_use]
     pub fn rejects(&self, alpha: f64) -> bool {
-        self.p99.rejects(alpha / 2.0) || self.far.rejects(alpha / 2.0)
+        alpha > 0.0 && alpha < 1.0 && self.log_e() >= -alpha.ln()
     }
 
-    /// Logarithm of one e-value for both: their mean (also a valid e-value, for display; [`LatencyEProcess::rejects`]
-    /// is at least as strong).
+    /// Logarithm of one e-value for both thresholds: their mean. Given the past and that a request is beyond a threshold,
+    /// its arm is the canary's with the weight's probability, for either threshold alike: both are martingales of the
+    /// same stream, however much they depend on each other, and so is their mean (Vovk & Wang 2021). It rejects whenever
+    /// one of them would at α/2, and sometimes when both together are strong.
     #[must_use]
     pub fn log_e(&self) -> f64 {
-        let (a, b) = (self.p99.log_e(), self.far.log_e());
-        let most = a.max(b);
-        most + (((a - most).exp() + (b - most).exp()) / 2.0).ln()
+        log_mean_exp([self.p99.log_e(), self.far.log_e()].into_iter())
     }
 }
 
@@ -112,5 +125,30 @@ mod tests {
         }
         assert!(!equal.rejects(0.0125), "{}", equal.log_e());
         assert!(slower.rejects(1e-6));
+        assert!(!slower.rejects(0.0) && !slower.rejects(f64::NAN));
+    }
+
+    #[test]
+    fn both_thresholds_together_reject_no_later_than_one_at_half_of_alpha() {
+        for (p99, far) in [((9, 60), (2, 3)), ((4, 30), (4, 3)), ((8, 70), (5, 9)), ((0, 5), (5, 0))] {
+            let mut process = LatencyEProcess::default();
+            process.p99.observe_counts(p99.0, p99.1, 0.05);
+            process.far.observe_counts(far.0, far.1, 0.05);
+            for alpha in [0.2, 0.05, 0.0125, 0.001] {
+                let either = process.p99.rejects(alpha / 2.0) || process.far.rejects(alpha / 2.0);
+                assert!(process.rejects(alpha) || !either);
+            }
+        }
+    }
+
+    #[test]
+    fn a_plan_is_told_the_shares_beyond_both_thresholds() {
+        let champion = window(10_000, 100);
+        let thresholds = Thresholds::freeze(&champion).unwrap();
+        let [(now, grown), (far_now, far_grown)] = thresholds.shares(&champion, 1.5).unwrap();
+        assert!((now - 0.01).abs() < 0.003 && (0.3..0.45).contains(&grown), "{now} {grown}");
+        assert!(far_now == 0.0 && (far_grown - now).abs() < 0.01, "{far_now} {far_grown}");
+        assert_eq!(thresholds.shares(&LatencySketch::default(), 1.5), None);
+        assert_eq!(thresholds.shares(&champion, 0.5), None);
     }
 }

@@ -78,7 +78,7 @@ pub fn rate_difference_upper_anytime(process: &ArmEProcess, step: &ArmRates, alp
 }
 
 /// Bounds for a rate that hold at every look: `(lower, upper)`, each side at level `1 − alpha`.
-fn rate_bounds_anytime(events: u64, n: u64, alpha: f64) -> Option<(f64, f64)> {
+pub fn rate_bounds_anytime(events: u64, n: u64, alpha: f64) -> Option<(f64, f64)> {
     if n == 0 || events > n {
         return None;
     }
@@ -112,12 +112,24 @@ fn rate_bounds_anytime(events: u64, n: u64, alpha: f64) -> Option<(f64, f64)> {
 /// (`0 ≤ baseline < detect ≤ 1`, the rest in (0, 1)) or even 10¹⁰ requests would not do.
 #[must_use]
 pub fn planned_n(baseline: f64, detect: f64, weight: f64, alpha: f64, power: f64) -> Option<u64> {
+    planned_n_with(Mixture::harm(), baseline, detect, weight, alpha, power)
+}
+
+/// The same for another mixture of rate ratios above one.
+pub(crate) fn planned_n_with(
+    mixture: Mixture,
+    baseline: f64,
+    detect: f64,
+    weight: f64,
+    alpha: f64,
+    power: f64,
+) -> Option<u64> {
     let open = |x: f64| x > 0.0 && x < 1.0;
     if !(baseline >= 0.0 && baseline < detect && detect <= 1.0 && open(weight) && open(alpha) && open(power))
     {
         return None;
     }
-    let factors = Mixture::harm().log_factors(weight);
+    let factors = mixture.log_factors(weight);
     let reached = |n: u64| {
         let n = n as f64;
         power_at(n * weight * detect, n * (1.0 - weight) * baseline, &factors, alpha) >= power
