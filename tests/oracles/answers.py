@@ -124,6 +124,26 @@ def numeric():
             "limits": [float(d.mean() - 1.96 * sd), float(d.mean() + 1.96 * sd)]}
 
 
+def classes():
+    """Probabilities of several classes."""
+    cases = []
+    n, k = 150, 5
+    y = rng.integers(0, k, n)
+    soft = rng.dirichlet(np.ones(k), n)
+    sharp = rng.dirichlet(np.full(k, 0.02), n)
+    certain = np.eye(k)[rng.integers(0, k, n)]
+    for name, truth, p in [("soft", y, soft), ("sharp", y, sharp), ("certain, mostly wrong", y, certain),
+                           ("classes absent from the truth", y % 2, soft), ("one row", y[:1], soft[:1]),
+                           ("two classes", y % 2, np.stack([1 - soft[:, 0], soft[:, 0]], axis=1))]:
+        labels = list(range(p.shape[1]))
+        cases.append({
+            "name": name, "truth": truth.tolist(), "probabilities": [floats(row) for row in p],
+            "log_loss": float(metrics.log_loss(truth, p, labels=labels)),
+            "brier": float(metrics.brier_score_loss(truth, p, labels=labels, scale_by_half=False)),
+        })
+    return cases
+
+
 def made():
-    return {"multilabel": multilabel(), "ndcg": ndcg(), "kendall": kendall(), "overlap": overlap(), "text": text(),
+    return {"classes": classes(), "multilabel": multilabel(), "ndcg": ndcg(), "kendall": kendall(), "overlap": overlap(), "text": text(),
             "numeric": numeric()}

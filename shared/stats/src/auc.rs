@@ -7,7 +7,10 @@ mod paired;
 pub use histogram::{AUC_BINS, AucHistogram, BinnedAuc};
 pub use paired::{COARSE_BINS, PairedAucAtScale, PairedAucHistogram};
 
-use crate::{Interval, intervals::normal_interval};
+use crate::{
+    Interval,
+    intervals::{newcombe_independent, normal_interval},
+};
 use serde::{Deserialize, Serialize};
 
 /// Exact area under the ROC curve: the share of (positive, negative) pairs in which the positive scores higher, ties
@@ -64,14 +67,34 @@ pub struct PairedAuc {
     pub delta: f64,
     /// Variance of the delta.
     pub variance: f64,
+    /// Whether every row has the same score from both: the delta is then zero beyond doubt.
+    pub same_scores: bool,
 }
 
 impl PairedAuc {
-    /// Normal interval of the delta; `None` for a confidence outside (0, 1).
+    /// Normal interval of the delta; `None` for a confidence outside (0, 1). Where the variance vanishes though the scores
+    /// differ (both versions separate the classes without an error, as they easily do on few rows), it would have no width:
+    /// then Newcombe's interval with the smaller class as the number of trials.
     #[must_use]
     pub fn interval(&self, confidence: f64) -> Option<Interval> {
-        normal_interval(self.delta, self.variance.sqrt(), confidence).map(|i| i.clamped(-1.0, 1.0))
+        let interval = if self.variance > 0.0 || self.same_scores {
+            normal_interval(self.delta, self.variance.sqrt(), confidence)
+        } else {
+            interval_without_variance(
+                [self.positives, self.negatives],
+                [self.champion, self.challenger],
+                confidence,
+            )
+        };
+        interval.map(|i| i.clamped(-1.0, 1.0))
     }
+}
+
+/// An interval for the difference of two areas that show no variance: as if each were a share of the smaller class.
+fn interval_without_variance(classes: [u64; 2], areas: [f64; 2], confidence: f64) -> Option<Interval> {
+    let trials = classes[0].min(classes[1]);
+    let [champion, challenger] = areas.map(|area| ((area * trials as f64).round() as u64).min(trials));
+    newcombe_independent(champion, trials, challenger, trials, confidence)
 }
 
 /// Paired comparison of two AUCs (DeLong et al. 1988, in the O(n log n) form of Sun & Xu 2014). `None` with fewer than
@@ -87,6 +110,7 @@ pub fn delong(truths: &[bool], champion: &[f64], challenger: &[f64]) -> Option<P
     let two = Placements::of(truths, challenger, &positives, &negatives)?;
     let variance = variance_of_difference(&one.positives, &two.positives)
         + variance_of_difference(&one.negatives, &two.negatives);
+    let same_scores = champion == challenger;
     let (champion, challenger) = (auc(truths, champion)?, auc(truths, challenger)?);
     Some(PairedAuc {
         positives: positives.len() as u64,
@@ -95,6 +119,7 @@ pub fn delong(truths: &[bool], champion: &[f64], challenger: &[f64]) -> Option<P
         challenger,
         delta: challenger - champion,
         variance,
+        same_scores,
     })
 }
 
@@ -143,5 +168,17 @@ mod tests {
         assert_eq!(delong(&[true, false, false], &[0.1; 3], &[0.2; 3]), None);
         let constant = delong(&[true, true, false, false], &[0.5; 4], &[0.5; 4]).unwrap();
         assert_eq!((constant.delta, constant.variance), (0.0, 0.0));
+        assert_eq!(constant.interval(0.95), Interval::new(0.0, 0.0));
+    }
+
+    #[test]
+    fn two_perfect_scores_on_few_rows_prove_nothing() {
+        let truths: Vec<bool> = (0..12).map(|i| i >= 6).collect();
+        let champion: Vec<f64> = (0..12).map(f64::from).collect();
+        let challenger: Vec<f64> = champion.iter().map(|s| s * s).collect();
+        let row = delong(&truths, &champion, &challenger).unwrap();
+        assert_eq!((row.delta, row.variance, row.same_scores), (0.0, 0.0, false));
+        let interval = row.interval(0.95).unwrap();
+        assert!(interval.low < -0.3 && interval.high > 0.3, "{interval:?}");
     }
 }

@@ -19,6 +19,7 @@ use seatrial_stats::{
     quantiles::{normal_quantile, t_quantile},
     regression::Regression,
 };
+use serde_json::Value;
 use support::{close, close_interval, close_or_absent, count, flags, number, numbers, oracle, rows};
 
 #[test]
@@ -70,12 +71,16 @@ fn scores() {
 
 #[test]
 fn multiclass_losses() {
-    let case = oracle("multiclass");
+    let mut cases = rows(&oracle("classes")).clone();
+    cases.push(oracle("multiclass"));
+    cases.iter().for_each(multiclass_case);
+}
+
+fn multiclass_case(case: &Value) {
     let (mut loss, mut brier) = (LogLoss::default(), Brier::default());
     for (truth, probabilities) in rows(&case["truth"]).iter().zip(rows(&case["probabilities"])) {
         let (truth, probabilities) = (count(truth) as usize, numbers(probabilities));
-        loss.observe(probabilities[truth]);
-        brier.observe_classes(&probabilities, truth);
+        assert!(loss.observe(probabilities[truth]) && brier.observe_classes(&probabilities, truth));
     }
     close("log loss", loss.0.mean(), &case["log_loss"]);
     close("brier", brier.0.mean(), &case["brier"]);

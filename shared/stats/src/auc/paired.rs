@@ -1,7 +1,10 @@
 //! The paired difference of two AUCs at scale: two fine histograms for the values, and coarse ones by group of units for
 //! the standard error.
 
-use super::histogram::{AucHistogram, is_probability};
+use super::{
+    histogram::{AucHistogram, is_probability},
+    interval_without_variance,
+};
 use crate::{Interval, Merge, intervals::t_interval, jackknife};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
@@ -44,7 +47,8 @@ pub struct PairedAucAtScale {
     /// Standard error of the delta by the delete-a-group jackknife (Kott 2001); `None` with fewer than
     /// [`jackknife::MIN_GROUPS`] groups of units, or if a class is in one group only.
     pub standard_error: Option<f64>,
-    /// t interval of the delta, widened by `bound` on both sides; `None` without a standard error.
+    /// t interval of the delta, widened by `bound` on both sides; `None` without a standard error. Where that is zero though
+    /// the scores differ, the interval of [`super::PairedAuc::interval`].
     pub interval: Option<Interval>,
     /// Groups that have rows.
     pub groups: usize,
@@ -95,7 +99,13 @@ impl PairedAucHistogram {
         let (delta, bound) = (challenger.auc - champion.auc, challenger.bound + champion.bound);
         let (groups, standard_error) = self.groups.standard_error();
         let interval = standard_error
-            .and_then(|error| t_interval(delta, error, (groups - 1) as f64, confidence))
+            .and_then(|error| {
+                if error > 0.0 || self.champion == self.challenger {
+                    return t_interval(delta, error, (groups - 1) as f64, confidence);
+                }
+                let classes = [champion.positives, champion.negatives];
+                interval_without_variance(classes, [champion.auc, challenger.auc], confidence)
+            })
             .and_then(|i| Interval::new(i.low - bound, i.high + bound))
             .map(|i| i.clamped(-1.0, 1.0));
         Some(PairedAucAtScale {
@@ -346,6 +356,13 @@ mod tests {
         let same: Vec<_> = rows(500, 4).into_iter().map(|(t, a, _, g)| (t, a, a, g)).collect();
         let row = of(&same).difference(0.95).unwrap();
         assert_eq!((row.delta, row.standard_error), (0.0, Some(0.0)));
+        assert!(row.interval.unwrap().high <= row.bound);
+        // Different, but both without an error on 60 rows: not the same thing.
+        let row = |i: u32| (i >= 30, f64::from(i) / 60.0, f64::from(i * i) / 3600.0, i as usize);
+        let perfect: Vec<_> = (0..60).map(row).collect();
+        let row = of(&perfect).difference(0.95).unwrap();
+        assert_eq!((row.champion, row.challenger, row.standard_error), (1.0, 1.0, Some(0.0)));
+        assert!(row.interval.unwrap().high > 0.1, "{row:?}");
     }
 
     #[test]
