@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use seatrial_domain::head::BenchmarkRef;
 use seatrial_domain::promotion::PromotionRecord;
 use seatrial_evidence::report::OfflineFacts;
+use seatrial_stats::reuse::optimism;
 
 /// From how many candidates on their number is warned of.
 const MANY_CANDIDATES: u64 = 10;
@@ -38,10 +39,9 @@ pub(crate) fn facts(
 pub(crate) fn notes(facts: &OfflineFacts, now: Timestamp) -> Vec<String> {
     let mut notes = Vec::new();
     if let Some(k) = facts.judged_candidates.filter(|k| *k >= MANY_CANDIDATES) {
-        // The expected largest of k standard normal values is at most √(2 ln k).
-        let lead = (2.0 * (k as f64).ln()).sqrt();
+        let luck = optimism(k, facts.rows, 0.05).unwrap_or(1.0) * 100.0;
         notes.push(format!(
-            "this benchmark has judged {k} candidates: whoever keeps what does well on it learns the benchmark itself, and the best of {k} equally good candidates leads by up to {lead:.1} standard errors by luck alone (Blum & Hardt 2015); set a fresh one with `seatrial benchmark set`"
+            "this benchmark has judged {k} candidates: whoever keeps what does well on it learns the benchmark itself (Blum & Hardt 2015). By luck alone the best of {k} may look up to {luck:.1} points better in a share such as accuracy than it is (95 %), and more if candidates were chosen in view of earlier scores; set a fresh one with `seatrial benchmark set`"
         ));
     }
     let age = facts.set_at.map(|at| now.duration_since(at).as_hours() / 24);
@@ -74,7 +74,7 @@ mod tests {
         assert!(notes(&facts(9), soon).is_empty());
         let worn = notes(&facts(25), soon);
         assert_eq!(worn.len(), 1);
-        assert!(worn[0].contains("25 candidates") && worn[0].contains("2.5 standard errors"), "{worn:?}");
+        assert!(worn[0].contains("25 candidates") && worn[0].contains("up to 2.0 points better"), "{worn:?}");
         let old = notes(&facts(1), "2027-01-01T00:00:00Z".parse().unwrap());
         assert!(old[0].contains("365 days old"), "{old:?}");
     }

@@ -5,11 +5,15 @@
 
 mod refusal;
 
-use seatrial_artifacts::{InspectError, ObjectStore, Prefix, PublishError, inspect, name_version, publish};
+use seatrial_artifacts::{
+    Defect, InspectError, ObjectStore, Prefix, PublishError, inspect, name_version, publish,
+};
 use seatrial_domain::ids::Actor;
+use seatrial_domain::policy::Policy;
 use seatrial_domain::refusal::Refusal;
 use seatrial_domain::task::{Held, PackageTask, PromotionInput, SCHEMA, SubmissionRef};
 use seatrial_domain::{ModelName, VersionName};
+use seatrial_inference::ModelConfig;
 use seatrial_registry::Registry;
 use seatrial_registry::ops::Ops;
 use seatrial_runtime::{Failure, label};
@@ -54,8 +58,8 @@ where
         // The task is repeated: the promotion has begun, so its version is packaged.
         Some(known) => known.challenger.version,
         None => {
-            needs_policy(ports.registry, &input.model).await?;
-            find_version(ports, &ops, input).await?
+            let policy = needs_policy(ports.registry, &input.model).await?;
+            find_version(ports, &ops, input, &policy).await?
         }
     };
     let started = ops
@@ -73,20 +77,36 @@ where
 }
 
 /// A model that nobody made rules for takes no submission: nothing is written before that is known.
-async fn needs_policy(registry: &dyn Registry, model: &ModelName) -> Result<(), Failure> {
-    let head = registry.head(model).await?;
-    if head.is_some_and(|h| h.policy.is_some()) {
-        return Ok(());
-    }
-    Err(Failure::invalid(format!(
+async fn needs_policy(registry: &dyn Registry, model: &ModelName) -> Result<Policy, Failure> {
+    let pinned = registry.head(model).await?.and_then(|head| head.policy);
+    let policy = match pinned {
+        Some(reference) => registry.policy(model, reference.number).await?,
+        None => None,
+    };
+    policy.map(|record| record.policy).ok_or_else(|| Failure::invalid(format!(
         "model {model} has no policy, so nothing says how its versions are judged; set one with `seatrial policy set {model} FILE` and submit again"
     )))
+}
+
+/// A version answers what the policy says the model answers; with another task none of its rules could be applied.
+fn other_task(config: &ModelConfig, policy: &Policy) -> Option<Defect> {
+    let (found, wanted) = (config.task.as_str(), format!("{:?}", policy.task).to_lowercase());
+    (found != wanted).then(|| {
+        Defect::new(
+            "config.yaml",
+            format!("`{found}`"),
+            format!("`{wanted}`, the task of the model's policy"),
+        )
+        .at("task")
+        .fix("submit it to a model of its own, or set a policy for this task")
+    })
 }
 
 async fn find_version(
     ports: &Ports<'_>,
     ops: &Ops<'_>,
     input: &PromotionInput,
+    policy: &Policy,
 ) -> Result<VersionName, Failure> {
     match (&input.submission, input.version) {
         (None, Some(version)) => {
@@ -95,7 +115,7 @@ async fn find_version(
                 || Refusal::NotFound { what: format!("version {version} of model {}", input.model) };
             Ok(found.ok_or_else(missing)?.version)
         }
-        (Some(submission), None) => package(ports, ops, input, submission).await,
+        (Some(submission), None) => package(ports, ops, input, submission, policy).await,
         (found, _) => {
             let found = if found.is_some() { "both" } else { "neither" };
             Err(Failure::invalid(format!(
@@ -110,6 +130,7 @@ async fn package(
     ops: &Ops<'_>,
     input: &PromotionInput,
     submission: &SubmissionRef,
+    policy: &Policy,
 ) -> Result<VersionName, Failure> {
     belongs(submission, &input.model, ports.submissions.bucket())?;
     let source = Prefix::new(ports.submissions, submission.prefix.clone());
@@ -120,6 +141,9 @@ async fn package(
         }
         Err(InspectError::Store(e)) => return Err(changed_or(e)),
     };
+    if let Some(defect) = other_task(&inspected.config, policy) {
+        return Err(refusal::refuse(ports.evidence, input, submission, &[defect]).await?);
+    }
     let package = inspected.package().map_err(|e| Failure::internal("writing the manifest", e))?;
     publish(&inspected, &package, ports.submissions, ports.models).await.map_err(not_published)?;
     let submitter = &input.requested_by.principal;

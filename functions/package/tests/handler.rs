@@ -157,6 +157,38 @@ async fn a_busy_model_refuses_the_promotion_but_keeps_the_version() {
 }
 
 #[tokio::test]
+async fn a_version_of_another_task_than_the_policys_is_refused_and_the_unsupported_ones_name_what_there_is() {
+    let world = World::new().await;
+    let submission = world.submit("s1").await;
+    let key = format!("{}config.yaml", submission.prefix);
+    let config = std::fs::read_to_string(fixture().join("config.yaml")).unwrap();
+    for (task, expected) in [
+        ("multiclass", "found `multiclass`, expected `binary`, the task of the model's policy"),
+        ("multilabel", "binary or multiclass or regression"),
+        ("ranking", "binary or multiclass or regression"),
+        ("text", "binary or multiclass or regression"),
+    ] {
+        let mut changed = config.replace("task: binary", &format!("task: {task}"));
+        if task == "multiclass" {
+            changed = changed
+                .lines()
+                .filter(|l| !l.starts_with("positive_class"))
+                .fold(String::new(), |all, l| all + l + "\n");
+        }
+        world.submissions.put(&key, Bytes::from(changed), "x").await.unwrap();
+        let refused = world.run(&world.task(task, Some(submission.clone()), None)).await.unwrap_err();
+        assert_eq!(refused.label, label::INVALID_SUBMISSION);
+        assert!(
+            refused.message.contains("task") && refused.message.contains(expected),
+            "{}",
+            refused.message
+        );
+    }
+    assert!(world.registry.versions(&world.model).await.unwrap().is_empty());
+    assert!(world.models.list("").await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn a_bad_submission_is_refused_with_all_its_defects_and_nothing_else_is_written() {
     let world = World::new().await;
     let submission = world.submit("s1").await;
