@@ -6,86 +6,16 @@
 //! without rounding at all, for quantities whose size the user decides (a regression target), after the
 //! superaccumulators of Kulisch and of Neal (*Fast exact summation using small and large superaccumulators*, 2015).
 
+mod fixed;
+mod pair;
+
+pub use fixed::FixedSum;
+pub(crate) use fixed::text;
+pub use pair::DoubleDouble;
+
 use crate::Merge;
+use pair::{scale_by_power_of_two, two_product};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
-
-/// Sum of values of at most [`FixedSum::LIMIT`] in size, each rounded to a multiple of 2⁻⁶⁴ (an error of at most
-/// 2.8e-20 a term), kept as an integer. It serialises as a decimal string, since JSON readers lose large integers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct FixedSum(i128);
-
-impl FixedSum {
-    /// The largest size of a term, 2²⁰. With it, overflow would need more than 8·10¹² terms.
-    pub const LIMIT: f64 = 1_048_576.0;
-    const SCALE: f64 = 18_446_744_073_709_551_616.0; // 2^64
-
-    /// Adds a term. Returns `false`, adding nothing, if it is not finite or exceeds [`FixedSum::LIMIT`].
-    pub fn add(&mut self, term: f64) -> bool {
-        if !term.is_finite() || term.abs() > Self::LIMIT {
-            return false;
-        }
-        self.0 = self.0.wrapping_add(scaled(term));
-        true
-    }
-
-    /// The sum, rounded once to `f64`.
-    #[must_use]
-    pub fn value(self) -> f64 {
-        self.0 as f64 / Self::SCALE
-    }
-}
-
-/// The multiple of 2⁻⁶⁴ nearest to `term`, ties to even; by its bits, which is several times faster than `as i128`. `term` is
-/// at most [`FixedSum::LIMIT`] in size.
-#[inline]
-fn scaled(term: f64) -> i128 {
-    let bits = term.to_bits();
-    let exponent = ((bits >> 52) & 0x7ff) as i32;
-    let mantissa = (bits & ((1 << 52) - 1)) | (u64::from(exponent > 0) << 52);
-    // term = mantissa · 2^(exponent − 1075), so this is the power of two that is left after scaling by 2^64.
-    let shift = exponent.max(1) - 1075 + 64;
-    let size = if shift >= 0 {
-        u128::from(mantissa) << shift
-    } else if shift < -54 {
-        0 // below one half, since the mantissa has 53 bits
-    } else {
-        let (whole, rest, half) = (mantissa >> -shift, mantissa & ((1 << -shift) - 1), 1 << (-shift - 1));
-        u128::from(whole + u64::from(rest > half || (rest == half && whole % 2 == 1)))
-    };
-    if term < 0.0 { -(size as i128) } else { size as i128 }
-}
-
-impl Merge for FixedSum {
-    fn merge(&mut self, other: &Self) {
-        self.0 = self.0.wrapping_add(other.0);
-    }
-}
-
-impl Serialize for FixedSum {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        text::serialize(&self.0, serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for FixedSum {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        text::deserialize(deserializer).map(Self)
-    }
-}
-
-/// 128-bit integers as decimal strings, since JSON readers lose large integers.
-pub(crate) mod text {
-    use super::{Deserialize, Deserializer, Error, Serializer};
-
-    pub(crate) fn serialize<S: Serializer>(integer: &i128, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&integer.to_string())
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i128, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map_err(|_| D::Error::custom(format!("`{text}` is not a 128-bit integer")))
-    }
-}
 
 /// Limbs of 32 bits that cover every finite `f64` (bit 0 is 2⁻¹⁰⁷⁴), with room for the carries of the sum.
 const LIMBS: usize = 68;
@@ -168,11 +98,11 @@ impl ExactSum {
     pub fn pair(&self) -> DoubleDouble {
         let hi = self.value();
         if !hi.is_finite() {
-            return DoubleDouble { hi, lo: 0.0 };
+            return DoubleDouble::new(hi, 0.0);
         }
         let mut rest = self.clone();
         rest.add(-hi);
-        DoubleDouble { hi, lo: rest.value() }
+        DoubleDouble::new(hi, rest.value())
     }
 
     fn make_room(&mut self, additions: u32) {
@@ -209,16 +139,6 @@ fn spread(limbs: &mut [i64]) {
         carry = total >> 32;
     }
     limbs[last] += carry;
-}
-
-/// `x · 2^power` in steps that stay in range; `x` is below 2¹²⁸.
-fn scale_by_power_of_two(mut x: f64, mut power: i32) -> f64 {
-    while power != 0 {
-        let step = power.clamp(-1000, 1000);
-        x *= f64::from_bits(((1023 + step) as u64) << 52);
-        power -= step;
-    }
-    x
 }
 
 impl PartialEq for ExactSum {
@@ -283,79 +203,6 @@ impl<'de> Deserialize<'de> for ExactSum {
     }
 }
 
-/// An unevaluated sum of two `f64`, about 106 bits: enough that `n·Σx² − (Σx)²` loses nothing that matters.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct DoubleDouble {
-    hi: f64,
-    lo: f64,
-}
-
-impl DoubleDouble {
-    /// The product of two pairs.
-    #[must_use]
-    pub fn times(self, other: Self) -> Self {
-        let (hi, rest) = two_product(self.hi, other.hi);
-        normalised(hi, rest + (self.hi * other.lo + self.lo * other.hi))
-    }
-
-    /// An integer times `2^-power`, to about 106 bits. `power` is at most 200.
-    #[must_use]
-    pub fn of_fixed(integer: i128, power: u32) -> Self {
-        let unit = scale_by_power_of_two(1.0, -(power.min(200) as i32));
-        let hi = integer as f64;
-        // What the rounding to 53 bits left, itself exact in an integer.
-        let lo = integer.saturating_sub(hi as i128) as f64;
-        Self { hi: hi * unit, lo: lo * unit }
-    }
-
-    /// The difference of two pairs.
-    #[must_use]
-    pub fn minus(self, other: Self) -> Self {
-        let (hi, rest) = two_sum(self.hi, -other.hi);
-        normalised(hi, rest + (self.lo - other.lo))
-    }
-
-    /// The pair divided by a number.
-    #[must_use]
-    pub fn over(self, divisor: f64) -> Self {
-        let quotient = self.hi / divisor;
-        let (product, rest) = two_product(quotient, divisor);
-        normalised(quotient, (((self.hi - product) - rest) + self.lo) / divisor)
-    }
-
-    /// The pair rounded to one `f64`.
-    #[must_use]
-    pub fn value(self) -> f64 {
-        self.hi + self.lo
-    }
-}
-
-fn normalised(hi: f64, lo: f64) -> DoubleDouble {
-    let sum = hi + lo;
-    DoubleDouble { hi: sum, lo: lo - (sum - hi) }
-}
-
-fn two_sum(a: f64, b: f64) -> (f64, f64) {
-    let sum = a + b;
-    let part = sum - a;
-    (sum, (a - (sum - part)) + (b - part))
-}
-
-/// `a · b` as rounded product and exact rest (Dekker). Written out rather than with `mul_add`, which is a slow call on
-/// processors that are not known to have the instruction.
-fn two_product(a: f64, b: f64) -> (f64, f64) {
-    let product = a * b;
-    let (a_high, a_low) = split(a);
-    let (b_high, b_low) = split(b);
-    (product, ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low)
-}
-
-fn split(x: f64) -> (f64, f64) {
-    let scaled = 134_217_729.0 * x; // 2^27 + 1
-    let high = scaled - (scaled - x);
-    (high, x - high)
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests {
@@ -382,9 +229,6 @@ mod tests {
         let mut sum = ExactSum::default();
         assert!(!sum.add(f64::NAN) && !sum.add(f64::INFINITY) && !sum.add_product(1e200, 1e200));
         assert_eq!(sum, ExactSum::default());
-        let mut fixed = FixedSum::default();
-        assert!(!fixed.add(f64::NAN) && !fixed.add(2e6));
-        assert_eq!(fixed, FixedSum::default());
     }
 
     #[test]
@@ -435,30 +279,6 @@ mod tests {
         #[test]
         fn two_terms_round_as_the_processor_does(a in -1e15f64..1e15, b in -1e3f64..1e3) {
             prop_assert_eq!(exact(&[a, b]).value(), a + b);
-        }
-
-        #[test]
-        fn scaling_by_bits_is_scaling_by_arithmetic(
-            term in prop_oneof![-1_048_576.0f64..=1_048_576.0, -1e-17f64..1e-17, -1e-4f64..1e-4, prop::num::f64::SUBNORMAL],
-            tie in -3_000_000i64..3_000_000,
-        ) {
-            for term in [term, (tie as f64 + 0.5) / FixedSum::SCALE, tie as f64, 0.0, -0.0, FixedSum::LIMIT] {
-                prop_assert_eq!(scaled(term), (term * FixedSum::SCALE).round_ties_even() as i128, "{}", term);
-            }
-        }
-
-        #[test]
-        fn fixed_sums_form_a_monoid(terms in prop::collection::vec(-40.0f64..40.0, 0..50), cut in 0usize..50) {
-            let sum = |terms: &[f64]| { let mut s = FixedSum::default(); for &t in terms { s.add(t); } s };
-            let whole = sum(&terms);
-            let cut = cut.min(terms.len());
-            let mut right = sum(&terms[cut..]);
-            right.merge(&sum(&terms[..cut]));
-            right.merge(&FixedSum::default());
-            prop_assert_eq!(right, whole);
-            prop_assert!((whole.value() - terms.iter().sum::<f64>()).abs() < 1e-12);
-            let text = serde_json::to_string(&whole).unwrap();
-            prop_assert_eq!(serde_json::from_str::<FixedSum>(&text).unwrap(), whole);
         }
     }
 }
