@@ -44,6 +44,7 @@ pub mod ranking;
 pub mod regression;
 pub mod reuse;
 pub mod sampling;
+pub mod selftest;
 pub mod signal;
 pub mod segments;
 pub mod sketch;
