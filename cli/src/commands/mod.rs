@@ -3,6 +3,7 @@
 mod approvals;
 mod connect;
 mod promote;
+mod report;
 mod rollback;
 mod settings;
 mod shadow;
@@ -106,6 +107,18 @@ pub enum Command {
         #[arg(long)]
         promotion: Option<String>,
     },
+    /// Write the comparison report as a page, its pictures as SVG, or both.
+    #[command(after_help = "Example:\n  seatrial report credit-risk --html report.html --charts pictures")]
+    Report {
+        /// The model.
+        model: ModelName,
+        /// The promotion [default: the running one, else the last].
+        #[arg(long)]
+        promotion: Option<String>,
+        /// Where it goes.
+        #[command(flatten)]
+        files: report::Files,
+    },
     /// Promote a version that is packaged.
     #[command(after_help = "Example:\n  seatrial promote credit-risk v3 --wait")]
     Promote {
@@ -197,6 +210,9 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::History { model } => show::history(&session, &model).await,
         Command::Shadow(command) => shadow::run(&session, command).await,
         Command::Compare { model, promotion } => show::compare(&session, &model, promotion.as_deref()).await,
+        Command::Report { model, promotion, files } => {
+            report::report(&session, &model, promotion.as_deref(), &files).await
+        }
         Command::Promote { model, version, wait } => promote::promote(&session, &model, version, wait).await,
         Command::Approvals(command) => approvals::run(&session, command).await,
         Command::Rollback { model, reason, champion, direct } => {

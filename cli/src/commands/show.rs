@@ -2,6 +2,7 @@
 
 use seatrial_domain::ModelName;
 use seatrial_domain::history::{ChainTip, HistoryEntry, verify};
+use seatrial_evidence::report::ComparisonReport;
 use serde_json::{Value, json};
 
 use super::Session;
@@ -216,5 +217,12 @@ fn report_table(report: &Value) -> String {
             ]
         }),
     ));
+    // A report of a later release that this command cannot read in full still has its table.
+    if let Ok(report) = serde_json::from_value::<ComparisonReport>(report.clone()) {
+        for remarks in seatrial_report::remarks(&report) {
+            out.push_str(&format!("\n{}\n", remarks.heading));
+            out.extend(remarks.sentences.iter().map(|s| format!("- {s}\n")));
+        }
+    }
     out
 }

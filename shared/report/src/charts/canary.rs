@@ -189,7 +189,13 @@ fn drawn(
         keys.push((Key::Dashed("limit"), "rejects here".to_owned()));
     }
     if !differences.is_empty() {
-        keys.push((Key::Square("challenger-area"), "always-valid bounds".to_owned()));
+        let two_sided = |l: &DifferenceLook| l.lower.is_some() && l.upper.is_some();
+        let bounds = if differences.iter().any(|s| s.looks.iter().any(two_sided)) {
+            Key::Square("challenger-area")
+        } else {
+            Key::Dashed("challenger-bound")
+        };
+        keys.push((bounds, "always-valid bound".to_owned()));
         keys.push((Key::Zone, "beyond the margin".to_owned()));
     }
     let mut y = legend(&mut svg, 0.0, width.units(), &keys) + 44.0;
