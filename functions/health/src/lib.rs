@@ -3,21 +3,27 @@
 //! It writes nothing in the registry. A judgement that ends a step becomes an evidence object; asked again about that step,
 //! the same judgement is the answer.
 
+pub mod counted;
 pub mod live;
 
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use seatrial_artifacts::store::ObjectStore;
 use seatrial_domain::canonical;
+use seatrial_domain::policy::Policy;
+use seatrial_domain::promotion::PromotionRecord;
 use seatrial_domain::refusal::Refusal;
 use seatrial_domain::task::{HealthAnswer, HealthState, HealthTask, Held};
 use seatrial_evidence::canary::{Counts, Facts, Judgement, judge};
 use seatrial_evidence::keys;
-use seatrial_evidence::observation::Tally;
+use seatrial_evidence::live::SignalCounts;
 use seatrial_registry::{Registry, Tallies, Watermarks, ops};
 use seatrial_runtime::Failure;
 use seatrial_runtime::queue::{Queue, drained_up_to};
 use serde::{Deserialize, Serialize};
+
+use counted::{Reading, TallyCache};
+use live::LiveCache;
 
 /// The largest judgement that is read back, in bytes.
 const JUDGEMENT_LIMIT: u64 = 16 << 20;
@@ -33,6 +39,12 @@ pub struct Ports<'a> {
     pub watermarks: &'a dyn Watermarks,
     /// The evidence bucket.
     pub evidence: &'a dyn ObjectStore,
+    /// The data bucket: the serving log, signals and labels.
+    pub data: &'a dyn ObjectStore,
+    /// What earlier looks counted.
+    pub tally_cache: &'a TallyCache,
+    /// What earlier looks read of the serving log.
+    pub live_cache: &'a LiveCache,
     /// The observations queue, whose watermark bounds what is counted.
     pub observations: &'a dyn Queue,
 }
@@ -96,23 +108,13 @@ where
     if let Some(judged) = judged_before(ports.evidence, &key).await? {
         return Ok(answer(&judged.judgement));
     }
-    let steps = record.steps.get(..=task.step as usize).ok_or_else(|| {
-        Failure::invalid(format!(
-            "canary step {} did not begin: promotion {promotion} took {}",
-            task.step,
-            record.steps.len()
-        ))
-    })?;
-    let now = clock();
-    let lateness = SignedDuration::from_secs(i64::from(policy.observations.lateness_seconds));
-    let drained = drained_up_to(ports.observations, ports.watermarks, now).await?;
-    let watermark = drained.and_then(|at| at.checked_sub(lateness).ok());
-    let counts = match watermark {
-        Some(to) => counts(ports, &task.held, to, policy.canary.unit).await?,
-        None => Counts::default(),
-    };
-    let facts = Facts { rules: &policy.canary, steps, counts: &counts, now, watermark };
-    let judgement = judge(&facts).ok_or_else(|| Failure::invalid("the canary has no step"))?;
+    let look = Look { ports, record: &record, policy: &policy, step: task.step, now: clock() };
+    let drained = drained_up_to(ports.observations, ports.watermarks, look.now).await?;
+    let (mut judgement, partly_kept) = look.judge(drained, Reading::SinceLast).await?;
+    // What ends a step rests on everything that was reported, whichever process looks.
+    if judgement.state != HealthState::NotYetKnown && partly_kept {
+        (judgement, _) = look.judge(drained, Reading::Everything).await?;
+    }
     if judgement.state != HealthState::NotYetKnown {
         let of = Named { model: model.clone(), promotion: promotion.clone(), epoch: *epoch };
         let evidence = StepEvidence { schema: 1, of, judgement: judgement.clone() };
@@ -128,19 +130,45 @@ where
     Ok(answer(&judgement))
 }
 
-async fn counts(
-    ports: &Ports<'_>,
-    held: &Held,
-    to: Timestamp,
-    unit: seatrial_domain::policy::Unit,
-) -> Result<Counts, Failure> {
-    // The epoch begins with the promotion, so all its tallies count, however far behind a producer's clock is.
-    let to = to.as_second();
-    let items = ports.tallies.tallies(&held.model, held.epoch, 0..to.max(0)).await?;
-    let parse =
-        |body: &str| serde_json::from_str::<Tally>(body).map_err(|e| Failure::internal("reading a tally", e));
-    let tallies = items.iter().map(|item| parse(&item.body)).collect::<Result<Vec<_>, _>>()?;
-    Ok(Counts::of(tallies, to, unit))
+/// One look at a step.
+struct Look<'a> {
+    ports: &'a Ports<'a>,
+    record: &'a PromotionRecord,
+    policy: &'a Policy,
+    step: u32,
+    now: Timestamp,
+}
+
+impl Look<'_> {
+    /// The judgement, and whether it rests partly on what earlier looks read.
+    async fn judge(
+        &self,
+        drained: Option<Timestamp>,
+        reading: Reading,
+    ) -> Result<(Judgement, bool), Failure> {
+        let Self { ports, record, policy, step, now } = *self;
+        let rules = &policy.canary;
+        let steps = record.steps.get(..=step as usize).ok_or_else(|| {
+            let (id, taken) = (&record.id, record.steps.len());
+            Failure::invalid(format!("canary step {step} did not begin: promotion {id} took {taken}"))
+        })?;
+        let lateness_seconds = policy.observations.lateness_seconds;
+        let watermark = drained
+            .and_then(|at| at.checked_sub(SignedDuration::from_secs(i64::from(lateness_seconds))).ok());
+        let (mut counts, mut signals, mut partly_kept) = (Counts::new(rules), SignalCounts::default(), false);
+        if let (Some(watermark), Some(first)) = (watermark, steps.first()) {
+            let read =
+                counted::count(ports.tallies, ports.tally_cache, (record, rules), (now, watermark), reading)
+                    .await?;
+            (counts, partly_kept) = (read.counts, read.partly_kept);
+            let of = live::Of { model: &record.model, epoch: record.epoch, since: first.at, watermark };
+            signals = live::signals(ports.data, ports.live_cache, rules, of).await?;
+        }
+        let facts =
+            Facts { rules, steps, counts: &counts, signals: &signals, now, watermark, lateness_seconds };
+        let judgement = judge(&facts).ok_or_else(|| Failure::invalid("the canary has no step"))?;
+        Ok((judgement, partly_kept))
+    }
 }
 
 async fn judged_before(evidence: &dyn ObjectStore, key: &str) -> Result<Option<StepEvidence>, Failure> {

@@ -1,9 +1,12 @@
 //! The `health` task over memory: what it reads, what it writes, and after a rollback.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
+use fn_health::counted::TallyCache;
+use fn_health::live::LiveCache;
 use fn_health::{Ports, StepEvidence, handle};
 use jiff::{SignedDuration, Timestamp};
 use seatrial_artifacts::{MemoryS3, MemoryStore, ObjectStore};
@@ -12,6 +15,7 @@ use seatrial_domain::route::{Arm, Weight};
 use seatrial_domain::task::{HealthAnswer, HealthState, HealthTask, Held};
 use seatrial_evidence::keys;
 use seatrial_evidence::observation::{RouteStamp, SCHEMA, Tally};
+use seatrial_evidence::shadow_tally::{SHADOW_ARM, ShadowTally, StoredShadowTally};
 use seatrial_registry::contract::Scenario;
 use seatrial_registry::{MemoryRegistry, Tallies, TallyItem};
 use seatrial_runtime::queue::Queue;
@@ -36,6 +40,8 @@ impl Queue for Line {
 struct World {
     scenario: Scenario<MemoryRegistry>,
     evidence: MemoryStore,
+    data: MemoryStore,
+    caches: (TallyCache, LiveCache),
     queue: Line,
     held: Held,
     begun: Timestamp,
@@ -47,7 +53,9 @@ impl World {
         let scenario = Scenario::empty(&MemoryRegistry::default());
         let policy: Policy = serde_json::from_value(serde_json::json!({
             "approval": { "approvers": [{ "email": "ann@example.com" }] }, "observations": { "lateness_seconds": 2 },
-            "canary": { "steps": [5, 50], "hold_seconds": 5, "max_hold_seconds": 60, "check_seconds": 1, "min_requests": 30, "metrics": { "error_rate": { "class": "guardrail", "margin": 0.1 } } },
+            "canary": { "steps": [5, 50], "hold_seconds": 5, "max_hold_seconds": 60, "check_seconds": 1, "min_requests": 30, "metrics": {
+                "error_rate": { "class": "guardrail", "margin": 0.1, "detect": 0.3 }, "latency_p99": { "class": "guardrail", "margin": "100%rel", "detect": 9 },
+            } },
         }))
         .unwrap();
         scenario.system().set_policy(&scenario.model, &policy).await.unwrap();
@@ -68,53 +76,69 @@ impl World {
         Self {
             scenario,
             evidence: MemoryS3::default().bucket("evidence"),
+            data: MemoryS3::default().bucket("data"),
+            caches: Default::default(),
             queue: Line(AtomicBool::new(true)),
             held,
             begun,
         }
     }
 
-    /// 100 requests a second for `seconds`, five of them the canary's, of which `errors` fail.
+    fn tally(&self, role: Arm, n: i64, percent: f64, requests: u64, errors: u64) -> Tally {
+        let mut latency = LatencySketch::default();
+        latency.observe_n(2_000, requests - errors);
+        Tally {
+            schema: SCHEMA,
+            tally_id: format!("{role:?}-{n}"),
+            model: self.held.model.clone(),
+            version: self.held.version,
+            digest: self.scenario.digest(2),
+            role,
+            route: RouteStamp {
+                promotion: Some(self.held.promotion.clone()),
+                epoch: self.held.epoch,
+                weight: Weight::from_percent(percent).unwrap(),
+            },
+            second: self.begun.as_second() + n,
+            assigned: requests,
+            answered: requests - errors,
+            errors,
+            client_errors: 0,
+            error_units: (0..errors).map(|e| format!("{:08x}{e:08x}", n + 1_000)).collect(),
+            classes: BTreeMap::from([("yes".to_owned(), requests - errors)]),
+            diverted: 0,
+            units: None,
+            latency: serde_json::to_value(latency).unwrap(),
+        }
+    }
+
+    async fn put(&self, tally: &Tally) {
+        let body = serde_json::to_string(tally).unwrap();
+        self.put_item(tally.second, tally.role.as_str(), &tally.tally_id, body).await;
+    }
+
+    async fn put_item(&self, second: i64, arm: &str, id: &str, body: String) {
+        let item = TallyItem {
+            model: self.held.model.clone(),
+            epoch: self.held.epoch,
+            second,
+            arm: arm.into(),
+            id: id.into(),
+            body,
+            expires_at: Timestamp::MAX,
+        };
+        self.scenario.registry.put_tally(&item).await.unwrap();
+    }
+
+    /// 100 requests a second for `seconds`, five of them the canary's, of which `errors` fail; before them the shadow's time
+    /// with the champion alone.
     async fn traffic(&self, seconds: i64, errors: u64) {
+        for n in -20..0 {
+            self.put(&self.tally(Arm::Champion, n, 0.0, 100, 0)).await;
+        }
         for n in 0..seconds {
-            for (role, requests, errors) in [(Arm::Challenger, 5, errors), (Arm::Champion, 95, 0)] {
-                let second = self.begun.as_second() + n;
-                let mut latency = LatencySketch::default();
-                latency.observe_n(2_000, requests - errors);
-                let tally = Tally {
-                    schema: SCHEMA,
-                    tally_id: format!("{role:?}-{n}"),
-                    model: self.held.model.clone(),
-                    version: self.held.version,
-                    digest: self.scenario.digest(2),
-                    role,
-                    route: RouteStamp {
-                        promotion: Some(self.held.promotion.clone()),
-                        epoch: self.held.epoch,
-                        weight: Weight::from_percent(5.0).unwrap(),
-                    },
-                    second,
-                    assigned: requests,
-                    answered: requests - errors,
-                    errors,
-                    client_errors: 0,
-                    error_units: (0..errors).map(|e| format!("{n}-{e}")).collect(),
-                    classes: std::collections::BTreeMap::new(),
-                    diverted: 0,
-                    units: None,
-                    latency: serde_json::to_value(latency).unwrap(),
-                };
-                let item = TallyItem {
-                    model: self.held.model.clone(),
-                    epoch: self.held.epoch,
-                    second,
-                    arm: role.as_str().into(),
-                    id: tally.tally_id.clone(),
-                    body: serde_json::to_string(&tally).unwrap(),
-                    expires_at: Timestamp::MAX,
-                };
-                self.scenario.registry.put_tally(&item).await.unwrap();
-            }
+            self.put(&self.tally(Arm::Challenger, n, 5.0, 5, errors)).await;
+            self.put(&self.tally(Arm::Champion, n, 5.0, 95, 0)).await;
         }
     }
 
@@ -125,10 +149,33 @@ impl World {
             tallies: registry,
             watermarks: registry,
             evidence: &self.evidence,
+            data: &self.data,
+            tally_cache: &self.caches.0,
+            live_cache: &self.caches.1,
             observations: &self.queue,
         };
         let now = self.begun + SignedDuration::from_secs(after);
         handle(&ports, move || now, HealthTask { held: self.held.clone(), step: 0 }).await
+    }
+
+    async fn step(&self) -> StepEvidence {
+        let key =
+            format!("{}canary-step-0.json", keys::evidence_prefix(&self.held.model, &self.held.promotion));
+        serde_json::from_slice(&self.evidence.get(&key, 1 << 24).await.unwrap().unwrap()).unwrap()
+    }
+
+    /// The same under another policy.
+    async fn again_with(&mut self, policy: &Policy) {
+        let scenario = &self.scenario;
+        scenario.system().roll_back(&scenario.model, "operator", false).await.unwrap();
+        scenario.system().set_policy(&scenario.model, policy).await.unwrap();
+        scenario.register(3).await;
+        let run = scenario.start(3).await;
+        scenario.approve(&run).await;
+        scenario.system().shift(&scenario.model, &run.id, run.epoch, 0).await.unwrap();
+        self.begun = scenario.promotion(&run).await.steps[0].at;
+        (self.held.promotion, self.held.epoch) = (run.id, run.epoch);
+        self.held.version = seatrial_domain::VersionName::new(3);
     }
 
     async fn written(&self) -> Vec<String> {
@@ -148,7 +195,7 @@ async fn a_healthy_step_is_written_once_and_said_again() {
     let key =
         format!("{}canary-step-0.json", keys::evidence_prefix(&world.held.model, &world.held.promotion));
     assert_eq!(world.written().await, std::slice::from_ref(&key));
-    let bytes = world.evidence.get(&key, 1 << 20).await.unwrap().unwrap();
+    let bytes = world.evidence.get(&key, 1 << 24).await.unwrap().unwrap();
     let written: StepEvidence = serde_json::from_slice(&bytes).unwrap();
     assert_eq!((written.judgement.why.as_str(), written.of.epoch), (answer.why.as_str(), world.held.epoch));
     assert_eq!(written.judgement.steps[0].canary.requests, 50);
@@ -176,4 +223,54 @@ async fn after_a_rollback_nothing_is_judged() {
     world.scenario.system().roll_back(&world.held.model, "operator", false).await.unwrap();
     assert_eq!(world.ask(12).await.unwrap_err().label, label::SUPERSEDED);
     assert!(world.written().await.is_empty());
+}
+
+#[tokio::test]
+async fn the_shadows_answers_are_counted_and_say_whether_the_canary_answers_as_it_did_there() {
+    let world = World::new().await;
+    world.traffic(14, 0).await;
+    let begun = world.begun.as_second();
+    for n in -5..12 {
+        let counts = ShadowTally {
+            pairs: 10,
+            challenger_classes: BTreeMap::from([("no".to_owned(), 10)]),
+            ..ShadowTally::default()
+        };
+        let stored = StoredShadowTally { schema: 1, promotion: world.held.promotion.clone(), counts };
+        world
+            .put_item(begun + n, SHADOW_ARM, &format!("s{n}"), serde_json::to_string(&stored).unwrap())
+            .await;
+    }
+    let answer = world.ask(14).await.unwrap();
+    assert_eq!(answer.state, HealthState::Healthy, "{}", answer.why);
+    let judgement = world.step().await.judgement;
+    let row = judgement.metric("output_distribution").unwrap();
+    assert!(row.why.contains("answers of the challenger at 5 % beside"), "{}", row.why);
+    assert!(row.n > 60 && row.n <= 60 + 120, "the shadow before the canary does not count: {}", row.n);
+}
+
+#[tokio::test]
+async fn a_warm_process_reads_only_what_is_new_and_ends_a_step_on_everything() {
+    let mut world = World::new().await;
+    let policy: Policy = serde_json::from_value(serde_json::json!({
+        "approval": { "approvers": [{ "email": "ann@example.com" }] },
+        "canary": { "steps": [5], "hold_seconds": 900, "max_hold_seconds": 5000, "min_requests": 30, "metrics": {
+            "error_rate": { "class": "guardrail", "margin": 0.1, "detect": 0.3 }, "latency_p99": { "class": "guardrail", "margin": "100%rel", "detect": 9 },
+        } },
+    }))
+    .unwrap();
+    world.again_with(&policy).await;
+    world.traffic(1_000, 0).await;
+    let early = world.ask(800).await.unwrap();
+    assert_eq!(early.state, HealthState::NotYetKnown, "{}", early.why);
+    // A crash that is reported long after its second.
+    let mut late = world.tally(Arm::Challenger, 20, 5.0, 3, 3);
+    late.tally_id = "lost".into();
+    world.put(&late).await;
+    let kept = world.ask(820).await.unwrap();
+    assert_eq!(kept.state, HealthState::NotYetKnown, "{}", kept.why);
+    assert!(kept.why.starts_with("held 820 s"), "{}", kept.why);
+    let answer = world.ask(930).await.unwrap();
+    assert_eq!(answer.state, HealthState::Degraded, "what ends a step is read whole: {}", answer.why);
+    assert_eq!(world.step().await.judgement.steps[0].canary.errors, 3);
 }

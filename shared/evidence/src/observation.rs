@@ -163,7 +163,7 @@ fn is_zero(n: &u64) -> bool {
 impl Tally {
     /// What is wrong with the tally beyond its form. It is kept as one item of the registry's table, its id is part of the
     /// item's key, and its counts are added to others: each has a size beyond which it would sink what is around it.
-    fn defect(&self) -> Option<String> {
+    pub(crate) fn defect(&self) -> Option<String> {
         let outcomes = self.answered.saturating_add(self.errors).saturating_add(self.client_errors);
         if outcomes > self.assigned {
             return Some(format!("the tally has {outcomes} outcomes of {} assigned requests", self.assigned));

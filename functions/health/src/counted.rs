@@ -1,0 +1,168 @@
+//! The tallies of an epoch, summed.
+//!
+//! A look reads what was reported since the last one, not everything: a warm process keeps the sums of seconds that lie so far
+//! back that nothing more is expected of them. Producers' clocks are not trusted, and a process that died may be reported late,
+//! so everything is read again every ten minutes, and always before a judgement that ends a step. Reading goes window by window,
+//! so that memory holds one window and the sums, however long the canary.
+
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
+
+use jiff::{SignedDuration, Timestamp};
+use seatrial_domain::ids::ModelName;
+use seatrial_domain::policy::Canary;
+use seatrial_domain::promotion::PromotionRecord;
+use seatrial_evidence::canary::Counts;
+use seatrial_evidence::observation::Tally;
+use seatrial_evidence::shadow_tally::{SHADOW_ARM, StoredShadowTally};
+use seatrial_registry::{Tallies, TallyItem};
+use seatrial_runtime::Failure;
+
+/// Seconds after which a second's tallies are summed once and kept.
+const SETTLED_SECONDS: i64 = 300;
+/// How long kept sums are used before everything is read again.
+const KEPT: SignedDuration = SignedDuration::from_mins(10);
+/// Seconds read at once.
+const WINDOW_SECONDS: i64 = 300;
+
+/// The sums of one promotion's canary that a warm process keeps.
+#[derive(Debug, Default)]
+pub struct TallyCache(Mutex<Option<Kept>>);
+
+#[derive(Debug, Clone)]
+struct Kept {
+    model: ModelName,
+    epoch: u64,
+    /// When everything was read.
+    read_at: Timestamp,
+    /// Seconds before this one are in the sums.
+    settled_to: i64,
+    counts: Counts,
+}
+
+/// What was counted, and whether some of it was kept from before.
+#[derive(Debug, Clone)]
+pub struct Counted {
+    /// The sums.
+    pub counts: Counts,
+    /// Whether part of them was read at an earlier look.
+    pub partly_kept: bool,
+}
+
+/// How much is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    /// What was not kept.
+    SinceLast,
+    /// Everything.
+    Everything,
+}
+
+/// Sums the tallies of a promotion's epoch of seconds before `watermark`.
+///
+/// # Errors
+/// When the registry does not answer, or holds a tally that cannot be read.
+pub async fn count(
+    tallies: &dyn Tallies,
+    cache: &TallyCache,
+    (promotion, rules): (&PromotionRecord, &Canary),
+    (now, watermark): (Timestamp, Timestamp),
+    reading: Reading,
+) -> Result<Counted, Failure> {
+    let watermark = watermark.as_second().max(0);
+    let kept = match reading {
+        Reading::SinceLast => cache.get(promotion, now),
+        Reading::Everything => None,
+    };
+    let partly_kept = kept.is_some();
+    let mut kept = kept.unwrap_or_else(|| Kept {
+        model: promotion.model.clone(),
+        epoch: promotion.epoch,
+        read_at: now,
+        settled_to: 0,
+        counts: Counts::new(rules),
+    });
+    let settle_to = (watermark - SETTLED_SECONDS).max(kept.settled_to);
+    for (from, to) in windows(kept.settled_to, promotion.started_at.as_second(), settle_to) {
+        add(tallies, promotion, &mut kept.counts, from..to, watermark).await?;
+        kept.settled_to = to;
+    }
+    let (settled_to, mut counts) = (kept.settled_to, kept.counts.clone());
+    cache.put(kept);
+    add(tallies, promotion, &mut counts, settled_to..watermark, watermark).await?;
+    Ok(Counted { counts, partly_kept })
+}
+
+/// Adjoining windows from `from` to `to`: all before the promotion began is one, since only wrong clocks name it.
+fn windows(from: i64, began: i64, to: i64) -> Vec<(i64, i64)> {
+    let (mut windows, mut at) = (Vec::new(), from);
+    while at < to {
+        let next = if at < began { began.min(to) } else { (at + WINDOW_SECONDS).min(to) };
+        windows.push((at, next));
+        at = next;
+    }
+    windows
+}
+
+async fn add(
+    tallies: &dyn Tallies,
+    promotion: &PromotionRecord,
+    counts: &mut Counts,
+    seconds: Range<i64>,
+    watermark: i64,
+) -> Result<(), Failure> {
+    if seconds.is_empty() {
+        return Ok(());
+    }
+    // The epoch begins with the promotion, so all its tallies count, however far behind a producer's clock is.
+    let items = tallies.tallies(&promotion.model, promotion.epoch, seconds).await?;
+    let mut served = Vec::new();
+    let canary_from = promotion.steps.first().map(|step| step.at.as_second());
+    for item in items {
+        if item.arm == SHADOW_ARM {
+            let shadow: StoredShadowTally = parse(&item)?;
+            // What the shadow said before the canary was at another time of day.
+            if shadow.promotion == promotion.id && canary_from.is_some_and(|from| item.second >= from) {
+                counts.add_shadow(item.second, &shadow.counts.challenger_classes);
+            }
+        } else {
+            served.push(parse::<Tally>(&item)?);
+        }
+    }
+    counts.add(served, watermark);
+    Ok(())
+}
+
+fn parse<T: serde::de::DeserializeOwned>(item: &TallyItem) -> Result<T, Failure> {
+    serde_json::from_str(&item.body).map_err(|e| {
+        Failure::internal(&format!("reading the tally {} of second {}", item.id, item.second), e)
+    })
+}
+
+impl TallyCache {
+    fn get(&self, promotion: &PromotionRecord, now: Timestamp) -> Option<Kept> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = |kept: &&Kept| now.duration_since(kept.read_at) < KEPT;
+        kept.as_ref()
+            .filter(|kept| kept.model == promotion.model && kept.epoch == promotion.epoch)
+            .filter(fresh)
+            .cloned()
+    }
+
+    fn put(&self, kept: Kept) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_adjoin_and_cover_all() {
+        assert_eq!(windows(0, 1_000, 1_700), [(0, 1_000), (1_000, 1_300), (1_300, 1_600), (1_600, 1_700)]);
+        assert_eq!(windows(1_300, 1_000, 1_500), [(1_300, 1_500)]);
+        assert_eq!(windows(0, 1_000, 400), [(0, 400)]);
+        assert!(windows(500, 1_000, 500).is_empty());
+    }
+}
