@@ -10,7 +10,7 @@ use rand_chacha::{
 use seatrial_stats::{
     Interval,
     auc::{PairedAucHistogram, delong},
-    calibration::calibration_line,
+    calibration::{Calibration, calibration_line},
     jackknife::{GROUPS, Grouped, group_of},
     losses::{brier_loss, log_loss},
     paired::{LossMoments, PairedMoments},
@@ -175,4 +175,26 @@ fn root_mean_squared_errors() {
     });
     println!("RMSE: {percent:?} %");
     assert!((93.0..=97.4).contains(&percent[0]), "{percent:?}");
+}
+
+#[test]
+fn plug_in_calibration_error_misleads_with_few_rows_and_the_debiased_one_does_not() {
+    let mut dice = Dice(ChaCha8Rng::seed_from_u64(105));
+    let (mut plug_in, mut squared, mut off) = (0.0, 0.0, 0.0);
+    let runs = 1_000;
+    for _ in 0..runs {
+        let (mut calibrated, mut shifted) = (Calibration::default(), Calibration::default());
+        for _ in 0..500 {
+            let p = dice.uniform();
+            let truth = dice.uniform() < p;
+            calibrated.observe(p, truth);
+            shifted.observe((p + 0.1).min(1.0), truth);
+        }
+        plug_in += calibrated.ece().unwrap() / f64::from(runs);
+        squared += calibrated.squared_error_debiased().unwrap() / f64::from(runs);
+        off += shifted.ece_debiased().unwrap() / f64::from(runs);
+    }
+    println!("ECE at n = 500: plug-in {plug_in:.3}, debiased squared {squared:.5}; off by a tenth: {off:.3}");
+    assert!((0.045..0.065).contains(&plug_in) && squared.abs() < 2e-4, "{plug_in} {squared}");
+    assert!((0.09..0.105).contains(&off), "{off}");
 }
