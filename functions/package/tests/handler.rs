@@ -159,27 +159,27 @@ async fn a_busy_model_refuses_the_promotion_but_keeps_the_version() {
 #[tokio::test]
 async fn a_version_of_another_task_than_the_policys_is_refused_and_the_unsupported_ones_name_what_there_is() {
     let world = World::new().await;
-    let submission = world.submit("s1").await;
-    let key = format!("{}config.yaml", submission.prefix);
+    // Uploaded by hand, without the announcement that binds the bytes.
+    let prefix = "submissions/adult-income/by-hand/";
+    for file in ["eval_results.json", "CHANGELOG.md", "data_manifest.txt", "weights/model.onnx"] {
+        let bytes = std::fs::read(fixture().join(file)).unwrap();
+        world.submissions.put(&format!("{prefix}{file}"), Bytes::from(bytes), "x").await.unwrap();
+    }
+    let submission = SubmissionRef { bucket: world.submissions.bucket().to_owned(), prefix: prefix.into() };
     let config = std::fs::read_to_string(fixture().join("config.yaml")).unwrap();
+    let several: Vec<&str> = config.lines().filter(|l| !l.starts_with("positive_class")).collect();
     for (task, expected) in [
         ("multiclass", "found `multiclass`, expected `binary`, the task of the model's policy"),
         ("multilabel", "binary or multiclass or regression"),
         ("ranking", "binary or multiclass or regression"),
         ("text", "binary or multiclass or regression"),
     ] {
-        let mut changed = config.replace("task: binary", &format!("task: {task}"));
-        if task == "multiclass" {
-            changed = changed
-                .lines()
-                .filter(|l| !l.starts_with("positive_class"))
-                .fold(String::new(), |all, l| all + l + "\n");
-        }
-        world.submissions.put(&key, Bytes::from(changed), "x").await.unwrap();
+        let changed = several.join("\n").replace("task: binary", &format!("task: {task}")) + "\n";
+        world.submissions.put(&format!("{prefix}config.yaml"), Bytes::from(changed), "x").await.unwrap();
         let refused = world.run(&world.task(task, Some(submission.clone()), None)).await.unwrap_err();
         assert_eq!(refused.label, label::INVALID_SUBMISSION);
         assert!(
-            refused.message.contains("task") && refused.message.contains(expected),
+            refused.message.contains("config.yaml: task: ") && refused.message.contains(expected),
             "{}",
             refused.message
         );
