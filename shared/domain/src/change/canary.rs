@@ -95,6 +95,8 @@ pub fn shift(
         draft.head.route = challenger_route(context, promotion, policy.row_share(), Weight::ZERO);
     }
     draft.head.route.weight = weight;
+    // The challenger's own answers at the same time are what its canary's answers are compared with.
+    draft.head.route.shadow = policy.canary_shadow();
     draft.head.route.since = context.now;
     if version.status == VersionStatus::Approved {
         draft.change.versions.push(version.apply(VersionEvent::StartCanary)?);

@@ -287,6 +287,16 @@ impl Policy {
         Weight::from_percent(self.observations.row_percent).unwrap_or(Weight::FULL)
     }
 
+    /// The share of observations that are still replayed during the canary.
+    #[must_use]
+    pub fn canary_shadow(&self) -> Weight {
+        if self.shadow.enabled {
+            Weight::from_percent(self.canary.shadow_percent).unwrap_or(Weight::ZERO)
+        } else {
+            Weight::ZERO
+        }
+    }
+
     /// The share of observations that the shadow replays.
     #[must_use]
     pub fn shadow_share(&self) -> Weight {

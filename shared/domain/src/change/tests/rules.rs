@@ -142,6 +142,14 @@ fn a_promotion_that_ends_before_its_canary_is_rejected_and_after_it_aborted() {
 }
 
 #[test]
+fn the_shadow_goes_on_through_the_canary() {
+    let mut w = World::with_champion();
+    w.advance_to(VersionStatus::Canary);
+    assert_eq!(w.head.route.shadow, Weight::from_percent(policy().canary.shadow_percent).unwrap());
+    assert!(w.head.route.shadow > Weight::ZERO);
+}
+
+#[test]
 fn a_rollback_reinstates_the_standby_once_and_ends_what_runs() {
     let mut w = World::with_champion();
     w.promote(2, 1);
