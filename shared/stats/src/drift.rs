@@ -1,7 +1,11 @@
 //! Drift of a feature or a score: how far the current distribution has moved from the reference.
 //!
-//! Bins are fixed by the reference. Both measures are biased upwards (with no drift at all, PSI over 10 bins at n = 100
+//! Bins are fixed by the reference. All measures are biased upwards (with no drift at all, PSI over 10 bins at n = 100
 //! averages about .1), so each comes with its bias taken off and an interval on the effect (Yurdakul & Naranjo 2020).
+
+mod wasserstein;
+
+pub use wasserstein::wasserstein_bins;
 
 use crate::{Interval, Merge, quantiles::normal_quantile};
 use serde::{Deserialize, Serialize};
@@ -38,6 +42,19 @@ impl NumericBins {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         false
+    }
+
+    /// A position for each bin but that of missing values: the mean of the reference's finite values in it, for
+    /// [`wasserstein_bins`]. `None` if a bin has no value of this reference.
+    #[must_use]
+    pub fn positions(&self, reference: &[f64]) -> Option<Vec<f64>> {
+        let mut sums = vec![(0.0, 0_u64); self.edges.len() + 1];
+        for &value in reference.iter().filter(|value| value.is_finite()) {
+            let (sum, n) = &mut sums[self.bin(value)];
+            *sum += value;
+            *n += 1;
+        }
+        sums.into_iter().map(|(sum, n)| (n > 0).then(|| sum / n as f64)).collect()
     }
 
     /// The bin of a value; missing values have the last.
@@ -288,6 +305,8 @@ mod tests {
             [0, 0, 1, 1, 2]
         );
         assert_eq!(NumericBins::from_reference(&[f64::NAN], 4), None);
+        assert_eq!(bins.positions(&[1.0, 2.0, f64::NAN, 5.0, 7.0]), Some(vec![1.5, 6.0]));
+        assert_eq!(bins.positions(&[1.0]), None);
         let categories = CategoryBins::from_reference(["b", "a", "b"]);
         assert_eq!([Some("a"), Some("b"), Some("new"), None].map(|c| categories.bin(c)), [0, 1, 2, 3]);
     }

@@ -6,7 +6,7 @@ use rand_chacha::{
     rand_core::{Rng, SeedableRng},
 };
 use seatrial_stats::drift::{
-    BinCounts, CategoryBins, Drift, DriftJudgement, NumericBins, jensen_shannon, judge, psi,
+    BinCounts, CategoryBins, Drift, DriftJudgement, NumericBins, jensen_shannon, judge, psi, wasserstein_bins,
 };
 
 struct Dice(ChaCha8Rng);
@@ -172,5 +172,48 @@ fn an_emptied_category_never_flips_and_only_the_divergence_keeps_its_size() {
         assert!(seen.flips <= 1.0, "{text}");
         // The index of an emptied bin is infinite: what half an observation makes of it grows with the number of rows.
         assert_eq!((seen.mean[2] / seen.mean[0] - 1.0).abs() < 0.1, name == "jensen-shannon", "{text}");
+    }
+}
+
+/// The distance of a feature that moves by `shift` standard deviations, against that of the binned distributions themselves.
+#[test]
+fn the_distance_of_a_moved_feature_is_covered_at_every_size() {
+    let mut dice = Dice(ChaCha8Rng::seed_from_u64(62));
+    let values =
+        |dice: &mut Dice, n: usize, shift: f64| -> Vec<f64> { (0..n).map(|_| dice.bell() + shift).collect() };
+    let large = values(&mut dice, 200_000, 0.0);
+    let bins = NumericBins::from_reference(&large, 20).unwrap();
+    let positions = bins.positions(&large).unwrap();
+    let counted = |values: &[f64]| {
+        let mut counts = vec![0; positions.len()];
+        values.iter().for_each(|&value| counts[bins.bin(value)] += 1);
+        counts
+    };
+    for shift in [0.0, 0.1, 0.5] {
+        let truth = wasserstein_bins(
+            &positions,
+            &counted(&large),
+            &counted(&values(&mut dice, 200_000, shift)),
+            0.95,
+        )
+        .unwrap()
+        .corrected;
+        for n in [100, 1_000, 10_000] {
+            let (mut hits, mut mean, mut plug_in) = (0_u32, 0.0, 0.0);
+            for _ in 0..RUNS {
+                let reference = counted(&values(&mut dice, REFERENCE, 0.0));
+                let current = counted(&values(&mut dice, n, shift));
+                let drift = wasserstein_bins(&positions, &reference, &current, 0.95).unwrap();
+                hits += u32::from(drift.interval.low <= truth && truth <= drift.interval.high);
+                mean += drift.corrected / f64::from(RUNS);
+                plug_in += drift.value / f64::from(RUNS);
+            }
+            let percent = 100.0 * f64::from(hits) / f64::from(RUNS);
+            println!(
+                "wasserstein, moved by {shift}, n = {n}: truth {truth:.4}, plug-in {plug_in:.4}, corrected {mean:.4}, covered {percent} %"
+            );
+            assert!(percent >= 92.5, "{shift}, {n}: {percent}");
+            assert!((mean - truth).abs() <= 0.6 * (plug_in - truth).abs() + 0.01, "{shift}, {n}: {mean}");
+        }
     }
 }
