@@ -3,6 +3,7 @@
 //!
 //! Everything it writes is named by content or id, so a batch that comes again leaves the same. Nothing here runs a model.
 
+mod read;
 mod sort;
 mod split;
 mod trust;

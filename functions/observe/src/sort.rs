@@ -9,6 +9,7 @@ use seatrial_runtime::sqs_event::SqsMessage;
 use serde::Serialize;
 use serde::de::IgnoredAny;
 
+use crate::read;
 use crate::split::{Split, split};
 use crate::trust::Trust;
 
@@ -85,6 +86,7 @@ pub fn parse(messages: &[SqsMessage]) -> (Vec<Candidate<'_>>, Vec<DeadLetter>) {
             continue;
         };
         let end = entries.len();
+        good.reserve(end);
         for (index, raw) in entries.into_iter().enumerate() {
             match judge(raw) {
                 Ok(entry) => good.push(Candidate { message, index, raw, entry }),
@@ -105,9 +107,9 @@ fn judge(raw: &str) -> Result<Entry, String> {
     if raw.len() > ENTRY_BYTES {
         return Err(too_large(raw.len()));
     }
-    let entry: Entry = serde_json::from_str(raw).map_err(|e| {
-        let form = if e.is_data() { "does not have the contract's form" } else { "is not JSON" };
-        format!("the entry {form}: {e}")
+    let entry = read::entry(raw).map_err(|e| match serde_json::from_str::<IgnoredAny>(raw) {
+        Ok(_) => format!("the entry does not have the contract's form: {e}"),
+        Err(e) => format!("the entry is not JSON: {e}"),
     })?;
     if raw.len() > ENTRY_BYTES / GROWTH {
         let written = serde_json::to_string(&entry).map_err(|e| format!("the entry cannot be kept: {e}"))?;

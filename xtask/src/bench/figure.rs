@@ -11,7 +11,7 @@ pub struct Figure {
     pub what: String,
     /// What one would otherwise run.
     pub otherwise: String,
-    /// `us` or `s`.
+    /// `us`, `s`, or `records/s`, where the figure of a side is no time but a rate.
     pub unit: &'static str,
     /// Rounds that count.
     pub rounds: usize,
@@ -26,7 +26,7 @@ pub struct Figure {
 /// One side of a figure.
 #[derive(Debug, Serialize)]
 pub struct Side {
-    /// Its time.
+    /// Its time, or its rate.
     pub time: Spread,
     /// The most memory any of its runs held resident, in KiB.
     pub peak_kib: u64,
@@ -81,6 +81,25 @@ impl Figure {
     }
 }
 
+impl Figure {
+    /// [`Self::new`] for seconds that `records` took, told as records a second. The ratio is still that of the times.
+    pub fn rate(
+        what: impl Into<String>,
+        otherwise: impl Into<String>,
+        records: u64,
+        seatrial: &[Sample],
+        other: &[Sample],
+    ) -> Self {
+        let mut figure = Self::new(what, otherwise, "records/s", seatrial, other);
+        for side in [&mut figure.seatrial, &mut figure.other] {
+            let Spread { median, min, max } = side.time;
+            let rate = |seconds: f64| records as f64 / seconds;
+            side.time = Spread { median: rate(median), min: rate(max), max: rate(min) };
+        }
+        figure
+    }
+}
+
 /// The figures as a table in Markdown.
 pub fn table(figures: &[Figure]) -> String {
     let header = ["what", "Seatrial", "otherwise", "", "times faster", "peak memory", "otherwise's"];
@@ -103,6 +122,7 @@ pub fn table(figures: &[Figure]) -> String {
 fn time(unit: &str, t: Spread) -> String {
     match unit {
         "us" => format!("{:.0} µs ({:.0}–{:.0})", t.median, t.min, t.max),
+        "records/s" => format!("{:.0} records/s ({:.0}–{:.0})", t.median, t.min, t.max),
         _ => format!("{:.2} s ({:.2}–{:.2})", t.median, t.min, t.max),
     }
 }
@@ -128,5 +148,8 @@ mod tests {
         assert_eq!(figure.ratio, Spread { median: 2.0, min: 2.0, max: 2.0 });
         assert_eq!(figure.seatrial.peak_kib, 7);
         assert_eq!(figure.rounds, 2);
+        let figure = Figure::rate("a", "b", 100, &[(1.0, 5), (10.0, 7)], &[(2.0, 1), (20.0, 1)]);
+        assert_eq!(figure.ratio, Spread { median: 2.0, min: 2.0, max: 2.0 });
+        assert_eq!((figure.seatrial.time.min, figure.seatrial.time.max), (10.0, 100.0));
     }
 }

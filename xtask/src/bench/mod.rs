@@ -8,6 +8,7 @@ mod figure;
 mod hashing;
 mod inference;
 mod measure;
+mod observe;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -106,10 +107,11 @@ pub fn run(wanted: &Bench) -> Result<()> {
 }
 
 fn measure_all(bed: &Bed) -> Result<Vec<Figure>> {
-    let parts: [(&str, Part); 3] = [
+    let parts: [(&str, Part); 4] = [
         ("inference", inference::measure),
         ("checking and hashing", hashing::measure),
         ("comparison", comparison::measure),
+        ("observations", observe::measure),
     ];
     let mut figures = Vec::new();
     for (name, part) in parts {
@@ -122,12 +124,14 @@ fn measure_all(bed: &Bed) -> Result<Vec<Figure>> {
     Ok(figures)
 }
 
-/// Compiles the two drivers, one after the other: together the features of their dependencies would unify, and everything
+/// Compiles the drivers, one after the other: together the features of their dependencies would unify, and everything
 /// below them compile anew.
 fn drivers() -> Result<()> {
-    for (package, example) in
-        [("seatrial-inference", "bench_inference"), ("seatrial-evidence", "bench_comparison")]
-    {
+    for (package, example) in [
+        ("seatrial-inference", "bench_inference"),
+        ("seatrial-evidence", "bench_comparison"),
+        ("fn-replay", "bench_observe"),
+    ] {
         let mut cargo = Command::new("cargo");
         cargo.current_dir(paths::workspace()).args(["build", "--locked", "--profile", "fast"]);
         run::loud(cargo.args(["--package", package, "--example", example]))?;
