@@ -208,3 +208,31 @@ monoids! {
     weighted_mean: WeightedMean, 64, |a, r| { a.observe(Some(r.values[0]), r.weight); };
     weighted_regression: WeightedRegression, 64, |a, r| { a.observe(r.values[0], r.values[1], r.weight); };
 }
+
+/// Every public type that merges is in the list above.
+#[test]
+fn nothing_that_merges_is_left_out() {
+    fn sources(folder: &std::path::Path, found: &mut String) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                sources(&path, found);
+            } else {
+                found.push_str(&std::fs::read_to_string(path).unwrap());
+            }
+        }
+    }
+    let mut all = String::new();
+    sources(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut all);
+    let merging: Vec<&str> = all
+        .split("Merge for ")
+        .skip(1)
+        .map(|rest| rest.split(|c: char| !c.is_alphanumeric()).next().unwrap())
+        .filter(|name| all.contains(&format!("pub struct {name}")))
+        .collect();
+    assert!(merging.len() > 25, "{merging:?}");
+    for name in merging {
+        let named = include_str!("monoid.rs").split(|c: char| !c.is_alphanumeric()).any(|word| word == name);
+        assert!(named, "`{name}` merges: add it to the list of this file");
+    }
+}
