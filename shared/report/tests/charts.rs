@@ -148,6 +148,31 @@ fn a_row_worse_by_its_margin_stands_at_the_margin_whatever_its_direction() {
 }
 
 #[test]
+fn an_estimate_beyond_the_axis_is_an_arrow_and_says_so() {
+    let row = samples::row(
+        (MetricGroup::Offline, "equalised_odds", MetricUnit::Share),
+        (0.06, 0.35, 0.02),
+        8_000,
+        Some(Margin::Absolute(0.05)),
+        (Direction::LowerIsBetter, MetricClass::Guardrail, Verdict::Fail),
+    );
+    let draw = |rows: &[MetricRow]| {
+        seatrial_report::charts::deltas(rows, seatrial_report::charts::Width::Wide).unwrap().inline("id")
+    };
+    let svg = draw(std::slice::from_ref(&row));
+    assert!(svg.contains(r#"class="arrow""#) && svg.contains("goes on beyond the axis"), "{svg}");
+    let inside = MetricRow { challenger: Some(0.07), delta: Some(0.01), interval: Some([0.0, 0.02]), ..row };
+    let svg = draw(&[inside]);
+    assert!(!svg.contains(r#"class="arrow""#) && !svg.contains("goes on beyond the axis"), "{svg}");
+}
+
+#[test]
+fn a_report_with_every_chart_stays_small() {
+    let bytes = serde_json::to_vec(&samples::report()).unwrap().len();
+    assert!(bytes < 100_000, "{bytes}");
+}
+
+#[test]
 fn identifiers_are_unique_in_a_report() {
     let report = samples::stress();
     let mut ids: Vec<String> = of_report(&report).into_iter().map(|f| f.id).collect();

@@ -79,11 +79,13 @@ pub fn deltas(rows: &[MetricRow], width: Width) -> Option<Chart> {
     if items.is_empty() {
         return None;
     }
-    let without: Vec<String> = shown
-        .iter()
-        .filter(|row| Item::new(row).is_none())
-        .map(|row| words::metric_name(&row.name))
-        .collect();
+    let mut without: Vec<String> = Vec::new();
+    for row in shown.iter().filter(|row| Item::new(row).is_none()) {
+        let name = words::metric_name(format::named(&row.name));
+        if !without.contains(&name) {
+            without.push(name);
+        }
+    }
     let desc = described(&items, &without);
     let table = tabled(&items);
     let cut = items.len().saturating_sub(MOST);
@@ -271,9 +273,12 @@ fn row(svg: &mut Svg, item: &Item<'_>, layout: &Layout, scale: &Scale, y: f64) -
         svg.text("soft", layout.right, y + 56.0, Anchor::End, &n);
     }
     let mut clipped = interval(svg, scale, item.interval, middle);
-    let x = scale.at(item.estimate);
+    let mut x = scale.at(item.estimate);
     if !scale.holds(item.estimate) {
-        arrow(svg, x, middle, item.estimate.signum());
+        let to = item.estimate.signum();
+        arrow(svg, x, middle, to);
+        // Beside the arrow, so that both are seen.
+        x -= 9.0 * to;
         clipped = true;
     }
     verdict_mark(svg, item.verdict, x, middle);

@@ -70,7 +70,12 @@ pub fn segments(
     let (svg, height) = drawn(&items, sides, width);
     let place = words::group_place(group);
     let name = words::metric_name(metric);
-    let by = if name.contains("segment") { "" } else { " by segment" };
+    // Fairness is of a whole column, a segment is one of its values.
+    let by = match items.iter().any(|i| i.segment.contains('=')) {
+        _ if name.contains("segment") => "",
+        true => " by segment",
+        false => " by column",
+    };
     let title = format!("{}{by} {place}", capital(&name));
     Some(Chart::new(width, height, title, described(&items, metric), tabled(&items, sides), svg))
 }
