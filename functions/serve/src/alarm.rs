@@ -1,13 +1,10 @@
-//! What an operator should be woken for: a log line, and in a Lambda the same as a CloudWatch metric (embedded metric
-//! format), namespace `Seatrial`, dimension `Model`.
+//! What an operator should be woken for: a log line, and in a Lambda the same as a CloudWatch metric.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use seatrial_domain::ids::ModelName;
-use serde_json::{Value, json};
 
 use crate::clock::Moment;
 use crate::locked;
@@ -61,36 +58,7 @@ impl Alarms {
         drop(raised);
         tracing::error!(alarm = alarm.name(), model = %model, why, "the data plane needs attention");
         if self.metric {
-            println!("{}", emf(alarm, model, seatrial_runtime::now()));
+            seatrial_runtime::metric::count(alarm.name(), model);
         }
-    }
-}
-
-fn emf(alarm: Alarm, model: &ModelName, at: Timestamp) -> Value {
-    let name = alarm.name();
-    json!({
-        "_aws": {
-            "Timestamp": at.as_millisecond(),
-            "CloudWatchMetrics": [{
-                "Namespace": "Seatrial",
-                "Dimensions": [["Model"]],
-                "Metrics": [{ "Name": name, "Unit": "Count" }],
-            }],
-        },
-        "Model": model,
-        name: 1,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::model;
-
-    #[test]
-    fn a_metric_line_holds_the_value_under_the_name_it_declares() {
-        let line = emf(Alarm::RouteStale, &model(), Timestamp::UNIX_EPOCH);
-        assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Metrics"][0]["Name"], "RouteStale");
-        assert_eq!((&line["RouteStale"], &line["Model"]), (&json!(1), &json!("m")));
     }
 }

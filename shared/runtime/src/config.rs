@@ -108,6 +108,13 @@ pub async fn aws() -> aws_config::SdkConfig {
     aws_config::load_defaults(aws_config::BehaviorVersion::latest()).await
 }
 
+/// The name of this Lambda; none outside of one.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+pub fn function_name() -> Option<String> {
+    std::env::var("AWS_LAMBDA_FUNCTION_NAME").ok().filter(|name| !name.is_empty())
+}
+
 /// Whether the SDK talks to an endpoint of its own (an emulator): S3 is then addressed by path.
 #[must_use]
 pub fn has_custom_endpoint(config: &aws_config::SdkConfig) -> bool {

@@ -6,6 +6,7 @@ pub mod config;
 pub mod failure;
 pub mod label;
 pub mod link;
+pub mod metric;
 pub mod problem;
 pub mod queue;
 pub mod sqs_event;
