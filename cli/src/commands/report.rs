@@ -3,12 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use seatrial_domain::ModelName;
+use seatrial_evidence::charts::CanaryChart;
 use seatrial_evidence::report::ComparisonReport;
 use seatrial_report::{charts, page};
+use serde::Deserialize;
 use serde_json::json;
 
 use super::Session;
-use crate::failure::Failure;
+use crate::failure::{Failure, NOT_FOUND};
 use crate::output;
 
 /// Where the report goes.
@@ -31,23 +33,40 @@ pub(crate) async fn report(
     files: &Files,
 ) -> Result<(), Failure> {
     let promotion = promotion.unwrap_or("latest");
-    let path = format!("/v1/models/{model}/promotions/{promotion}/report");
-    let report: ComparisonReport = session.control().await?.get(&path).await?;
-    let written = write(&report, files)?;
+    let path = format!("/v1/models/{model}/promotions/{promotion}");
+    let control = session.control().await?;
+    let report: ComparisonReport = control.get(&format!("{path}/report")).await?;
+    let canary = match control.get::<Judged>(&format!("{path}/canary")).await {
+        Ok(judged) => Some(judged.chart),
+        // Most reports are older than the canary's first judgement.
+        Err(failure) if failure.exit == NOT_FOUND => None,
+        Err(failure) => return Err(failure),
+    };
+    let written = write(&report, canary.as_ref(), files)?;
     output::print(session.format, &json!({ "written": written }), |_| written.join("\n"))
 }
 
+/// What is drawn of a judgement of the canary.
+#[derive(Deserialize)]
+struct Judged {
+    chart: CanaryChart,
+}
+
 /// Writes what was asked for, and returns the files' names.
-fn write(report: &ComparisonReport, files: &Files) -> Result<Vec<String>, Failure> {
+fn write(
+    report: &ComparisonReport,
+    canary: Option<&CanaryChart>,
+    files: &Files,
+) -> Result<Vec<String>, Failure> {
     let mut written = Vec::new();
     if let Some(file) = &files.html {
-        let html = page::render(report, None).map_err(|e| Failure::unexpected(format!("no page: {e}")))?;
+        let html = page::render(report, canary).map_err(|e| Failure::unexpected(format!("no page: {e}")))?;
         written.push(save(file, &html)?);
     }
     if let Some(folder) = &files.charts {
         std::fs::create_dir_all(folder)
             .map_err(|e| Failure::invalid(format!("cannot make the folder {}: {e}", folder.display())))?;
-        for figure in charts::of_report(report) {
+        for figure in charts::of_report(report).into_iter().chain(canary.and_then(charts::canary_figure)) {
             written.push(save(&folder.join(format!("{}.svg", figure.id)), &figure.file())?);
         }
     }
@@ -80,23 +99,36 @@ mod tests {
         .unwrap()
     }
 
+    fn a_canary() -> CanaryChart {
+        let judged: Judged = serde_json::from_value(json!({
+            "state": "healthy", "why": "not shown here",
+            "chart": {
+                "started_at": "2026-11-21T11:00:00Z", "steps": [{ "since": 0.0, "weight": 1.0 }], "until": 600.0,
+                "evidence": [{ "name": "error_rate", "threshold": 4.4, "looks": [{ "at": 600.0, "log_e": -0.2 }] }],
+            },
+        }))
+        .unwrap();
+        judged.chart
+    }
+
     #[test]
     fn a_page_and_its_pictures_are_written_where_they_were_asked_for() {
         let folder = std::env::temp_dir().join(format!("seatrial-report-{}", uuid::Uuid::now_v7()));
         std::fs::create_dir_all(&folder).unwrap();
         let files = Files { html: Some(folder.join("report.html")), charts: Some(folder.join("pictures")) };
-        let written = write(&a_report(), &files).unwrap();
-        assert_eq!(written.len(), 2, "{written:?}");
+        let written = write(&a_report(), Some(&a_canary()), &files).unwrap();
+        assert_eq!(written.len(), 3, "{written:?}");
         let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
         assert!(read("report.html").contains("credit-risk v2 over v1"));
         assert!(read("pictures/chart-differences-1.svg").starts_with("<svg xmlns="));
+        assert!(read("pictures/chart-canary-1.svg").contains("The canary over time"));
         std::fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]
     fn a_file_that_cannot_be_written_is_named() {
         let files = Files { html: Some("/nowhere/at/all/report.html".into()), charts: None };
-        let failure = write(&a_report(), &files).unwrap_err();
+        let failure = write(&a_report(), None, &files).unwrap_err();
         assert!(failure.message.contains("/nowhere/at/all/report.html"), "{}", failure.message);
     }
 }
