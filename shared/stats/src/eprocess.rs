@@ -142,18 +142,7 @@ impl ArmEProcess {
     /// the share of canary events seen in it does. Most looks end here.
     #[must_use]
     pub fn log_e_at_most(&self) -> f64 {
-        let (harm, relief) = (self.mixture.high > 1.0, self.mixture.low < 1.0);
-        let of_stratum = |(weight, counts): (f64, ArmCounts)| {
-            let (canary, champion) = (counts.canary as f64, counts.champion as f64);
-            let share = canary / (canary + champion);
-            if (share > weight && !harm) || (share < weight && !relief) {
-                return 0.0;
-            }
-            let term = |count: f64, ratio: f64| if count > 0.0 { count * ratio.ln() } else { 0.0 };
-            term(canary, share / weight) + term(champion, (1.0 - share) / (1.0 - weight))
-        };
-        // A hair above, so that rounding never hides a rejection.
-        self.events.iter().map(of_stratum).sum::<f64>() * (1.0 + 1e-9) + 1e-9
+        self.events.log_ratio_at_most(self.mixture.high > 1.0, self.mixture.low < 1.0)
     }
 
     /// Always-valid upper bound for the rate ratio at level `1 − alpha`: the smallest ratio `r0` such that "the ratio

@@ -53,7 +53,9 @@ impl SampleRatio {
     /// should not be cried lightly.
     #[must_use]
     pub fn rejects(&self, alpha: f64) -> bool {
-        alpha > 0.0 && alpha < 1.0 && self.log_e() >= -alpha.ln()
+        let open = alpha > 0.0 && alpha < 1.0;
+        // Most looks end at the bound, which is cheap.
+        open && self.units.log_ratio_at_most(true, true) >= -alpha.ln() && self.log_e() >= -alpha.ln()
     }
 }
 

@@ -44,6 +44,22 @@ impl Strata {
         self.counts.iter().map(|(&key, &counts)| (f64::from(key) / MILLION, counts))
     }
 
+    /// The most that any alternative can gain over "the arm is the canary's with the weight's probability": in each stratum
+    /// the log likelihood ratio of the share seen, counted where it is above the weight (`more`) or below it (`fewer`).
+    pub(crate) fn log_ratio_at_most(&self, more: bool, fewer: bool) -> f64 {
+        let of_stratum = |(weight, counts): (f64, ArmCounts)| {
+            let (canary, champion) = (counts.canary as f64, counts.champion as f64);
+            let share = canary / (canary + champion);
+            if (share > weight && !more) || (share < weight && !fewer) {
+                return 0.0;
+            }
+            let term = |count: f64, ratio: f64| if count > 0.0 { count * ratio.ln() } else { 0.0 };
+            term(canary, share / weight) + term(champion, (1.0 - share) / (1.0 - weight))
+        };
+        // A hair above, so that rounding never hides a rejection.
+        self.iter().map(of_stratum).sum::<f64>() * (1.0 + 1e-9) + 1e-9
+    }
+
     /// Events of each arm over all weights: for display only. Rates pooled over weights mislead (Simpson's paradox).
     #[must_use]
     pub fn totals(&self) -> ArmCounts {

@@ -8,6 +8,7 @@ use rand_chacha::{
 };
 use seatrial_stats::{
     eprocess::ArmEProcess,
+    exceedance::LatencyEProcess,
     noninferiority::{ArmRates, planned_n, rate_difference_upper_anytime},
     srm::SampleRatio,
 };
@@ -54,7 +55,7 @@ fn rolled_back(dice: &mut Dice, requests_per_look: f64, ratio: f64, rate: impl F
 }
 
 fn false_rollbacks(seed: u64, requests_per_look: f64, rate: impl Fn(u32) -> f64 + Copy) -> f64 {
-    const RUNS: u32 = 4_000;
+    const RUNS: u32 = 10_000;
     let mut dice = Dice::new(seed);
     f64::from((0..RUNS).filter(|_| rolled_back(&mut dice, requests_per_look, 1.0, rate)).count() as u32)
         / f64::from(RUNS)
@@ -104,6 +105,70 @@ fn harmless_canaries_are_kept_with_heavy_tailed_units_if_each_counts_once() {
     println!("A/A, heavy-tailed units: first error {once}, every error {every} of {RUNS}");
     assert!(f64::from(once) <= ALPHA * f64::from(RUNS), "{once}");
     assert!(every > 2 * once, "counting every error should show why it is not done: {every}");
+}
+
+#[test]
+fn a_unit_counts_once_over_both_arms() {
+    // A unit that failed on the champion and moves to the canary with a larger weight fails there again; one that stays is
+    // not counted again. Counting the first error of each arm therefore blames the canary.
+    const RUNS: u32 = 2_000;
+    let mut dice = Dice::new(46);
+    let (mut once, mut per_arm) = (0, 0);
+    for _ in 0..RUNS {
+        let (mut first_ever, mut first_of_arm) = (ArmEProcess::default(), ArmEProcess::default());
+        for _ in 0..100 {
+            let bucket = dice.uniform();
+            let mut failed = [false; 2];
+            for weight in [0.01, 0.05, 0.25, 0.50] {
+                // It may come at each step, and fails then.
+                if dice.uniform() < 0.7 {
+                    let canary = bucket < weight;
+                    if failed == [false; 2] {
+                        first_ever.observe(canary, weight);
+                    }
+                    if !std::mem::replace(&mut failed[usize::from(canary)], true) {
+                        first_of_arm.observe(canary, weight);
+                    }
+                }
+            }
+        }
+        once += u32::from(first_ever.rejects(ALPHA));
+        per_arm += u32::from(first_of_arm.rejects(ALPHA));
+    }
+    println!("A/A, units that fail again and again: once {once}, once in each arm {per_arm} of {RUNS}");
+    assert!(f64::from(once) <= ALPHA * f64::from(RUNS), "{once}");
+    assert!(per_arm > RUNS / 2, "{per_arm}");
+}
+
+#[test]
+fn latency_is_judged_against_the_share_of_requests() {
+    // A few units send most requests, so the canary's share of requests is far from the weight. Every request is alike.
+    const RUNS: u32 = 2_000;
+    let mut dice = Dice::new(48);
+    let (mut by_share, mut by_weight) = (0, 0);
+    for _ in 0..RUNS {
+        let mut requests = [0.0; 2];
+        for _ in 0..500 {
+            let of_unit = (1.0 - dice.uniform()).powf(-1.0 / 1.1).min(2_000.0);
+            requests[usize::from(dice.uniform() >= 0.05)] += of_unit;
+        }
+        let (mut share, mut weight) = (LatencyEProcess::default(), LatencyEProcess::default());
+        let mut fired = [false; 2];
+        for _ in 0..40 {
+            let slow = [dice.poisson(0.01 * requests[0]), dice.poisson(0.01 * requests[1])];
+            for (process, w) in [(&mut share, requests[0] / (requests[0] + requests[1])), (&mut weight, 0.05)]
+            {
+                process.p99.observe_counts(slow[0], slow[1], w);
+            }
+            fired[0] |= share.rejects(ALPHA);
+            fired[1] |= weight.rejects(ALPHA);
+        }
+        by_share += u32::from(fired[0]);
+        by_weight += u32::from(fired[1]);
+    }
+    println!("A/A, latency with heavy units: by share {by_share}, by weight {by_weight} of {RUNS}");
+    assert!(f64::from(by_share) <= ALPHA * f64::from(RUNS), "{by_share}");
+    assert!(by_weight > 4 * RUNS / 100, "{by_weight}");
 }
 
 #[test]
@@ -157,7 +222,7 @@ fn requests_to_rollback_and_the_plan_for_them() {
 fn the_ratio_bound_and_the_difference_bound_hold_at_every_look() {
     let mut dice = Dice::new(59);
     let (mut ratio_missed, mut difference_missed) = (0, 0);
-    const RUNS: u32 = 600;
+    const RUNS: u32 = 300;
     for _ in 0..RUNS {
         let (mut process, mut rates) = (ArmEProcess::default(), ArmRates::default());
         let (mut ratio_out, mut difference_out) = (false, false);
