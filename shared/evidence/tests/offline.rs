@@ -294,6 +294,27 @@ fn units_that_repeat_widen_every_interval() {
     }
 }
 
+#[test]
+fn fairness_of_repeated_units_has_the_same_values_and_the_jackknifes_interval() {
+    let mut alone = binary(3_000, |i| if i % 3 == 0 { -0.1 } else { 0.0 });
+    let group = |i| Some(if i % 3 == 0 { "a" } else { "b" }.to_owned());
+    alone.segments.insert("group".into(), (0..3_000).map(group).collect());
+    let mut together = alone.clone();
+    together.units = Some((0..3_000).map(|i| (i / 2).to_string()).collect());
+    let mut policy = policy(&["demographic_parity", "equalised_odds"]);
+    policy.protected = vec!["group".into()];
+    let (a, b) = (rows(&alone, &policy), rows(&together, &policy));
+    for name in ["demographic_parity", "equalised_odds"] {
+        let (a, b) = (row(&a, name, Some("group")), row(&b, name, Some("group")));
+        for (x, y) in [(a.champion, b.champion), (a.challenger, b.challenger), (a.delta, b.delta)] {
+            assert!((x.unwrap() - y.unwrap()).abs() < 1e-12, "{} {}", a.why, b.why);
+        }
+        assert!(a.why.contains("bootstrap") && b.why.contains("jackknife"), "{} {}", a.why, b.why);
+        let ([low, high], delta) = (b.interval.unwrap(), b.delta.unwrap());
+        assert!(low < delta && delta < high && delta > 0.03, "{}", b.why);
+    }
+}
+
 fn regression(names: &[&str]) -> Policy {
     Policy { task: Task::Regression, ..policy(names) }
 }
