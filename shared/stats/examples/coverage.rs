@@ -16,6 +16,9 @@ use seatrial_stats::{
 };
 use std::process::ExitCode;
 
+/// Draws a sample and gives its interval.
+type Sample = dyn Fn(&mut Sampler) -> Option<Interval> + Sync;
+
 /// One row of the table: a method on one kind of data.
 struct Case {
     method: &'static str,
@@ -24,7 +27,7 @@ struct Case {
     least: f64,
     most: f64,
     truth: f64,
-    sample: Box<dyn Fn(&mut Sampler) -> Option<Interval> + Sync>,
+    sample: Box<Sample>,
 }
 
 const RANGE: (f64, f64) = (93.0, 97.0);

@@ -243,9 +243,9 @@ mod tests {
         for _ in 0..n {
             let value = (mean + 0.2 * (random.uniform() - 0.5)).clamp(0.0, 1.0);
             if random.chance(weight) {
-                canary.add((value + effect).clamp(0.0, 1.0))
+                canary.add((value + effect).clamp(0.0, 1.0));
             } else {
-                champion.add(value)
+                champion.add(value);
             }
         }
         (canary, champion)
@@ -260,8 +260,8 @@ mod tests {
         assert!(effect.push(0.05, &Moments::of(&[0.5]), &Moments::of(&[0.5; 10])));
         assert!(!effect.push(0.05, &Moments::of(&[2.0]), &Moments::of(&[0.5; 10])), "outside the bounds");
         assert_eq!(effect.informative(), 11);
-        let told = BoundedEffect::new(0.0, 1.0, Some(0.5)).unwrap();
-        assert!(told.clone().push(0.5, &Moments::of(&[0.5]), &Moments::default()));
+        let mut told = BoundedEffect::new(0.0, 1.0, Some(0.5)).unwrap();
+        assert!(told.push(0.5, &Moments::of(&[0.5]), &Moments::default()));
         assert_eq!(BoundedEffect::new(1.0, 0.0, None), None);
         assert_eq!(AsymptoticEffect::default().bounds(0.05), None);
     }

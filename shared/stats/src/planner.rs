@@ -335,10 +335,7 @@ mod tests {
             Plan { steps: Vec::new(), ..good.clone() },
             Plan { power: 1.0, ..good.clone() },
             Plan { target: Target::errors(0.0125, 0.01, 0.01), ..good.clone() },
-            Plan {
-                steps: vec![Step { weight: 0.1, hold_seconds: 2.0, max_hold_seconds: 1.0 }],
-                ..good.clone()
-            },
+            Plan { steps: vec![Step { weight: 0.1, hold_seconds: 2.0, max_hold_seconds: 1.0 }], ..good },
         ] {
             assert_eq!(forecast(&bad), None);
         }

@@ -105,7 +105,7 @@ impl Sampler {
     /// A binomial number: successes among `n` trials. By geometric gaps while few successes are expected, by transformed
     /// rejection (Hörmann 1993, BTRS) else. A probability outside `[0, 1]` counts as the nearer end.
     pub fn binomial(&mut self, n: u64, probability: f64) -> u64 {
-        if !(probability > 0.0) || n == 0 {
+        if probability.is_nan() || probability <= 0.0 || n == 0 {
             return 0;
         }
         if probability >= 1.0 {
