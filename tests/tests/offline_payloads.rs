@@ -7,7 +7,7 @@ use seatrial_domain::route::Weight;
 use seatrial_domain::task::{
     Attested, CompareTask, Compared, Crowned, Evaluated, Frozen, GateAnswer, GateOutcome, GateTask,
     HealthAnswer, HealthState, HealthTask, Held, HeldTask, PackageTask, PromotionInput, RollbackTask,
-    RolledBack, SCHEMA, ShadowCheck, ShadowState, ShiftTask, Shifted,
+    RolledBack, SCHEMA, ShadowCheck, ShadowState, ShiftTask, Shifted, Summarised,
 };
 use seatrial_domain::{PromotionId, Verdict};
 use seatrial_tests::asl;
@@ -122,7 +122,10 @@ fn answer(task: &Value) -> Value {
         ("${CompareFunction}", "check_shadow") => {
             serde_json::to_value(ShadowCheck { state: ShadowState::More, wait_seconds: 5, why: why() })
         }
-        ("${CompareFunction}", "freeze") => serde_json::to_value(Frozen { frozen: true, wait_seconds: 0 }),
+        ("${CompareFunction}", "freeze") => {
+            serde_json::to_value(Frozen { frozen: true, wait_seconds: 0, parts: vec![0] })
+        }
+        ("${CompareFunction}", "summarise") => serde_json::to_value(Summarised { part: 0, pairs: 1 }),
         ("${CompareFunction}", _) => serde_json::to_value(Compared { verdict: Verdict::Pass, why: why() }),
         ("${GateFunction}", _) => {
             serde_json::to_value(GateAnswer { outcome: GateOutcome::Approved, why: why(), wait_seconds: 0 })

@@ -1,10 +1,12 @@
 //! Freezing: once everything observed before the shadow's end has arrived, the list of objects is written down.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use jiff::{SignedDuration, Timestamp};
 use seatrial_artifacts::evidence::put_evidence;
-use seatrial_artifacts::store::ObjectMeta;
+use seatrial_artifacts::store::{ObjectMeta, ObjectStore};
 use seatrial_domain::canonical;
 use seatrial_domain::ids::Actor;
 use seatrial_domain::policy::Policy;
@@ -18,6 +20,13 @@ use seatrial_runtime::queue::drained_up_to;
 
 use crate::{Ports, gather};
 
+/// As many rows of pairs one function counts well within its time.
+const ONE_FUNCTION: u64 = 20_000_000;
+
+/// A file of labels is filed under the day of its oldest message; the label of a request is later than the request, but
+/// clocks differ.
+const EARLIER: SignedDuration = SignedDuration::from_hours(1);
+
 /// Freezes the inputs, if they have all arrived.
 pub(crate) async fn freeze<C>(
     ports: &Ports<'_>,
@@ -28,8 +37,8 @@ pub(crate) async fn freeze<C>(
 where
     C: Fn() -> Timestamp + Send + Sync,
 {
-    if record.evidence.contains_key(&EvidenceKind::Inputs) {
-        return Ok(Frozen { frozen: true, wait_seconds: 1 });
+    if let Some(reference) = record.evidence.get(&EvidenceKind::Inputs) {
+        return Ok(done(&read(ports, reference).await?));
     }
     if let Some(shadow) = &record.shadow {
         let Some(closed_at) = shadow.closed_at else {
@@ -39,7 +48,7 @@ where
             )));
         };
         if let Some(wait_seconds) = still_arriving(ports, clock, record, policy, closed_at).await? {
-            return Ok(Frozen { frozen: false, wait_seconds });
+            return Ok(Frozen { frozen: false, wait_seconds, parts: Vec::new() });
         }
     }
     let inputs = list(ports, clock(), record).await?;
@@ -50,7 +59,15 @@ where
     let ops = Ops::new(ports.registry, Actor::function("compare"), clock);
     ops.record_evidence(&record.model, &record.id, record.epoch, EvidenceKind::Inputs, &reference, None)
         .await?;
-    Ok(Frozen { frozen: true, wait_seconds: 1 })
+    Ok(done(&inputs))
+}
+
+/// The answer once the list is written. Of very many pairs each partition is counted by a function of its own.
+fn done(inputs: &FrozenInputs) -> Frozen {
+    let rows: u64 = inputs.pairs.iter().filter_map(|object| object.rows).sum();
+    let parts: BTreeSet<u16> = inputs.pairs.iter().filter_map(|object| keys::part_of(&object.key)).collect();
+    let parts = if rows > ONE_FUNCTION { parts.into_iter().collect() } else { Vec::new() };
+    Frozen { frozen: true, wait_seconds: 1, parts }
 }
 
 /// Seconds to wait while observations from before the shadow's end, or their replays, may still arrive.
@@ -98,16 +115,32 @@ async fn list(ports: &Ports<'_>, now: Timestamp, record: &PromotionRecord) -> Re
         labels: Vec::new(),
         evaluation: record.evidence.get(&EvidenceKind::Evaluation).cloned(),
     };
-    if record.shadow.is_some() {
-        inputs.pairs = objects(ports, &keys::pairs_prefix(&record.model, &record.id)).await?;
-        inputs.labels = objects(ports, &keys::labels_prefix(&record.model)).await?;
+    if let Some(shadow) = &record.shadow {
+        let pairs = ports.data.list(&keys::pairs_prefix(&record.model, &record.id)).await?;
+        let labels = labels(ports.data, record, shadow.opened_at, now).await?;
+        inputs.pairs = objects(ports, &pairs).await?;
+        inputs.labels = objects(ports, &labels).await?;
     }
     Ok(inputs)
 }
 
-async fn objects(ports: &Ports<'_>, prefix: &str) -> Result<Vec<FrozenObject>, Failure> {
-    let listed = ports.data.list(prefix).await?;
-    stream::iter(&listed).map(|object| frozen(ports, object)).buffered(gather::READS).try_collect().await
+/// The files of labels that came since the shadow was opened: no earlier one can be about its requests.
+pub(crate) async fn labels(
+    data: &dyn ObjectStore,
+    record: &PromotionRecord,
+    opened_at: Timestamp,
+    now: Timestamp,
+) -> Result<Vec<ObjectMeta>, Failure> {
+    let from = opened_at.checked_sub(EARLIER).unwrap_or(opened_at);
+    let mut found = Vec::new();
+    for folder in keys::days("labels", &record.model, from, now) {
+        found.extend(data.list(&folder).await?);
+    }
+    Ok(found)
+}
+
+async fn objects(ports: &Ports<'_>, listed: &[ObjectMeta]) -> Result<Vec<FrozenObject>, Failure> {
+    stream::iter(listed).map(|object| frozen(ports, object)).buffered(gather::READS).try_collect().await
 }
 
 /// An object with the version and the SHA-256 of the bytes that are there now.
@@ -117,7 +150,15 @@ async fn frozen(ports: &Ports<'_>, object: &ObjectMeta) -> Result<FrozenObject, 
         Failure::unavailable("freezing evidence", format!("{} vanished after it was listed", object.key))
     })?;
     let sha256 = canonical::sha256(&bytes).hex().to_owned();
-    Ok(FrozenObject { key: object.key.clone(), version_id: meta.version, sha256, size: bytes.len() as u64 })
+    // A file without a footer is cut short: it is frozen as it is, and the report names it.
+    let rows = seatrial_evidence::columnar::rows(&bytes).ok();
+    Ok(FrozenObject {
+        key: object.key.clone(),
+        version_id: meta.version,
+        sha256,
+        size: bytes.len() as u64,
+        rows,
+    })
 }
 
 /// The frozen list as it was recorded.

@@ -13,9 +13,11 @@ use seatrial_domain::policy::Policy;
 use seatrial_domain::promotion::PromotionRecord;
 use seatrial_domain::refusal::Refusal;
 use seatrial_domain::task::{CompareAction, CompareTask, ShadowCheck, ShadowState};
-use seatrial_registry::{Registry, Watermarks, ops};
+use seatrial_evidence::shadow_tally::{SHADOW_ARM, ShadowTally, StoredShadowTally};
+use seatrial_registry::{Registry, Tallies, Watermarks, ops};
 use seatrial_runtime::Failure;
 use seatrial_runtime::queue::Queue;
+use seatrial_stats::Merge;
 use serde::Serialize;
 
 pub use seatrial_evidence::progress::ShadowProgress;
@@ -26,6 +28,8 @@ pub use write::interim;
 pub struct Ports<'a> {
     /// The registry.
     pub registry: &'a dyn Registry,
+    /// What the replays counted.
+    pub tallies: &'a dyn Tallies,
     /// The evidence clock.
     pub watermarks: &'a dyn Watermarks,
     /// The data bucket.
@@ -52,6 +56,8 @@ pub enum Answer {
     Check(ShadowCheck),
     /// Of `freeze`.
     Frozen(seatrial_domain::task::Frozen),
+    /// Of `summarise`.
+    Summarised(seatrial_domain::task::Summarised),
     /// Of `report`.
     Compared(seatrial_domain::task::Compared),
 }
@@ -77,28 +83,49 @@ where
     let policy = ops::pinned_policy(ports.registry, &record).await?.policy;
     match task.action {
         CompareAction::CheckShadow => {
-            let progress = shadow_progress(ports.registry, ports.data, &record, clock()).await?;
+            let progress = shadow_progress(ports.registry, ports.tallies, &record, clock()).await?;
             Ok(Answer::Check(check(&policy, &progress)))
         }
         CompareAction::Freeze => Ok(Answer::Frozen(freeze::freeze(ports, &clock, &record, &policy).await?)),
+        CompareAction::Summarise => {
+            let part = task.part.ok_or_else(|| {
+                Failure::invalid("summarise needs a partition; expected a number in `part`".to_owned())
+            })?;
+            Ok(Answer::Summarised(write::summarise(ports, &record, &policy, part).await?))
+        }
         CompareAction::Report => Ok(Answer::Compared(write::report(ports, &clock, record, &policy).await?)),
     }
 }
 
-/// How far the shadow of `promotion` is. Reads the pairs written so far; changes nothing.
+/// The seconds that tallies are filed under have twelve digits.
+const LAST_SECOND: i64 = 999_999_999_999;
+
+/// How far the shadow of `promotion` is, by what its replays counted; no pair is read, and nothing is changed.
 ///
 /// # Errors
-/// When registry or data cannot be read.
+/// When the registry cannot be read.
 pub async fn shadow_progress(
     registry: &dyn Registry,
-    data: &dyn ObjectStore,
+    tallies: &dyn Tallies,
     promotion: &PromotionRecord,
     now: Timestamp,
 ) -> Result<ShadowProgress, Failure> {
     let policy = ops::pinned_policy(registry, promotion).await?.policy;
-    let pairs = gather::pairs_so_far(data, promotion).await?;
-    let summary = gather::summary(pairs, Vec::new());
-    Ok(seatrial_evidence::progress::progress(promotion, &policy, &summary, now))
+    let mut seen = ShadowTally::default();
+    if promotion.shadow.is_some() {
+        // The epoch begins with the promotion, so all its tallies count, however far behind a queue's clock is.
+        for item in tallies.tallies(&promotion.model, promotion.epoch, 0..LAST_SECOND).await? {
+            if item.arm != SHADOW_ARM {
+                continue;
+            }
+            let tally: StoredShadowTally = serde_json::from_str(&item.body)
+                .map_err(|e| Failure::internal("reading a tally of the shadow", e))?;
+            if tally.promotion == promotion.id {
+                seen.merge(&tally.counts);
+            }
+        }
+    }
+    Ok(seatrial_evidence::progress::progress(promotion, &policy, &seen, now))
 }
 
 /// What the state machine does next: a look about every fifth of what is left, from 1 to 60 seconds.

@@ -16,6 +16,7 @@ async fn main() -> Result<(), Error> {
     let shadow = SqsQueue::new(sqs, wiring.config.need("SEATRIAL_SHADOW_QUEUE_URL")?);
     let ports = Ports {
         registry: &registry,
+        tallies: &registry,
         watermarks: &registry,
         data: data.as_ref(),
         evidence: evidence.as_ref(),

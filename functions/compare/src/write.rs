@@ -1,7 +1,8 @@
 //! Writing the report over the frozen inputs, and interim ones over what has arrived.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
-use futures::stream::{self, StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use seatrial_artifacts::evidence::{get_evidence, put_evidence};
 use seatrial_artifacts::store::ObjectStore;
@@ -10,15 +11,19 @@ use seatrial_domain::ids::Actor;
 use seatrial_domain::policy::Policy;
 use seatrial_domain::promotion::{EvidenceKind, EvidenceRef, PromotionRecord};
 use seatrial_domain::refusal::Refusal;
-use seatrial_domain::task::Compared;
-use seatrial_evidence::comparison::{self, Facts, FrozenObject};
+use seatrial_domain::task::{Compared, Summarised};
+use seatrial_evidence::columnar::Spec;
+use seatrial_evidence::comparison::{self, Facts, FrozenInputs};
 use seatrial_evidence::evaluation::Evaluation;
 use seatrial_evidence::keys;
 use seatrial_evidence::report::ComparisonReport;
+use seatrial_evidence::summary::Summary;
 use seatrial_registry::Registry;
 use seatrial_registry::ops::{self, Ops};
 use seatrial_runtime::Failure;
+use seatrial_stats::Merge;
 
+use crate::gather::{File, Question};
 use crate::{Ports, freeze, gather};
 
 /// Writes the report, once.
@@ -57,7 +62,7 @@ where
         None => None,
     };
     let summary = match &inputs.shadow {
-        Some(_) => Some(frozen_summary(ports.data, &inputs.pairs, &inputs.labels).await?),
+        Some(_) => Some(frozen_summary(ports, &record, policy, &inputs, &inputs_ref).await?),
         None => None,
     };
     let report = comparison::report(&Facts {
@@ -86,44 +91,76 @@ where
     Ok(Compared { verdict: report.verdict, why: report.why })
 }
 
+/// The summary of the frozen pairs: of the partitions that were counted before what was counted, the rest counted now. Both
+/// ways have the same bits.
 async fn frozen_summary(
-    data: &dyn ObjectStore,
-    pairs: &[FrozenObject],
-    labels: &[FrozenObject],
-) -> Result<seatrial_evidence::summary::Summary, Failure> {
-    let pairs: Vec<Vec<_>> = stream::iter(pairs)
-        .map(|object| async move { gather::pairs_of(&object.key, verified(data, object).await?) })
-        .buffered(gather::READS)
-        .try_collect()
-        .await?;
-    let labels: Vec<Vec<_>> = stream::iter(labels)
-        .map(|object| async move { gather::labels_of(&object.key, verified(data, object).await?) })
-        .buffered(gather::READS)
-        .try_collect()
-        .await?;
-    Ok(gather::summary(pairs.into_iter().flatten().collect(), labels.into_iter().flatten().collect()))
+    ports: &Ports<'_>,
+    record: &PromotionRecord,
+    policy: &Policy,
+    inputs: &FrozenInputs,
+    reference: &EvidenceRef,
+) -> Result<Summary, Failure> {
+    let mut question = question(policy, inputs);
+    let prefix = keys::summaries_prefix(&record.model, &record.id, &reference.digest);
+    let mut all = Summary::default();
+    let mut counted = BTreeSet::new();
+    for object in ports.evidence.list(&prefix).await? {
+        let Some(part) = part_of_summary(&object.key) else { continue };
+        let Some(bytes) = ports.evidence.get(&object.key, gather::FILE_LIMIT).await? else { continue };
+        let summary: Summary = serde_json::from_slice(&bytes)
+            .map_err(|e| Failure::internal(&format!("reading {}", object.key), e))?;
+        all.merge(&summary);
+        counted.insert(part);
+    }
+    if !counted.is_empty() {
+        let parts = question.pairs.iter().filter_map(|file| keys::part_of(&file.key));
+        question.parts = Some(parts.filter(|part| !counted.contains(part)).collect());
+    }
+    if question.parts.as_ref().is_none_or(|parts| !parts.is_empty()) {
+        all.merge(&gather::summary(ports.data, &question).await?);
+    }
+    Ok(all)
 }
 
-/// The bytes of a frozen object, which must be those that were frozen.
-async fn verified(data: &dyn ObjectStore, object: &FrozenObject) -> Result<Bytes, Failure> {
-    let bytes = data.get(&object.key, gather::FILE_LIMIT).await?.ok_or_else(|| {
-        Failure::invalid(format!(
-            "the frozen input {} is gone; its version {} and SHA-256 {} stand in the frozen list",
-            object.key,
-            object.version_id.as_deref().unwrap_or("(none)"),
-            object.sha256
-        ))
-    })?;
-    let found = canonical::sha256(&bytes);
-    if found.hex() != object.sha256 {
-        return Err(Failure::invalid(format!(
-            "the frozen input {} has the SHA-256 {} now, and had {} when it was frozen; no report is made of changed evidence",
-            object.key,
-            found.hex(),
-            object.sha256
-        )));
+fn part_of_summary(key: &str) -> Option<u16> {
+    key.rsplit('/').next()?.strip_prefix("part=")?.strip_suffix(".json")?.parse().ok()
+}
+
+fn question(policy: &Policy, inputs: &FrozenInputs) -> Question {
+    Question {
+        spec: Spec::of(policy, inputs.frozen_at),
+        pairs: inputs.pairs.iter().map(File::from).collect(),
+        labels: inputs.labels.iter().map(File::from).collect(),
+        parts: None,
     }
-    Ok(bytes)
+}
+
+/// Counts one partition of the frozen list and keeps the counts, once.
+pub(crate) async fn summarise(
+    ports: &Ports<'_>,
+    record: &PromotionRecord,
+    policy: &Policy,
+    part: u16,
+) -> Result<Summarised, Failure> {
+    let reference = record.evidence.get(&EvidenceKind::Inputs).ok_or_else(|| {
+        Failure::invalid(format!("the evidence of promotion {} is not frozen yet", record.id))
+    })?;
+    let key = keys::part_summary(&record.model, &record.id, &reference.digest, part);
+    let summary: Summary = match ports.evidence.get(&key, gather::FILE_LIMIT).await? {
+        Some(bytes) => {
+            serde_json::from_slice(&bytes).map_err(|e| Failure::internal(&format!("reading {key}"), e))?
+        }
+        None => {
+            let inputs = freeze::read(ports, reference).await?;
+            let question = Question { parts: Some(BTreeSet::from([part])), ..question(policy, &inputs) };
+            let summary = gather::summary(ports.data, &question).await?;
+            let bytes =
+                serde_json::to_vec(&summary).map_err(|e| Failure::internal("writing a summary", e))?;
+            ports.evidence.put_if_absent(&key, Bytes::from(bytes), "application/json").await?;
+            summary
+        }
+    };
+    Ok(Summarised { part, pairs: summary.pairs })
 }
 
 async fn document<T: serde::de::DeserializeOwned>(
@@ -151,7 +188,17 @@ pub async fn interim(
         None => None,
     };
     let summary = match &promotion.shadow {
-        Some(_) => Some(gather::summary(gather::pairs_so_far(data, promotion).await?, Vec::new())),
+        Some(shadow) => {
+            let pairs = data.list(&keys::pairs_prefix(&promotion.model, &promotion.id)).await?;
+            let labels = freeze::labels(data, promotion, shadow.opened_at, now).await?;
+            let question = Question {
+                spec: Spec::of(&policy, now),
+                pairs: pairs.iter().map(File::from).collect(),
+                labels: labels.iter().map(File::from).collect(),
+                parts: None,
+            };
+            Some(gather::summary(data, &question).await?)
+        }
         None => None,
     };
     Ok(comparison::report(&Facts {

@@ -15,11 +15,13 @@ use seatrial_domain::policy::Policy;
 use seatrial_domain::promotion::{EvidenceKind, PromotionRecord};
 use seatrial_domain::task::{CompareAction, CompareTask, Held, ShadowState};
 use seatrial_domain::verdict::Verdict;
+use seatrial_evidence::observation::{Label, Queued};
 use seatrial_evidence::pair::{Pair, Replayed};
-use seatrial_evidence::report::{ComparisonReport, FullAgreement};
+use seatrial_evidence::report::{ComparisonReport, FullAgreement, MetricGroup, MetricRow};
+use seatrial_evidence::shadow_tally::{SHADOW_ARM, ShadowTally, StoredShadowTally};
 use seatrial_evidence::{keys, table};
 use seatrial_registry::contract::Scenario;
-use seatrial_registry::{MemoryRegistry, Records};
+use seatrial_registry::{MemoryRegistry, Records, Tallies, TallyItem};
 use seatrial_runtime::Failure;
 use seatrial_runtime::queue::Queue;
 
@@ -97,11 +99,36 @@ impl World {
             let key = keys::pairs(&self.held.model, &self.held.promotion, part, &canonical::sha256(&file));
             self.data.put(&key, Bytes::from(file), "application/octet-stream").await.unwrap();
         }
+        // As `replay` does: what a look at the running shadow needs.
+        let counts = ShadowTally::of(pairs);
+        let body = StoredShadowTally { schema: 1, promotion: self.held.promotion.clone(), counts };
+        let tally = TallyItem {
+            model: self.held.model.clone(),
+            epoch: self.held.epoch,
+            second: ShadowTally::second(pairs),
+            arm: SHADOW_ARM.into(),
+            id: ShadowTally::id(pairs),
+            body: serde_json::to_string(&body).unwrap(),
+            expires_at: Timestamp::MAX,
+        };
+        self.scenario.registry.put_tally(&tally).await.unwrap();
+    }
+
+    async fn label(&self, labels: &[Label]) {
+        let queued: Vec<_> = labels.iter().map(|l| Queued { entry: l.clone(), queued_at: l.at }).collect();
+        let file = table::write_labels(&queued).unwrap();
+        let key = keys::labels(&self.held.model, labels[0].at, &canonical::sha256(&file));
+        self.data.put(&key, Bytes::from(file), "application/octet-stream").await.unwrap();
     }
 
     async fn ask(&self, action: CompareAction) -> Result<Answer, Failure> {
+        self.ask_for(action, None).await
+    }
+
+    async fn ask_for(&self, action: CompareAction, part: Option<u16>) -> Result<Answer, Failure> {
         let ports = Ports {
             registry: &self.scenario.registry,
+            tallies: &self.scenario.registry,
             watermarks: &self.scenario.registry,
             data: &self.data,
             evidence: &self.evidence,
@@ -112,7 +139,7 @@ impl World {
         handle(
             &ports,
             move || seatrial_registry::ops::Clock::now(&clock),
-            CompareTask { held: self.held.clone(), action },
+            CompareTask { held: self.held.clone(), action, part },
         )
         .await
     }
@@ -156,12 +183,13 @@ fn pair(n: u32) -> Pair {
     Pair {
         observation_id: format!("o{n}#0"),
         client_id: None,
-        unit: format!("u{n}"),
+        unit: format!("o{n}"),
         at: Timestamp::UNIX_EPOCH,
         queued_at: Timestamp::UNIX_EPOCH,
         served_version: "v1".into(),
         served_label: Some(label.into()),
         served_score: None,
+        served_value: None,
         served_error: false,
         champion: answer(label, 100 + u64::from(n % 7)),
         challenger: answer(label, 110 + u64::from(n % 5)),
@@ -242,10 +270,14 @@ async fn a_challenger_that_crashes_is_aborted_and_little_evidence_never_passes()
     assert_eq!(verdict, Verdict::Inconclusive);
     let pairs = report.rows.iter().find(|r| r.name == "pairs").unwrap();
     assert_eq!((pairs.verdict, pairs.n, pairs.n_needed), (Verdict::Inconclusive, 40, Some(100)));
-    let progress =
-        shadow_progress(&world.scenario.registry, &world.data, &world.record().await, Timestamp::now())
-            .await
-            .unwrap();
+    let progress = shadow_progress(
+        &world.scenario.registry,
+        &world.scenario.registry,
+        &world.record().await,
+        Timestamp::now(),
+    )
+    .await
+    .unwrap();
     assert_eq!(progress.challenger_errors, 40);
 }
 
@@ -290,9 +322,89 @@ async fn changed_evidence_makes_no_report() {
 async fn after_a_rollback_nothing_is_written() {
     let world = World::new().await;
     world.scenario.system().roll_back(&world.held.model, "operator", false).await.unwrap();
-    for action in [CompareAction::CheckShadow, CompareAction::Freeze, CompareAction::Report] {
+    for action in
+        [CompareAction::CheckShadow, CompareAction::Freeze, CompareAction::Summarise, CompareAction::Report]
+    {
         let error = world.ask(action).await.unwrap_err();
         assert_eq!(error.label, seatrial_runtime::label::SUPERSEDED);
     }
     assert!(world.evidence.list("").await.unwrap().is_empty());
+}
+
+fn in_shadow<'a>(report: &'a ComparisonReport, name: &str) -> &'a MetricRow {
+    report.rows.iter().find(|r| r.group == MetricGroup::Shadow && r.name == name).unwrap()
+}
+
+fn truth(n: u32, at: Timestamp) -> Label {
+    Label {
+        schema: 1,
+        observation_id: Some(format!("o{n}#0")),
+        client_id: None,
+        model: "m".parse().unwrap(),
+        label: Some(if n.is_multiple_of(4) { "yes" } else { "no" }.into()),
+        value: None,
+        at,
+    }
+}
+
+#[tokio::test]
+async fn partitions_counted_apart_make_the_same_report() {
+    let mut reports = Vec::new();
+    for apart in [0_u16, 20, 64] {
+        let world = World::new().await;
+        world.write(&(0..300).map(pair).collect::<Vec<_>>()).await;
+        world.write(&(0..30).map(pair).collect::<Vec<_>>()).await;
+        let now = seatrial_registry::ops::Clock::now(&world.scenario.clock);
+        world.label(&(0..200).map(|n| truth(n, now)).collect::<Vec<_>>()).await;
+        world.close().await;
+        assert!(world.frozen().await);
+        for part in 0..apart {
+            // Twice, as Step Functions may: it is counted once.
+            for _ in 0..2 {
+                let answer = world.ask_for(CompareAction::Summarise, Some(part)).await.unwrap();
+                assert!(matches!(answer, Answer::Summarised(s) if s.part == part), "{part}");
+            }
+        }
+        let (_, report, _) = world.report().await;
+        assert_eq!(report.shadow.as_ref().unwrap().pairs, 300);
+        let accuracy = in_shadow(&report, "accuracy");
+        assert_eq!(accuracy.n, 200, "{}", accuracy.why);
+        // All that rests on the pairs; the worlds themselves differ in their names.
+        let of_pairs = (&report.rows, &report.notes, &report.charts, report.verdict, &report.why);
+        reports.push(canonical::to_bytes(&of_pairs).unwrap());
+    }
+    assert_eq!(reports[0], reports[1]);
+    assert_eq!(reports[0], reports[2]);
+}
+
+#[tokio::test]
+async fn a_file_cut_short_is_named_and_nothing_passes_without_its_pairs() {
+    let world = World::new().await;
+    world.write(&(0..300).map(pair).collect::<Vec<_>>()).await;
+    let whole = table::write_pairs(&[pair(900)]).unwrap();
+    let part = keys::partition("o900#0", 64);
+    let key = keys::pairs(&world.held.model, &world.held.promotion, part, &canonical::sha256(&whole));
+    let cut = Bytes::from(whole[..whole.len() / 2].to_vec());
+    world.data.put(&key, cut, "application/octet-stream").await.unwrap();
+    world.close().await;
+    let (verdict, report, _) = world.report().await;
+    assert_ne!(verdict, Verdict::Pass);
+    let row = report.rows.iter().find(|r| r.name == "complete").unwrap();
+    assert!(row.verdict == Verdict::Inconclusive && row.why.contains(&key), "{}", row.why);
+    assert!(report.notes.iter().any(|note| note.contains(&key)));
+    assert_eq!(report.shadow.unwrap().pairs, 300);
+}
+
+#[tokio::test]
+async fn labels_from_before_the_shadow_are_not_frozen() {
+    let world = World::new().await;
+    world.write(&(0..200).map(pair).collect::<Vec<_>>()).await;
+    let opened = world.record().await.shadow.unwrap().opened_at;
+    let earlier = opened.checked_sub(jiff::SignedDuration::from_hours(72)).unwrap();
+    world.label(&(0..50).map(|n| truth(n, earlier)).collect::<Vec<_>>()).await;
+    world.label(&(50..150).map(|n| truth(n, opened)).collect::<Vec<_>>()).await;
+    world.close().await;
+    let (_, report, _) = world.report().await;
+    let accuracy = in_shadow(&report, "accuracy");
+    assert_eq!(accuracy.n, 100);
 }

@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use seatrial_artifacts::ObjectStore;
 use seatrial_domain::ModelName;
 use seatrial_domain::ids::Actor;
-use seatrial_registry::Registry;
+use seatrial_registry::{Registry, Tallies};
 use seatrial_runtime::caller::caller;
 use seatrial_runtime::lambda_http::request::RequestContext;
 use seatrial_runtime::problem::Problem;
@@ -30,6 +30,8 @@ pub use starter::{Start, Starter, StepFunctions};
 pub struct Control {
     /// The registry.
     pub registry: Arc<dyn Registry>,
+    /// What the replays counted.
+    pub tallies: Arc<dyn Tallies>,
     /// The models bucket, for benchmarks.
     pub models: Arc<dyn ObjectStore>,
     /// The data bucket, for the shadow's pairs.

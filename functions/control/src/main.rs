@@ -10,8 +10,10 @@ use seatrial_runtime::wire::Wiring;
 async fn main() -> Result<(), lambda_http::Error> {
     let wiring = Wiring::start().await;
     let machine = wiring.config.need("SEATRIAL_PROMOTION_MACHINE_ARN")?;
+    let registry = Arc::new(wiring.registry()?);
     let control = Control {
-        registry: Arc::new(wiring.registry()?),
+        tallies: registry.clone(),
+        registry,
         models: wiring.bucket("SEATRIAL_MODELS_BUCKET")?,
         data: wiring.bucket("SEATRIAL_DATA_BUCKET")?,
         evidence: wiring.bucket("SEATRIAL_EVIDENCE_BUCKET")?,

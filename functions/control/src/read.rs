@@ -203,7 +203,7 @@ pub(crate) async fn shadow(
     };
     let progress = fn_compare::shadow_progress(
         control.registry.as_ref(),
-        control.data.as_ref(),
+        control.tallies.as_ref(),
         &record,
         (control.clock)(),
     )

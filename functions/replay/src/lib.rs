@@ -18,11 +18,12 @@ use seatrial_artifacts::store::ObjectStore;
 use seatrial_domain::canonical;
 use seatrial_domain::ids::{Digest, ModelName, PromotionId, VersionRef};
 use seatrial_domain::policy::Policy;
-use seatrial_evidence::pair::Pair;
+use seatrial_evidence::pair::{ClassesNote, Pair};
 use seatrial_evidence::shadow::Sample;
+use seatrial_evidence::shadow_tally::{SHADOW_ARM, ShadowTally, StoredShadowTally};
 use seatrial_evidence::{keys, table};
 use seatrial_inference::ModelConfig;
-use seatrial_registry::{AttemptState, Attempts, Records, Watermarks};
+use seatrial_registry::{AttemptState, Attempts, Records, Tallies, TallyItem, Watermarks};
 use seatrial_runtime::Failure;
 use seatrial_runtime::queue::Queue;
 use seatrial_runtime::sqs_event::{BatchAnswer, SqsEvent, SqsMessage};
@@ -33,11 +34,16 @@ use child::{Child, Outcome};
 /// How long attempt markers are kept.
 const ATTEMPT_TTL: SignedDuration = SignedDuration::from_hours(24 * 14);
 
+/// How long the counts of a batch are kept.
+const TALLY_TTL: SignedDuration = SignedDuration::from_hours(24 * 60);
+
 /// What `replay` works with.
 #[derive(Clone, Copy)]
 pub struct Ports<'a> {
     /// Reading the registry.
     pub records: &'a dyn Records,
+    /// Counts of the pairs that are written.
+    pub tallies: &'a dyn Tallies,
     /// Attempt markers.
     pub attempts: &'a dyn Attempts,
     /// The evidence clock.
@@ -77,8 +83,12 @@ struct Shadow {
     id: PromotionId,
     champion: VersionRef,
     challenger: VersionRef,
+    epoch: u64,
     policy: Policy,
+    /// The place of the positive class among the champion's classes, and among the challenger's.
     positive: Option<usize>,
+    challenger_positive: Option<usize>,
+    note: ClassesNote,
     folders: (PathBuf, PathBuf),
 }
 
@@ -136,20 +146,20 @@ impl<'a> Replayer<'a> {
             fetch_version(self.ports.models, model, &champion.digest, &self.versions).await?;
         let challenger_folder =
             fetch_version(self.ports.models, model, &record.challenger.digest, &self.versions).await?;
-        let config = tokio::fs::read_to_string(champion_folder.join("config.yaml"))
-            .await
-            .map_err(|e| Failure::unavailable("reading the champion's config.yaml", e))?;
-        let positive = ModelConfig::from_yaml(&config).ok().and_then(|c| {
-            let class = policy.positive_class.clone().or(c.positive_class)?;
-            c.classes.iter().position(|k| *k == class)
-        });
+        let (one, other) = (config(&champion_folder).await?, config(&challenger_folder).await?);
+        let positive = policy.positive_class.clone().or(one.positive);
+        let place =
+            |classes: &[String]| positive.as_ref().and_then(|class| classes.iter().position(|c| c == class));
         Ok(Some(Shadow {
             model: model.clone(),
             id: promotion.clone(),
+            epoch: record.epoch,
             champion,
             challenger: record.challenger,
             policy,
-            positive,
+            positive: place(&one.classes),
+            challenger_positive: place(&other.classes),
+            note: ClassesNote { champion: one.classes, challenger: other.classes, positive },
             folders: (champion_folder, challenger_folder),
         }))
     }
@@ -186,21 +196,37 @@ impl<'a> Replayer<'a> {
         Ok(self.ports.attempts.finish_attempt(&shadow.id, id).await?)
     }
 
-    fn pair(shadow: &Shadow, sample: &Sample, outcome: Outcome) -> Pair {
+    fn pair(shadow: &Shadow, sample: &Sample, mut outcome: Outcome) -> Pair {
+        // The policy may name another positive class than a version's own configuration does.
+        if let Outcome::Both { champion, challenger } = &mut outcome {
+            for (answer, place) in
+                [(champion, shadow.positive), (challenger, shadow.challenger_positive)]
+            {
+                if let (Some(place), Some(scores)) = (place, &answer.scores) {
+                    answer.score = scores.get(place).copied();
+                }
+            }
+        }
         let columns = shadow.policy.segment_columns();
         pairing::pair(sample, shadow.champion.version, &columns, shadow.positive, outcome)
     }
 
+    /// Writes the pairs, and then what a look at the running shadow needs of them.
     async fn store(&self, shadow: &Shadow, pairs: Vec<Pair>) -> Result<(), Failure> {
+        let tally = (!pairs.is_empty()).then(|| tally(shadow, &pairs)).transpose()?;
         let mut parts: BTreeMap<u16, Vec<Pair>> = BTreeMap::new();
         for pair in pairs {
             let part = keys::partition(&pair.observation_id, shadow.policy.shadow.partitions);
             parts.entry(part).or_default().push(pair);
         }
         for (part, pairs) in parts {
-            let file = table::write_pairs(&pairs).map_err(|e| Failure::internal("writing pairs", e))?;
+            let file = table::write_pairs_with(&pairs, Some(&shadow.note))
+                .map_err(|e| Failure::internal("writing pairs", e))?;
             let key = keys::pairs(&shadow.model, &shadow.id, part, &canonical::sha256(&file));
             self.ports.data.put_if_absent(&key, Bytes::from(file), "application/vnd.apache.parquet").await?;
+        }
+        if let Some(tally) = tally {
+            self.ports.tallies.put_tally(&tally).await?;
         }
         Ok(())
     }
@@ -241,4 +267,39 @@ impl<'a> Replayer<'a> {
         }
         Ok(outcome)
     }
+}
+
+/// The counts of a batch of pairs. The same batch has the same id, so that one delivered again counts once.
+fn tally(shadow: &Shadow, pairs: &[Pair]) -> Result<TallyItem, Failure> {
+    let second = ShadowTally::second(pairs);
+    let body =
+        StoredShadowTally { schema: 1, promotion: shadow.id.clone(), counts: ShadowTally::of(pairs) };
+    let at = Timestamp::from_second(second).unwrap_or(Timestamp::UNIX_EPOCH);
+    Ok(TallyItem {
+        model: shadow.model.clone(),
+        epoch: shadow.epoch,
+        second,
+        arm: SHADOW_ARM.to_owned(),
+        id: ShadowTally::id(pairs),
+        body: serde_json::to_string(&body)
+            .map_err(|e| Failure::internal("writing a tally of the shadow", e))?,
+        expires_at: at.saturating_add(TALLY_TTL).unwrap_or(Timestamp::MAX),
+    })
+}
+
+/// What a version's configuration says of its classes; nothing where it says none.
+struct Classes {
+    classes: Vec<String>,
+    positive: Option<String>,
+}
+
+async fn config(folder: &std::path::Path) -> Result<Classes, Failure> {
+    let text = tokio::fs::read_to_string(folder.join("config.yaml"))
+        .await
+        .map_err(|e| Failure::unavailable("reading a version's config.yaml", e))?;
+    let config = ModelConfig::from_yaml(&text).ok();
+    Ok(config.map_or(Classes { classes: Vec::new(), positive: None }, |c| Classes {
+        classes: c.classes,
+        positive: c.positive_class,
+    }))
 }

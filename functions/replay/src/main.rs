@@ -23,6 +23,7 @@ async fn run() -> Result<(), Error> {
     );
     let ports = Ports {
         records: &registry,
+        tallies: &registry,
         attempts: &registry,
         watermarks: &registry,
         models: models.as_ref(),

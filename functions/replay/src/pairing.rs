@@ -31,10 +31,12 @@ pub fn pair(
         }
     };
     let served_score = score_of(&row.output, positive);
-    let served_by_champion =
-        row.version == champion && row.error.is_none() && champion_answer.label.is_some();
-    let faithful = served_by_champion
-        .then(|| champion_answer.label == row.output.label && near(served_score, champion_answer.score));
+    let served_by_champion = row.version == champion && row.error.is_none() && champion_answer.answered();
+    let faithful = served_by_champion.then(|| {
+        champion_answer.label == row.output.label
+            && near(served_score, champion_answer.score)
+            && same_number(row.output.value, champion_answer.value)
+    });
     Pair {
         observation_id: row.observation_id.clone(),
         client_id: row.client_id.clone(),
@@ -44,6 +46,7 @@ pub fn pair(
         served_version: row.version.to_string(),
         served_label: row.output.label.clone(),
         served_score,
+        served_value: row.output.value,
         served_error: row.error.as_ref().is_some_and(|e| e.side == Side::Model),
         champion: champion_answer,
         challenger: challenger_answer,
@@ -55,6 +58,14 @@ pub fn pair(
 fn near(a: Option<f64>, b: Option<f64>) -> bool {
     match (a, b) {
         (Some(a), Some(b)) => (a - b).abs() <= SCORE_TOLERANCE,
+        (a, b) => a.is_none() == b.is_none(),
+    }
+}
+
+/// Numbers have no scale that is known here: what counts is how far apart they are beside their own size.
+fn same_number(a: Option<f64>, b: Option<f64>) -> bool {
+    match (a, b) {
+        (Some(a), Some(b)) => (a - b).abs() <= SCORE_TOLERANCE * a.abs().max(b.abs()).max(1.0),
         (a, b) => a.is_none() == b.is_none(),
     }
 }

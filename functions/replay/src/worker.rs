@@ -102,6 +102,7 @@ fn replayed(model: &Model, prediction: Option<Prediction>, latency_us: u64) -> R
         score: score_of(&output, positive),
         label: output.label,
         scores: output.scores,
+        value: output.value,
         latency_us,
         error: None,
     }

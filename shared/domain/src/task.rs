@@ -122,6 +122,9 @@ pub struct CompareTask {
     pub held: Held,
     /// What to do.
     pub action: CompareAction,
+    /// For `summarise`: which partition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<u16>,
 }
 
 /// What `compare` can do.
@@ -132,6 +135,8 @@ pub enum CompareAction {
     CheckShadow,
     /// Wait for the watermark and freeze the list of inputs.
     Freeze,
+    /// Count one partition of the frozen inputs, for a report over very many pairs.
+    Summarise,
     /// Write the report over the frozen inputs.
     Report,
 }
@@ -168,6 +173,18 @@ pub struct Frozen {
     pub frozen: bool,
     /// Seconds until it is worth asking again.
     pub wait_seconds: u32,
+    /// The partitions that are to be counted one by one before the report, where there are very many pairs; else none.
+    #[serde(default)]
+    pub parts: Vec<u16>,
+}
+
+/// The answer of `compare` to `summarise`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Summarised {
+    /// The partition.
+    pub part: u16,
+    /// Pairs in it, each once.
+    pub pairs: u64,
 }
 
 /// The answer of `compare` to `report`.

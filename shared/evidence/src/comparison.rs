@@ -2,21 +2,17 @@
 
 use jiff::Timestamp;
 use seatrial_domain::ids::{ModelName, PromotionId};
-use seatrial_domain::policy::{MetricRule, Policy, applies};
+use seatrial_domain::policy::Policy;
 use seatrial_domain::promotion::{EvidenceRef, PromotionRecord, ShadowTimes};
 use seatrial_domain::verdict::Verdict;
-use seatrial_stats::agreement::FullAgreement as Cause;
-use seatrial_stats::intervals::{PairedCounts, wilson};
 use serde::{Deserialize, Serialize};
 
+use crate::charts::ChartData;
 use crate::evaluation::Evaluation;
 use crate::offline;
-use crate::progress::{CONFIDENCE, missing};
-use crate::report::{
-    ComparisonReport, Disagreement, Fidelity, FullAgreement, MetricGroup, MetricRow, MetricUnit, SCHEMA,
-    ShadowFacts,
-};
-use crate::rows::{self, Estimate, Name};
+use crate::report::{ComparisonReport, MetricUnit, SCHEMA};
+use crate::rows;
+use crate::shadow_rows::{self, name};
 use crate::summary::Summary;
 
 /// The frozen list of inputs: the objects that a report rests on, and no others.
@@ -54,6 +50,9 @@ pub struct FrozenObject {
     pub sha256: String,
     /// Its size in bytes.
     pub size: u64,
+    /// Its rows, by the footer of a Parquet file; none where it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
 }
 
 /// What a report is made of.
@@ -90,8 +89,8 @@ pub fn report(facts: &Facts<'_>) -> ComparisonReport {
         None => rows.extend(offline::rows_without_benchmark(policy)),
     }
     if let Some(summary) = facts.summary {
-        rows.extend(shadow_rows(policy, summary));
-        notes.extend(shadow_notes(summary));
+        rows.extend(shadow_rows::rows(policy, summary));
+        notes.extend(shadow_rows::notes(policy, summary));
     } else if policy.shadow.enabled && promotion.champion.is_some() {
         rows.push(rows::check(
             name("pairs", MetricUnit::Number),
@@ -121,199 +120,26 @@ pub fn report(facts: &Facts<'_>) -> ComparisonReport {
         shadow: facts
             .summary
             .zip(facts.shadow)
-            .map(|(summary, times)| shadow_facts(promotion, summary, times)),
+            .map(|(summary, times)| shadow_rows::facts(promotion, summary, times)),
         inputs: facts.inputs.cloned(),
         evaluation: promotion.evidence.get(&seatrial_domain::promotion::EvidenceKind::Evaluation).cloned(),
         policy: promotion.policy.digest.clone(),
-        charts: facts.evaluation.and_then(|e| e.charts.clone()),
+        charts: charts(facts),
         notes,
     }
 }
 
-fn name(name: &str, unit: MetricUnit) -> Name<'_> {
-    Name { group: MetricGroup::Shadow, name, segment: None, unit }
-}
-
-/// The rows of the shadow.
-#[must_use]
-pub fn shadow_rows(policy: &Policy, summary: &Summary) -> Vec<MetricRow> {
-    let rules = &policy.shadow;
-    let mut all = vec![evidence_row(policy, summary), fidelity_row(policy, summary)];
-    for (metric, rule) in rules.metrics.iter().filter(|(metric, _)| applies(metric, policy.task)) {
-        let row = match metric.as_str() {
-            "agreement" => agreement(rule, summary, rules.min_pairs),
-            "error_rate" => {
-                let own = wilson(summary.challenger_errors(), summary.pairs, CONFIDENCE);
-                let estimate = Estimate { own, ..paired(&summary.errors) };
-                rows::judge(name(metric, MetricUnit::Share), rule, &estimate, rules.min_pairs, true)
-            }
-            "accuracy" if summary.labelled == 0 => rows::without(
-                name(metric, MetricUnit::Share),
-                rule,
-                format!("no label has arrived for the {} pairs", summary.pairs),
-            ),
-            "accuracy" => {
-                let right = summary.correct.both + summary.correct.challenger_only;
-                let own = wilson(right, summary.labelled, CONFIDENCE);
-                let estimate = Estimate { own, ..paired(&summary.correct) };
-                rows::judge(name(metric, MetricUnit::Share), rule, &estimate, policy.offline.min_n, true)
-            }
-            other => match other.strip_prefix("latency_p").and_then(|p| p.parse::<f64>().ok()) {
-                Some(q) => latency(metric, rule, summary, q / 100.0, rules.min_pairs),
-                None => rows::without(
-                    name(metric, MetricUnit::Number),
-                    rule,
-                    "this metric is not measured in a shadow",
-                ),
-            },
-        };
-        all.push(row);
+/// The charts of the benchmark and of the shadow; none where there is nothing to draw.
+fn charts(facts: &Facts<'_>) -> Option<ChartData> {
+    let mut all = facts.evaluation.and_then(|e| e.charts.clone()).unwrap_or_default();
+    if let Some(summary) = facts.summary {
+        let shadow = shadow_rows::charts(facts.policy, summary);
+        all.scores.extend(shadow.scores);
+        all.latency.extend(shadow.latency);
+        all.answers.extend(shadow.answers);
+        all.calibration.extend(shadow.calibration);
+        all.crossings.extend(shadow.crossings);
+        all.coverage.extend(shadow.coverage);
     }
-    all
-}
-
-fn paired(counts: &PairedCounts) -> Estimate {
-    let d = counts.difference(CONFIDENCE);
-    Estimate {
-        how: "Newcombe, paired",
-        n: counts.n(),
-        champion: d.map(|d| d.champion),
-        challenger: d.map(|d| d.challenger),
-        delta: d.map(|d| d.delta),
-        interval: d.map(|d| d.interval),
-        own: None,
-    }
-}
-
-fn agreement(rule: &MetricRule, summary: &Summary, min_pairs: u64) -> MetricRow {
-    let agreement = &summary.agreement;
-    let estimate = Estimate {
-        how: "Wilson",
-        n: agreement.n(),
-        challenger: agreement.share(),
-        own: agreement.interval(CONFIDENCE),
-        ..Estimate::default()
-    };
-    let mut row = rows::judge(name("agreement", MetricUnit::Share), rule, &estimate, min_pairs, false);
-    if rule.limit.is_none() && row.n_needed.is_none() {
-        row.why = format!(
-            "{} of {} answers are equal; shown only: the policy sets no limit",
-            agreement.agreed(),
-            agreement.n()
-        );
-    }
-    row
-}
-
-fn latency(metric: &str, rule: &MetricRule, summary: &Summary, q: f64, min_pairs: u64) -> MetricRow {
-    let estimate = rows::latency(Some(&summary.champion_latency), &summary.challenger_latency, q);
-    let mut row = rows::judge(name(metric, MetricUnit::Microseconds), rule, &estimate, min_pairs, true);
-    row.why = format!("replay, relative (both versions in one process): {}", row.why);
-    row
-}
-
-/// Whether there is enough to judge by.
-fn evidence_row(policy: &Policy, summary: &Summary) -> MetricRow {
-    let (verdict, why) = match missing(&policy.shadow, summary) {
-        None => (
-            Verdict::Pass,
-            format!(
-                "{} pairs seen of {} needed; every class has its minimum",
-                summary.pairs, policy.shadow.min_pairs
-            ),
-        ),
-        Some(what) => (Verdict::Inconclusive, what),
-    };
-    let mut row = rows::check(name("pairs", MetricUnit::Number), summary.pairs, verdict, why);
-    row.n_needed = (verdict != Verdict::Pass).then_some(policy.shadow.min_pairs);
-    row
-}
-
-fn fidelity_row(policy: &Policy, summary: &Summary) -> MetricRow {
-    let needed = policy.shadow.min_fidelity;
-    let (verdict, why) = match summary.fidelity() {
-        None => (
-            Verdict::Inconclusive,
-            "no replay of the champion could be checked against what it really answered".to_owned(),
-        ),
-        Some(share) => {
-            let seen = format!(
-                "the replayed champion gave the served answer in {} of {} pairs ({:.2} %); {:.2} % needed",
-                summary.faithful,
-                summary.checked,
-                share * 100.0,
-                needed * 100.0
-            );
-            if share >= needed {
-                (Verdict::Pass, seen)
-            } else {
-                (Verdict::Inconclusive, format!("{seen}: the replay does not stand for live traffic"))
-            }
-        }
-    };
-    let mut row = rows::check(name("fidelity", MetricUnit::Share), summary.checked, verdict, why);
-    row.champion = summary.fidelity();
-    row.limit = Some(needed);
-    row
-}
-
-fn shadow_facts(promotion: &PromotionRecord, summary: &Summary, times: &ShadowTimes) -> ShadowFacts {
-    let same = promotion.champion.as_ref().is_some_and(|c| c.digest == promotion.challenger.digest);
-    let cause = summary.agreement.full_agreement(same).map(|cause| match cause {
-        Cause::SameDigest => FullAgreement::SameDigest,
-        Cause::OneSidedTraffic { .. } => FullAgreement::OneSidedTraffic,
-        Cause::TrulyEqual { .. } => FullAgreement::TrulyEqual,
-    });
-    let mut disagreement: Vec<Disagreement> = summary
-        .agreement
-        .matrix()
-        .filter(|(champion, challenger, _)| *challenger != Some(*champion))
-        .map(|(champion, challenger, n)| Disagreement {
-            champion: champion.to_owned(),
-            challenger: challenger.map(str::to_owned),
-            n,
-        })
-        .collect();
-    disagreement.sort_by(|a, b| {
-        b.n.cmp(&a.n).then_with(|| (&a.champion, &a.challenger).cmp(&(&b.champion, &b.challenger)))
-    });
-    ShadowFacts {
-        opened_at: times.opened_at,
-        closed_at: times.closed_at,
-        stopped_early: times.stopped_early,
-        pairs: summary.pairs,
-        duplicates: summary.duplicates,
-        fidelity: summary.fidelity().map(|share| Fidelity { n: summary.checked, share }),
-        agreement: summary.agreement.share(),
-        cause_of_full_agreement: cause,
-        disagreement,
-    }
-}
-
-fn shadow_notes(summary: &Summary) -> Vec<String> {
-    let mut notes = Vec::new();
-    if summary.labelled > 0 {
-        notes.push(format!(
-            "the truth is known for {} of {} pairs ({:.1} %)",
-            summary.labelled,
-            summary.pairs,
-            summary.labelled as f64 / summary.pairs.max(1) as f64 * 100.0
-        ));
-    }
-    if summary.reused_client_ids > 0 {
-        notes.push(format!(
-            "{} pairs share their client id with another pair; no label is joined to them by it",
-            summary.reused_client_ids
-        ));
-    }
-    for (kind, n) in &summary.error_kinds {
-        notes.push(format!("the challenger failed with {kind} on {n} pairs"));
-    }
-    if let Some(cause) = summary.agreement.full_agreement(false) {
-        notes.push(match cause {
-            Cause::OneSidedTraffic { label } => format!("all answers are {label}: the traffic asked for one answer only and tells the versions apart in nothing"),
-            _ => "the versions agree on every pair".into(),
-        });
-    }
-    notes
+    (!all.is_empty()).then_some(all)
 }

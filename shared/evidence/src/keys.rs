@@ -56,6 +56,32 @@ pub fn hours(kind: &str, model: &ModelName, from: Timestamp, to: Timestamp) -> V
     starts.map(|start| format!("{kind}/model={model}/{}/", date_hour(start))).collect()
 }
 
+/// The folders of the days from `from` to `to`, of a kind of data that is filed by day and hour (`labels`).
+#[must_use]
+pub fn days(kind: &str, model: &ModelName, from: Timestamp, to: Timestamp) -> Vec<String> {
+    let day = |at: Timestamp| at.as_second().div_euclid(86_400);
+    let starts = (day(from)..=day(to)).filter_map(|day| Timestamp::from_second(day * 86_400).ok());
+    starts.map(|start| format!("{kind}/model={model}/{}/", start.strftime("date=%Y-%m-%d"))).collect()
+}
+
+/// The partition that a file of pairs lies in, by its key.
+#[must_use]
+pub fn part_of(key: &str) -> Option<u16> {
+    key.split('/').find_map(|folder| folder.strip_prefix("part="))?.parse().ok()
+}
+
+/// The folder of what was counted over single partitions of a frozen list, by the list's digest.
+#[must_use]
+pub fn summaries_prefix(model: &ModelName, promotion: &PromotionId, inputs: &Digest) -> String {
+    format!("{}summaries/{}/", evidence_prefix(model, promotion), name(inputs))
+}
+
+/// What was counted over one partition of a frozen list.
+#[must_use]
+pub fn part_summary(model: &ModelName, promotion: &PromotionId, inputs: &Digest, part: u16) -> String {
+    format!("{}part={part:02}.json", summaries_prefix(model, promotion, inputs))
+}
+
 /// A file of refused entries in the data bucket.
 #[must_use]
 pub fn dead_letters(at: Timestamp, content: &Digest) -> String {
@@ -93,6 +119,19 @@ mod tests {
         let file = signals(&model, to, &canonical::sha256(b"x"));
         assert!(file.starts_with(&folders[2]), "{file} {folders:?}");
         assert!(hours("signals", &model, to, from).is_empty());
+    }
+
+    #[test]
+    fn days_hold_the_files_of_all_their_hours() {
+        let model: ModelName = "m".parse().unwrap();
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let (from, to) = (at("2026-01-31T23:59:59Z"), at("2026-02-01T00:00:00Z"));
+        let folders = days("labels", &model, from, to);
+        assert_eq!(folders.len(), 2);
+        assert!(labels(&model, to, &canonical::sha256(b"x")).starts_with(&folders[1]));
+        let promotion = PromotionId::derive(&model, "x", 1);
+        assert_eq!(part_of(&pairs(&model, &promotion, 7, &canonical::sha256(b"x"))), Some(7));
+        assert_eq!(part_of("labels/model=m/x"), None);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 pub mod benchmark;
 pub mod canary;
 pub mod charts;
+pub mod columnar;
 pub mod comparison;
 pub mod drift;
 pub mod evaluation;
@@ -15,5 +16,7 @@ pub mod progress;
 pub mod report;
 pub mod rows;
 pub mod shadow;
+pub mod shadow_rows;
+pub mod shadow_tally;
 pub mod summary;
 pub mod table;

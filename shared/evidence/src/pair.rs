@@ -26,6 +26,9 @@ pub struct Pair {
     pub served_label: Option<String>,
     /// The probability of the positive (binary) or of the answered class it really gave.
     pub served_score: Option<f64>,
+    /// The number it really answered, where answers are numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub served_value: Option<f64>,
     /// Whether the real request failed because of the model.
     pub served_error: bool,
     /// The champion, replayed.
@@ -47,10 +50,37 @@ pub struct Replayed {
     pub score: Option<f64>,
     /// All probabilities, in the order of the version's classes.
     pub scores: Option<Vec<f64>>,
+    /// The number, where answers are numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<f64>,
     /// Time to answer in microseconds; of both versions in the same process, in random order.
     pub latency_us: u64,
     /// The kind of error, if it failed: `crash` when the replay did not survive it.
     pub error: Option<String>,
+}
+
+/// The note in a file of pairs that holds a [`ClassesNote`] as JSON.
+pub const CLASSES_NOTE: &str = "seatrial.classes";
+
+/// What a file of pairs says of the classes its scores are about.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ClassesNote {
+    /// The champion's classes in the order of its probabilities.
+    pub champion: Vec<String>,
+    /// The challenger's.
+    pub challenger: Vec<String>,
+    /// The class that scores are about, for a binary model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub positive: Option<String>,
+}
+
+impl Replayed {
+    /// Whether there is an answer that can be compared.
+    #[must_use]
+    pub fn answered(&self) -> bool {
+        self.error.is_none() && (self.label.is_some() || self.value.is_some())
+    }
 }
 
 impl Pair {

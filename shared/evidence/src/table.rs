@@ -15,11 +15,12 @@ use jiff::Timestamp;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use parquet::schema::types::ColumnPath;
 
 use crate::observation::{Label, Queued, Served, Signal};
-use crate::pair::{Pair, Replayed};
+use crate::pair::{CLASSES_NOTE, ClassesNote, Pair, Replayed};
 
 /// A table that cannot be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -41,9 +42,22 @@ pub enum TableError {
         /// Its type.
         expected: &'static str,
     },
+    /// There are too many classes to tell apart.
+    #[error("answers and labels name more than 4090 classes; a column of classes has fewer: is it one?")]
+    Classes,
+    /// Files speak of different positive classes.
+    #[error(
+        "the scores of some files are about the class {one:?}, those of others about {other:?}; name positive_class in the policy"
+    )]
+    Positive {
+        /// One.
+        one: String,
+        /// The other.
+        other: String,
+    },
 }
 
-fn failed<E: Into<Box<dyn std::error::Error + Send + Sync>>>(
+pub(crate) fn failed<E: Into<Box<dyn std::error::Error + Send + Sync>>>(
     doing: &'static str,
 ) -> impl Fn(E) -> TableError {
     move |source| TableError::Format { doing, source: source.into() }
@@ -81,11 +95,16 @@ impl Columns {
     }
 
     fn write(self) -> Result<Vec<u8>, TableError> {
+        self.write_with(None)
+    }
+
+    fn write_with(self, note: Option<KeyValue>) -> Result<Vec<u8>, TableError> {
         let batch = RecordBatch::try_from_iter_with_nullable(self.0.into_iter().map(|(n, a)| (n, a, true)))
             .map_err(failed("written"))?;
         let mut properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).map_err(failed("written"))?))
-            .set_created_by("seatrial".into());
+            .set_created_by("seatrial".into())
+            .set_key_value_metadata(note.map(|note| vec![note]));
         for field in batch.schema().fields() {
             let path = ColumnPath::from(field.name().as_str());
             properties = match field.data_type() {
@@ -154,6 +173,14 @@ fn time(array: &TimestampMicrosecondArray, row: usize) -> Timestamp {
 /// # Errors
 /// When the table cannot be written.
 pub fn write_pairs(pairs: &[Pair]) -> Result<Vec<u8>, TableError> {
+    write_pairs_with(pairs, None)
+}
+
+/// The same, with a note of what the scores are about.
+///
+/// # Errors
+/// When the table cannot be written.
+pub fn write_pairs_with(pairs: &[Pair], note: Option<&ClassesNote>) -> Result<Vec<u8>, TableError> {
     let mut pairs: Vec<&Pair> = pairs.iter().collect();
     pairs.sort_by(|a, b| a.observation_id.cmp(&b.observation_id));
     let segments: Vec<String> = pairs.iter().map(|p| json(&p.segments)).collect();
@@ -166,30 +193,39 @@ pub fn write_pairs(pairs: &[Pair]) -> Result<Vec<u8>, TableError> {
     c.text("served_version", pairs.iter().map(|p| Some(p.served_version.as_str())));
     c.text("served_label", pairs.iter().map(|p| p.served_label.as_deref()));
     c.number("served_score", pairs.iter().map(|p| p.served_score));
+    c.number("served_value", pairs.iter().map(|p| p.served_value));
     c.flag("served_error", pairs.iter().map(|p| Some(p.served_error)));
     replayed(&mut c, CHAMPION, pairs.iter().map(|p| &p.champion));
     replayed(&mut c, CHALLENGER, pairs.iter().map(|p| &p.challenger));
     c.flag("faithful", pairs.iter().map(|p| p.faithful));
     c.text("segments", segments.iter().map(|s| Some(s.as_str())));
-    c.write()
+    c.write_with(note.map(|note| KeyValue::new(CLASSES_NOTE.to_owned(), json(note))))
 }
 
-type ReplayedColumns = [&'static str; 5];
-const CHAMPION: ReplayedColumns =
-    ["champion_label", "champion_score", "champion_scores", "champion_latency_us", "champion_error"];
+type ReplayedColumns = [&'static str; 6];
+const CHAMPION: ReplayedColumns = [
+    "champion_label",
+    "champion_score",
+    "champion_scores",
+    "champion_value",
+    "champion_latency_us",
+    "champion_error",
+];
 const CHALLENGER: ReplayedColumns = [
     "challenger_label",
     "challenger_score",
     "challenger_scores",
+    "challenger_value",
     "challenger_latency_us",
     "challenger_error",
 ];
 
 fn replayed<'a>(c: &mut Columns, names: ReplayedColumns, rows: impl Iterator<Item = &'a Replayed> + Clone) {
-    let [label, score, scores, latency, error] = names;
+    let [label, score, scores, value, latency, error] = names;
     c.text(label, rows.clone().map(|r| r.label.as_deref()));
     c.number(score, rows.clone().map(|r| r.score));
     c.numbers(scores, rows.clone().map(|r| r.scores.as_deref()));
+    c.number(value, rows.clone().map(|r| r.value));
     c.count(latency, rows.clone().map(|r| Some(r.latency_us)));
     c.text(error, rows.map(|r| r.error.as_deref()));
 }
@@ -207,6 +243,7 @@ pub fn read_pairs(file: Bytes) -> Result<Vec<Pair>, TableError> {
         let queued: &TimestampMicrosecondArray = r.get("queued_at", "a time")?;
         let (version, label) = (r.text("served_version")?, r.text("served_label")?);
         let score = r.number("served_score")?;
+        let value = r.number("served_value")?;
         let error: &BooleanArray = r.get("served_error", "a flag")?;
         let faithful: &BooleanArray = r.get("faithful", "a flag")?;
         let segments = r.text("segments")?;
@@ -222,6 +259,7 @@ pub fn read_pairs(file: Bytes) -> Result<Vec<Pair>, TableError> {
                 served_version: version.value(row).to_owned(),
                 served_label: opt_text(label, row),
                 served_score: opt_number(score, row),
+                served_value: opt_number(value, row),
                 served_error: error.value(row),
                 champion: champion.next().unwrap_or_default(),
                 challenger: challenger.next().unwrap_or_default(),
@@ -234,8 +272,9 @@ pub fn read_pairs(file: Bytes) -> Result<Vec<Pair>, TableError> {
 }
 
 fn read_replayed(r: &Reader<'_>, names: ReplayedColumns) -> Result<Vec<Replayed>, TableError> {
-    let [label, score, scores, latency, error] = names;
+    let [label, score, scores, value, latency, error] = names;
     let (label, score, error) = (r.text(label)?, r.number(score)?, r.text(error)?);
+    let value = r.number(value)?;
     let scores: &ListArray = r.get(scores, "a list of floats")?;
     let latency: &UInt64Array = r.get(latency, "a count")?;
     let list = |row: usize| {
@@ -247,6 +286,7 @@ fn read_replayed(r: &Reader<'_>, names: ReplayedColumns) -> Result<Vec<Replayed>
             label: opt_text(label, row),
             score: opt_number(score, row),
             scores: if scores.is_valid(row) { list(row) } else { None },
+            value: opt_number(value, row),
             latency_us: latency.value(row),
             error: opt_text(error, row),
         })
@@ -303,39 +343,6 @@ pub fn write_labels(queued: &[Queued<Label>]) -> Result<Vec<u8>, TableError> {
     c.write()
 }
 
-/// One label of a Parquet file, by the name of its request.
-#[derive(Debug, Clone, PartialEq)]
-pub struct StoredLabel {
-    /// The observation.
-    pub observation_id: Option<String>,
-    /// Or the caller's own id of it.
-    pub client_id: Option<String>,
-    /// The true class.
-    pub label: Option<String>,
-    /// When it became known.
-    pub at: Timestamp,
-}
-
-/// The labels of a Parquet file.
-///
-/// # Errors
-/// When the file is cut short or not a table of labels.
-pub fn read_labels(file: Bytes) -> Result<Vec<StoredLabel>, TableError> {
-    let mut labels = Vec::new();
-    for batch in batches(file)? {
-        let r = Reader(&batch);
-        let (id, client, label) = (r.text("observation_id")?, r.text("client_id")?, r.text("label")?);
-        let at: &TimestampMicrosecondArray = r.get("at", "a time")?;
-        labels.extend((0..batch.num_rows()).map(|row| StoredLabel {
-            observation_id: opt_text(id, row),
-            client_id: opt_text(client, row),
-            label: opt_text(label, row),
-            at: time(at, row),
-        }));
-    }
-    Ok(labels)
-}
-
 /// Signals as Parquet.
 ///
 /// # Errors
@@ -373,11 +380,13 @@ mod tests {
             served_version: "v1".into(),
             served_label: Some("a".into()),
             served_score: Some(0.25),
+            served_value: None,
             served_error: false,
             champion: Replayed {
                 label: Some("a".into()),
                 score: Some(0.25),
                 scores: Some(vec![0.75, 0.25]),
+                value: None,
                 latency_us: 12,
                 error: None,
             },
@@ -404,7 +413,6 @@ mod tests {
         let mut bytes = write_pairs(&[pair(1)]).unwrap();
         bytes.truncate(bytes.len() / 2);
         assert!(read_pairs(Bytes::from(bytes)).is_err());
-        assert!(read_labels(Bytes::from(write_pairs(&[pair(1)]).unwrap())).is_err());
     }
 
     #[test]

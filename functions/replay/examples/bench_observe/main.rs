@@ -67,6 +67,7 @@ async fn run(world: &World, folder: &Path, library: &Path, out: &Path) {
     };
     let replay = fn_replay::Ports {
         records: registry,
+        tallies: registry,
         attempts: registry,
         watermarks: registry,
         models: &world.models,
