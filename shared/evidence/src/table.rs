@@ -1,7 +1,7 @@
 //! Parquet in and out: pairs, the serving log, labels and signals.
 //!
 //! Ids and scores are written without a dictionary (they do not repeat), floats as byte-stream-split, times as
-//! delta-packed integers, all under zstd 1: about the size and speed at which DuckDB reads them best.
+//! delta-packed integers, all under zstd 1 but where there are few rows: about the size and speed at which DuckDB reads them best.
 
 use std::sync::Arc;
 
@@ -102,7 +102,7 @@ impl Columns {
         let batch = RecordBatch::try_from_iter_with_nullable(self.0.into_iter().map(|(n, a)| (n, a, true)))
             .map_err(failed("written"))?;
         let mut properties = WriterProperties::builder()
-            .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).map_err(failed("written"))?))
+            .set_compression(compression(batch.num_rows()).map_err(failed("written"))?)
             .set_created_by("seatrial".into())
             .set_key_value_metadata(note.map(|note| vec![note]));
         for field in batch.schema().fields() {
@@ -125,6 +125,18 @@ impl Columns {
         writer.write(&batch).map_err(failed("written"))?;
         writer.into_inner().map_err(failed("written"))
     }
+}
+
+/// Files of fewer rows than this are not compressed.
+const COMPRESSED_ROWS: usize = 64;
+
+/// How a table of so many rows is compressed. A column's zstd state takes longer to make ready than a few rows take to write,
+/// and pairs come in many small files, one a partition and batch.
+fn compression(rows: usize) -> parquet::errors::Result<Compression> {
+    if rows < COMPRESSED_ROWS {
+        return Ok(Compression::UNCOMPRESSED);
+    }
+    ZstdLevel::try_new(1).map(Compression::ZSTD)
 }
 
 /// The batches of a Parquet file held in memory.
