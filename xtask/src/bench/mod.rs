@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
@@ -33,6 +33,9 @@ pub struct Bench {
     /// Measure what is built already.
     #[arg(long)]
     no_build: bool,
+    /// Measure this part alone: `inference`, `hashing`, `comparison` or `observations`.
+    #[arg(long)]
+    part: Option<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -87,7 +90,7 @@ pub fn run(wanted: &Bench) -> Result<()> {
     };
     let start = say::step("Measure");
     let load_before = load();
-    let figures = measure_all(&bed);
+    let figures = measure_all(&bed, wanted.part.as_deref());
     let load_after = load();
     clear(&bed.scratch)?;
     let figures = figures?;
@@ -106,15 +109,23 @@ pub fn run(wanted: &Bench) -> Result<()> {
     Ok(())
 }
 
-fn measure_all(bed: &Bed) -> Result<Vec<Figure>> {
+fn measure_all(bed: &Bed, part: Option<&str>) -> Result<Vec<Figure>> {
     let parts: [(&str, Part); 4] = [
         ("inference", inference::measure),
-        ("checking and hashing", hashing::measure),
+        ("hashing", hashing::measure),
         ("comparison", comparison::measure),
         ("observations", observe::measure),
     ];
     let mut figures = Vec::new();
-    for (name, part) in parts {
+    let wanted = |(name, _): &(&str, Part)| part.is_none_or(|part| part == *name);
+    if !parts.iter().any(wanted) {
+        bail!(
+            "there is no part {:?}; expected one of {}",
+            part.unwrap_or_default(),
+            parts.map(|(name, _)| name).join(", ")
+        );
+    }
+    for (name, part) in parts.into_iter().filter(wanted) {
         let start = Instant::now();
         fs::create_dir_all(&bed.scratch).with_context(|| format!("cannot make {}", bed.scratch.display()))?;
         figures.extend(part(bed).with_context(|| format!("{name} could not be measured"))?);
