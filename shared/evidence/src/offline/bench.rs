@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use seatrial_stats::jackknife::{Grouped, Jackknife};
+use seatrial_stats::jackknife::{GROUPS, Grouped, Jackknife, group_of};
 use seatrial_stats::{Interval, Merge};
 
 use super::data::{Answers, FAILED, Judged, Truths};
@@ -10,13 +10,34 @@ use super::weighted;
 use crate::progress::CONFIDENCE;
 use crate::rows::Estimate;
 
-/// Rows of the benchmark; merging puts them together.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Part(pub(super) Vec<usize>);
+/// Rows by unit, where units repeat; by row otherwise. Leaving out a group is a mask over the groups, so that a benchmark of
+/// millions of rows is not copied for each of them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Groups {
+    grouped: Grouped<Mask>,
+    /// The group of each row.
+    rows: Vec<(u8, usize)>,
+}
 
-impl Merge for Part {
+/// Which groups are in, a bit each.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Mask(u64);
+
+const _: () = assert!(GROUPS <= 64, "a mask has a bit for each group");
+
+impl Merge for Mask {
     fn merge(&mut self, other: &Self) {
-        self.0.extend(&other.0);
+        self.0 |= other.0;
+    }
+}
+
+impl Groups {
+    /// A statistic of rows with its interval.
+    pub(super) fn jackknife(&self, statistic: impl Fn(&[usize]) -> Option<f64>) -> Option<Jackknife> {
+        let chosen = |mask: &Mask| -> Vec<usize> {
+            self.rows.iter().filter(|(group, _)| mask.0 >> group & 1 == 1).map(|(_, row)| *row).collect()
+        };
+        self.grouped.jackknife(CONFIDENCE, |mask| statistic(&chosen(mask)))
     }
 }
 
@@ -49,7 +70,7 @@ pub(super) struct Bench<'a> {
     pub(super) champion: Option<Side>,
     pub(super) challenger: Side,
     pub(super) all: Vec<usize>,
-    grouped: Grouped<Part>,
+    grouped: Groups,
     /// Whether every row is a unit of its own and counts the same: the methods made for such rows hold.
     pub(super) independent: bool,
 }
@@ -65,7 +86,7 @@ impl<'a> Bench<'a> {
             target: &[],
             champion: None,
             challenger: Side::default(),
-            grouped: Grouped::default(),
+            grouped: Groups::default(),
             independent: !repeated && data.weights.is_none(),
             all,
         };
@@ -110,18 +131,20 @@ impl<'a> Bench<'a> {
         weighted::mean(rows?.into_iter())
     }
 
-    /// Rows by unit, where units repeat; by row otherwise.
-    pub(super) fn group(&self, part: &[usize]) -> Grouped<Part> {
-        let mut grouped = Grouped::<Part>::default();
+    /// Some rows by unit, where units repeat; by row otherwise.
+    pub(super) fn group(&self, part: &[usize]) -> Groups {
+        let mut groups = Groups::default();
         for &row in part {
             let unit = self.data.units.as_ref().map_or_else(|| row.to_string(), |u| u[row].clone());
-            grouped.of_unit(&unit).0.push(row);
+            let group = group_of(&unit, GROUPS) as u8;
+            groups.grouped.of_unit(&unit).0 |= 1 << group;
+            groups.rows.push((group, row));
         }
-        grouped
+        groups
     }
 
     pub(super) fn jackknife(&self, statistic: impl Fn(&[usize]) -> Option<f64>) -> Option<Jackknife> {
-        self.grouped.jackknife(CONFIDENCE, |part| statistic(&part.0))
+        self.grouped.jackknife(statistic)
     }
 
     /// Values and difference, without any interval.

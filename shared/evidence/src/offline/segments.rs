@@ -160,7 +160,7 @@ fn measure(
         let right = part.iter().filter(|&&r| bench.right(&bench.challenger, r)).count() as u64;
         wilson(right, estimate.n, CONFIDENCE)
     } else {
-        bench.group(part).jackknife(CONFIDENCE, |p| metric(&bench.challenger, &p.0)).map(|j| j.interval)
+        bench.group(part).jackknife(|p| metric(&bench.challenger, p)).map(|j| j.interval)
     };
     let Some(champion) = &bench.champion else { return (estimate, None) };
     let margin = match rule.margin {
@@ -198,7 +198,7 @@ fn paired(
         return Some(("paired t", made.interval, p));
     }
     let delta = |p: &[usize]| Some(metric(&bench.challenger, p)? - metric(champion, p)?);
-    let made = bench.group(part).jackknife(CONFIDENCE, |p| delta(&p.0))?;
+    let made = bench.group(part).jackknife(delta)?;
     let p = upper_tail(beyond(made.estimate), made.standard_error, made.groups as f64 - 1.0);
     Some(("delete-a-group jackknife", made.interval, p))
 }
