@@ -153,7 +153,7 @@ async fn a_better_version_goes_from_its_upload_to_champion_under_traffic() {
     let stack = Stack::connect().await;
     let rules = json!({
         "shadow": { "window_seconds": 5, "max_seconds": 60, "min_pairs": 150, "min_per_class": 15 },
-        "canary": { "steps": [25, 50], "hold_seconds": 2, "check_seconds": 1, "min_requests": 20, "metrics": { "error_rate": { "class": "guardrail", "margin": 0.3 }, "latency_p99": { "class": "guardrail", "margin": "2000%rel" } } },
+        "canary": { "steps": [25, 50], "hold_seconds": 2, "check_seconds": 1, "min_requests": 20, "metrics": { "error_rate": { "class": "guardrail", "margin": 0.3 }, "latency_p99": { "class": "guardrail", "margin": "2000%rel", "detect": 99 } } },
     });
     let model = Model::new(&stack, "promotion", &rules).await.with_benchmark().await;
     let name = model.name.as_str();

@@ -12,6 +12,7 @@ pub mod live;
 pub mod observation;
 pub mod offline;
 pub mod pair;
+pub mod plan;
 pub mod progress;
 pub mod report;
 pub mod rows;

@@ -88,8 +88,8 @@ pub struct CanaryMetric {
     /// Which way is better.
     #[serde(default = "lower")]
     pub direction: Direction,
-    /// The smallest harm that the canary must be able to detect, in the terms of `margin`; the margin itself when it is not
-    /// named. The plan is refused when it could not.
+    /// The smallest harm that the canary must be able to detect, in the terms of `margin`; when it is not named the margin itself,
+    /// and for latency, which harms beyond its margin only, twice the margin. The plan is refused when it could not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detect: Option<f64>,
     /// Its part of alpha among the guardrails.

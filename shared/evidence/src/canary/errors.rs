@@ -33,6 +33,11 @@ pub(super) fn share(errors: u64, n: u64) -> Option<f64> {
     (n > 0).then(|| errors as f64 / n as f64)
 }
 
+/// Whether harm is found.
+pub(crate) fn rejects(process: &ArmEProcess, alpha: f64) -> bool {
+    process.rejects(alpha)
+}
+
 pub(super) fn row(watched: &Watched<'_>, scene: &Scene<'_>) -> CanaryRow {
     let Some(now) = scene.steps.last() else { return blank(watched) };
     let process = process(scene.steps);
@@ -58,7 +63,7 @@ pub(super) fn row(watched: &Watched<'_>, scene: &Scene<'_>) -> CanaryRow {
     );
     let inside = |bound: Option<f64>| bound.is_some_and(|bound| bound <= margin);
     let log_e = process.log_e();
-    let (state, why) = if log_e >= threshold {
+    let (state, why) = if rejects(&process, watched.alpha) {
         let why = format!(
             "the challenger fails more often than the champion: {counted} (log e-value {log_e:.2}, rejected from {threshold:.2})"
         );

@@ -34,7 +34,7 @@ pub struct Frozen {
 }
 
 /// The champion's 99th percentile and one and a half times that, each longer by the margin.
-pub(super) fn longer(champion: &LatencySketch, margin: f64) -> Option<Thresholds> {
+pub(crate) fn longer(champion: &LatencySketch, margin: f64) -> Option<Thresholds> {
     let frozen = Thresholds::freeze(champion)?;
     let longer = |us: u64| bin_ceiling_us((us as f64 * (1.0 + margin)) as u64);
     Some(Thresholds { p99_us: longer(frozen.p99_us), far_us: longer(frozen.far_us) })
@@ -84,6 +84,18 @@ fn counted<'a>(step: &StepCounts, counts: &'a Counts) -> Option<[&'a LatencySket
     })
 }
 
+/// Whether harm is found: more answers beyond the thresholds than the weight explains, and p99 itself beyond the margin.
+pub(crate) fn rejects(process: &LatencyEProcess, alpha: f64, over: u64, n: u64) -> bool {
+    process.rejects(alpha) && share(over, n).is_some_and(|share| share > BEYOND)
+}
+
+/// Whether it is known, at every look, that more than one in a hundred answers is beyond the lower threshold.
+pub(crate) fn slow_beyond_doubt(over: u64, n: u64, level: f64) -> bool {
+    // The bound lies below the share, so most looks need no bound.
+    share(over, n).is_some_and(|share| share > BEYOND)
+        && rate_bounds_anytime(over, n, level).is_some_and(|(lower, _)| lower > BEYOND)
+}
+
 pub(super) fn row(watched: &Watched<'_>, scene: &Scene<'_>) -> CanaryRow {
     let blank = CanaryRow::of(watched, MetricUnit::Microseconds);
     let Some(now) = scene.steps.last() else { return blank };
@@ -98,7 +110,6 @@ pub(super) fn row(watched: &Watched<'_>, scene: &Scene<'_>) -> CanaryRow {
     let bounds = rate_bounds_anytime(over(canary), canary_n, scene.level());
     let planned = planned(watched, scene, now.weight, thresholds, champion);
     let total = champion_n.saturating_add(canary_n);
-    let share_over = share(over(canary), canary_n);
     let threshold = -watched.alpha.ln();
     let growth = percent(watched.margin());
     let counted = format!(
@@ -111,8 +122,7 @@ pub(super) fn row(watched: &Watched<'_>, scene: &Scene<'_>) -> CanaryRow {
         milliseconds(thresholds.p99_us),
         if frozen.within_step { "at the beginning of the step" } else { "before the step" },
     );
-    let slower = share_over.is_some_and(|share| share > BEYOND);
-    let (state, why) = if log_e >= threshold && slower {
+    let (state, why) = if rejects(&process, watched.alpha, over(canary), canary_n) {
         let why = format!(
             "the challenger is slower: its p99 grew by more than {growth} over the champion's; {counted} (log e-value \
              {log_e:.2}, rejected from {threshold:.2})"
@@ -120,7 +130,10 @@ pub(super) fn row(watched: &Watched<'_>, scene: &Scene<'_>) -> CanaryRow {
         (RowState::Rejected, why)
     } else if bounds.is_some_and(|(_, upper)| upper <= BEYOND) {
         (RowState::NonInferior, format!("p99 has grown by no more than {growth}: {counted}"))
-    } else if planned.is_some_and(|n| total >= n) && bounds.is_some_and(|(lower, _)| lower <= BEYOND) {
+    } else if planned.is_some_and(|n| total >= n)
+        && canary_n > 0
+        && !slow_beyond_doubt(over(canary), canary_n, scene.level())
+    {
         let why = format!(
             "{counted}; not rejected at the planned {} answers, which detect that all take {} longer",
             count(planned.unwrap_or(total)),

@@ -18,6 +18,11 @@ mod signals;
 mod traffic;
 mod words;
 
+pub(crate) use errors::rejects as error_rate_rejects;
+pub(crate) use latency::{longer, rejects as latency_rejects, slow_beyond_doubt};
+pub(crate) use row::{Watched, watched};
+pub(crate) use words::{count, duration, percent, rate};
+
 pub use counts::{ArmTally, AtWeight, Counts, GRACE_SECONDS};
 pub use history::{Classes, History, Slot, SlotArm};
 pub use judge::{Facts, Judgement, StepCounts, judge};

@@ -1,6 +1,6 @@
 //! One metric of a canary, judged.
 
-use seatrial_domain::policy::{Canary, CanaryMetric, Margin};
+use seatrial_domain::policy::{Canary, CanaryMetric, LATENCY_P99, Margin};
 use seatrial_domain::verdict::{Direction, MetricClass};
 use serde::{Deserialize, Serialize};
 
@@ -130,18 +130,21 @@ impl CanaryRow {
 
 /// A watched metric with its rule and the level at which it rejects.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Watched<'a> {
+pub(crate) struct Watched<'a> {
     pub name: &'a str,
     pub rule: CanaryMetric,
     pub alpha: f64,
 }
 
 impl Watched<'_> {
-    pub(super) fn detect(&self) -> f64 {
-        self.rule.detect.unwrap_or_else(|| self.margin())
+    /// The smallest harm that must be detected. An error rate harms as soon as it is higher; p99 harms beyond its margin only, so
+    /// a growth by the margin itself is no harm that could be detected, and twice it is taken.
+    pub(crate) fn detect(&self) -> f64 {
+        let default = if self.name == LATENCY_P99 { 2.0 * self.margin() } else { self.margin() };
+        self.rule.detect.unwrap_or(default)
     }
 
-    pub(super) fn margin(&self) -> f64 {
+    pub(crate) fn margin(&self) -> f64 {
         let (Margin::Absolute(margin) | Margin::Relative(margin)) = self.rule.margin;
         margin
     }
@@ -149,7 +152,7 @@ impl Watched<'_> {
 
 /// All metrics with their levels. Guardrails share alpha by their weights, since each may roll back; signals share another alpha,
 /// since each may hold; a metric that is only shown has the whole.
-pub(super) fn watched(rules: &Canary) -> Vec<Watched<'_>> {
+pub(crate) fn watched(rules: &Canary) -> Vec<Watched<'_>> {
     let all = rules.rules();
     let sum = |class: MetricClass| -> f64 {
         all.iter().filter(|(_, rule)| rule.class == class).map(|(_, rule)| weight_of(rule)).sum()

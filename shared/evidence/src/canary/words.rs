@@ -3,7 +3,7 @@
 use crate::report::MetricUnit;
 
 /// A share in percent, with as many digits as it needs to be told from zero.
-pub(super) fn percent(share: f64) -> String {
+pub(crate) fn percent(share: f64) -> String {
     let percent = share * 100.0;
     let digits = match percent.abs() {
         p if p >= 1.0 => 1,
