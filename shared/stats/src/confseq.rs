@@ -237,7 +237,7 @@ pub fn asymptotic_difference(
     asymptotic(n, second.mean()? - first.mean()?, squared_error * n as f64, alpha, tuned_at)
 }
 
-/// ρ² with which the two-sided normal mixture is shortest at `n` values (Waudby-Smith et al. 2024, appendix B.2).
+/// ρ² with which the two-sided normal mixture is shortest at `n` values (Waudby-Smith et al. 2024, appendix).
 fn rho_squared(alpha: f64, n: f64) -> f64 {
     let twice = -2.0 * alpha.ln();
     (twice + (twice + 1.0).ln()) / n

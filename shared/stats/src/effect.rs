@@ -175,7 +175,7 @@ pub const MIN_UNITS: u64 = 100;
 const TUNED_AT: f64 = 2_000.0;
 
 /// The effect on values without bounds (revenue): the asymptotic confidence sequence of Waudby-Smith et al. (2024) for the
-/// same sum of `ζ`, under any drift (their Theorem 2.5 needs finite variances only). Its level holds in the limit of many
+/// same sum of `ζ`, under any drift (their Proposition 2.5, for martingales whose means move). Its level holds in the limit of many
 /// units, not for few heavy-tailed ones: declare bounds where there are any.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct AsymptoticEffect {
