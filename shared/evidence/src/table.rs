@@ -410,14 +410,17 @@ mod tests {
 
     #[test]
     fn pairs_come_back_as_they_went_and_order_does_not_matter() {
-        let mut pairs: Vec<_> = (0..50).map(pair).collect();
-        let bytes = write_pairs(&pairs).unwrap();
-        pairs.reverse();
-        assert_eq!(write_pairs(&pairs).unwrap(), bytes);
-        let mut back = read_pairs(Bytes::from(bytes)).unwrap();
-        pairs.sort_by(|a, b| a.observation_id.cmp(&b.observation_id));
-        back.sort_by(|a, b| a.observation_id.cmp(&b.observation_id));
-        assert_eq!(back, pairs);
+        // Few rows are not compressed, many are.
+        for n in [COMPRESSED_ROWS as u32 - 1, COMPRESSED_ROWS as u32] {
+            let mut pairs: Vec<_> = (0..n).map(pair).collect();
+            let bytes = write_pairs(&pairs).unwrap();
+            pairs.reverse();
+            assert_eq!(write_pairs(&pairs).unwrap(), bytes);
+            let mut back = read_pairs(Bytes::from(bytes)).unwrap();
+            pairs.sort_by(|a, b| a.observation_id.cmp(&b.observation_id));
+            back.sort_by(|a, b| a.observation_id.cmp(&b.observation_id));
+            assert_eq!(back, pairs);
+        }
     }
 
     #[test]
