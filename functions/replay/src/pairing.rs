@@ -92,3 +92,56 @@ fn segments(row: &Served, columns: &[String]) -> BTreeMap<String, String> {
 pub fn challenger_first(observation_id: &str) -> bool {
     seatrial_evidence::keys::partition(observation_id, 2) == 0
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use super::*;
+
+    /// A row of a regression that version 1 answered with `value`.
+    fn sample(value: f64) -> Sample {
+        serde_json::from_value(serde_json::json!({
+            "promotion": "pr_0123456789abcdef01234567",
+            "queued_at": "2026-01-01T00:00:00Z",
+            "row": {
+                "schema": 1, "observation_id": "o1", "model": "m", "version": "v1",
+                "digest": format!("sha256:{}", "a".repeat(64)), "role": "champion",
+                "route": { "epoch": 1, "weight": 0 }, "at": "2026-01-01T00:00:00Z",
+                "inputs": { "site": "east" }, "output": { "value": value }, "latency_us": 10,
+            },
+        }))
+        .unwrap()
+    }
+
+    fn answered(value: f64) -> Replayed {
+        Replayed { value: Some(value), latency_us: 5, ..Replayed::default() }
+    }
+
+    fn replayed(served: f64, champion: f64) -> Pair {
+        let outcome = Outcome::Both { champion: answered(champion), challenger: answered(7.0) };
+        pair(&sample(served), VersionName::new(1), &["site".into()], None, outcome)
+    }
+
+    #[test]
+    fn numbers_are_carried_and_the_replay_is_held_to_what_was_served() {
+        let pair = replayed(123.4567, 123.456_701);
+        assert_eq!(
+            (pair.served_value, pair.champion.value, pair.challenger.value),
+            (Some(123.4567), Some(123.456_701), Some(7.0))
+        );
+        assert_eq!(pair.faithful, Some(true));
+        assert_eq!(pair.segments["site"], "east");
+        assert_eq!(replayed(123.4567, 123.5).faithful, Some(false));
+        // Beside their own size: the last bits of a 32-bit float of a large number are worth more than 1e-5.
+        assert_eq!(replayed(1.0e9, 1.0e9 + 64.0).faithful, Some(true));
+    }
+
+    #[test]
+    fn a_champion_that_fails_in_the_replay_says_nothing_about_fidelity() {
+        let failed = Replayed { error: Some("not-finite".into()), ..Replayed::default() };
+        let outcome = Outcome::Both { champion: failed, challenger: answered(1.0) };
+        assert_eq!(pair(&sample(1.0), VersionName::new(1), &[], None, outcome).faithful, None);
+        let died = pair(&sample(1.0), VersionName::new(1), &[], None, Outcome::Died("crash"));
+        assert_eq!((died.challenger.error.as_deref(), died.faithful), (Some("crash"), None));
+    }
+}
