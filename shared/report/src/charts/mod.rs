@@ -4,6 +4,9 @@
 //! the content security policy allows by its hash; alone they carry it along. Text stays text. The same data gives the same
 //! bytes. Colours are of the Okabe–Ito palette (Okabe & Ito 2008), a little darker or lighter where contrast needs it, and never
 //! the only sign: verdicts differ by shape, versions by the weight of their line.
+//!
+//! The SVG is written here rather than by a plotting library: those fix colours, fonts and sizes in each element, so that a
+//! picture could neither follow light and dark nor the width of its page, and they know no titles, descriptions or classes.
 
 mod answers;
 mod calibration;
