@@ -18,7 +18,7 @@ use seatrial_registry::ops::Ops;
 use seatrial_runtime::Failure;
 use seatrial_runtime::queue::drained_up_to;
 
-use crate::{Ports, gather};
+use crate::{Ports, gather, traffic};
 
 /// As many rows of pairs one function counts well within its time.
 const ONE_FUNCTION: u64 = 20_000_000;
@@ -114,6 +114,7 @@ async fn list(ports: &Ports<'_>, now: Timestamp, record: &PromotionRecord) -> Re
         pairs: Vec::new(),
         labels: Vec::new(),
         evaluation: record.evidence.get(&EvidenceKind::Evaluation).cloned(),
+        traffic: traffic::traffic(ports, record, now).await?,
     };
     if let Some(shadow) = &record.shadow {
         let pairs = ports.data.list(&keys::pairs_prefix(&record.model, &record.id)).await?;

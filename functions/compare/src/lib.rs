@@ -5,6 +5,7 @@
 
 mod freeze;
 mod gather;
+mod traffic;
 mod write;
 
 use jiff::Timestamp;

@@ -72,6 +72,7 @@ where
         summary: summary.as_ref(),
         shadow: inputs.shadow.as_ref(),
         inputs: Some(&inputs_ref),
+        traffic: inputs.traffic.as_ref(),
         at: inputs.frozen_at,
     });
     let bytes = canonical::to_bytes(&report).map_err(|e| Failure::internal("writing canonical JSON", e))?;
@@ -208,6 +209,7 @@ pub async fn interim(
         summary: summary.as_ref(),
         shadow: promotion.shadow.as_ref(),
         inputs: None,
+        traffic: None,
         at: now,
     }))
 }

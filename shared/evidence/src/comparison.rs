@@ -10,13 +10,14 @@ use serde::{Deserialize, Serialize};
 use crate::charts::ChartData;
 use crate::evaluation::Evaluation;
 use crate::offline;
+use crate::plan::{self, Traffic};
 use crate::report::{ComparisonReport, MetricUnit, SCHEMA};
 use crate::rows;
 use crate::shadow_rows::{self, name};
 use crate::summary::Summary;
 
 /// The frozen list of inputs: the objects that a report rests on, and no others.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FrozenInputs {
     /// 1.
     pub schema: u32,
@@ -36,6 +37,9 @@ pub struct FrozenInputs {
     pub labels: Vec<FrozenObject>,
     /// The evaluation in the evidence bucket.
     pub evaluation: Option<EvidenceRef>,
+    /// The champion's traffic, from which the canary's plan is made; none without a champion.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traffic: Option<Traffic>,
 }
 
 /// One object as it was when it was frozen.
@@ -70,6 +74,8 @@ pub struct Facts<'a> {
     pub shadow: Option<&'a ShadowTimes>,
     /// The frozen list; none for an interim report.
     pub inputs: Option<&'a EvidenceRef>,
+    /// The champion's traffic before the canary; none where no canary is planned.
+    pub traffic: Option<&'a Traffic>,
     /// When the inputs were frozen, or the interim report was asked for.
     pub at: Timestamp,
 }
@@ -98,6 +104,9 @@ pub fn report(facts: &Facts<'_>) -> ComparisonReport {
             Verdict::Inconclusive,
             "the policy asks for a shadow, and there was none",
         ));
+    }
+    if let Some(traffic) = facts.traffic {
+        rows.extend(plan::rows(policy, traffic));
     }
     let (mut verdict, mut why) = offline::verdict(&rows);
     if interim {

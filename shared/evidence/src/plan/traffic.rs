@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use seatrial_domain::policy::Canary;
 use seatrial_domain::route::Weight;
+use seatrial_stats::Merge;
 use seatrial_stats::exceedance::Thresholds;
 use seatrial_stats::sketch::LatencySketch;
 use serde::{Deserialize, Serialize};
@@ -35,8 +36,6 @@ impl Traffic {
             .into_iter()
             .filter(|tally| tally.route.weight == Weight::ZERO && (from..to).contains(&tally.second))
             .collect();
-        // Traffic that began within the time is not thinned by the time before it.
-        let first = within.iter().map(|tally| tally.second).min().unwrap_or(from);
         let counts = Counts::of(
             within,
             to,
@@ -44,7 +43,7 @@ impl Traffic {
         );
         let [champion, _] = counts.arms(Weight::ZERO);
         Self {
-            seconds: (to - first).max(0) as f64,
+            seconds: (to - from).max(0) as f64,
             requests: champion.requests,
             errors: champion.errors.min(champion.requests),
             classes: champion.classes.len() as u32,
@@ -72,5 +71,16 @@ impl Traffic {
     /// The shares of answers beyond both thresholds, as they are and if all took longer by `detect`.
     pub(super) fn latency_shares(&self, margin: f64, detect: f64) -> Option<[(f64, f64); 2]> {
         self.thresholds(margin)?.shares(&self.latency, 1.0 + detect)
+    }
+}
+
+/// The traffic of two times that do not overlap.
+impl Merge for Traffic {
+    fn merge(&mut self, other: &Self) {
+        self.seconds += other.seconds;
+        self.requests += other.requests;
+        self.errors += other.errors;
+        self.latency.merge(&other.latency);
+        self.classes = self.classes.max(other.classes);
     }
 }
