@@ -73,6 +73,20 @@ impl LatencyEProcess {
         at_p99 && far
     }
 
+    /// The same for one slice of time in which the canary's share of the *requests* stands for the weight: for traffic of which
+    /// few units send most, so that the requests do not follow the route's weight. Given both arms' requests this is the 2×2
+    /// block e-variable of Turner, Ly & Grünwald (2024), so it is valid for slices whose ends do not depend on what is in them, each
+    /// counted once; never for a window that grows from look to look. Returns `false` if an arm has no request.
+    pub fn observe_slice(
+        &mut self,
+        canary: &LatencySketch,
+        champion: &LatencySketch,
+        thresholds: Thresholds,
+    ) -> bool {
+        let (one, other) = (canary.n() as f64, champion.n() as f64);
+        one > 0.0 && other > 0.0 && self.observe_window(canary, champion, one / (one + other), thresholds)
+    }
+
     /// Whether "the canary is not slower" is rejected at `alpha`: the mean of both thresholds' e-values has reached 1/α.
     /// Never for an `alpha` outside (0, 1).
     #[must_use]
@@ -128,6 +142,21 @@ mod tests {
         assert!(!equal.rejects(0.0125), "{}", equal.log_e());
         assert!(slower.rejects(1e-6));
         assert!(!slower.rejects(0.0) && !slower.rejects(f64::NAN));
+    }
+
+    #[test]
+    fn a_slice_is_judged_by_its_own_requests() {
+        let thresholds = Thresholds::freeze(&window(10_000, 100)).unwrap();
+        let (mut by_share, mut by_weight) = (LatencyEProcess::default(), LatencyEProcess::default());
+        // The route says 5 %, but the canary's units send a third of the requests; both arms are equally slow.
+        for _ in 0..10 {
+            let (canary, champion) = (window(5_000, 101), window(10_000, 101));
+            assert!(by_share.observe_slice(&canary, &champion, thresholds));
+            by_weight.observe_window(&canary, &champion, 0.05, thresholds);
+        }
+        assert!(by_share.p99.totals().canary > 20);
+        assert!(!by_share.rejects(0.05) && by_weight.rejects(0.001));
+        assert!(!by_share.observe_slice(&LatencySketch::default(), &window(10, 100), thresholds));
     }
 
     #[test]
