@@ -16,6 +16,7 @@ use std::time::Instant;
 use fn_observe::Cache;
 use fn_replay::{Replayer, worker};
 use seatrial_artifacts::ObjectStore;
+use seatrial_evidence::shadow_tally::SHADOW_ARM;
 use seatrial_registry::Tallies;
 use seatrial_runtime::sqs_event::SqsEvent;
 use serde_json::{Value, json};
@@ -164,6 +165,8 @@ async fn write_out(world: &World, out: &Path) {
     }
     let registry = &world.scenario.registry;
     let tallies = registry.tallies(&world.scenario.model, world.epoch, 0..i64::MAX).await.unwrap();
-    let bodies: Vec<Value> = tallies.iter().map(|t| serde_json::from_str(&t.body).unwrap()).collect();
+    // The counts that `replay` keeps of its own pairs are one side's alone.
+    let served = tallies.iter().filter(|t| t.arm != SHADOW_ARM);
+    let bodies: Vec<Value> = served.map(|t| serde_json::from_str(&t.body).unwrap()).collect();
     fs::write(out.join("tallies.json"), Value::from(bodies).to_string()).unwrap();
 }
