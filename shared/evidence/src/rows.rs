@@ -5,6 +5,7 @@ use seatrial_domain::verdict::{Direction, MetricClass, Verdict};
 use seatrial_stats::Interval;
 use seatrial_stats::intervals::{root_sum_of_squares, wilson};
 use seatrial_stats::margin::{self, Judgement};
+use seatrial_stats::quantiles::normal_quantile;
 use seatrial_stats::sketch::LatencySketch;
 
 use crate::progress::CONFIDENCE;
@@ -99,7 +100,7 @@ pub fn judge_of_family(
         row.margin = None;
     }
     if let Some(limit) = rule.limit {
-        parts.push(limit_part(name.unit, limit, rule.direction, e.own));
+        parts.push(limit_part(name.unit, limit, rule.direction, e, family));
     }
     if parts.is_empty() {
         row.class = MetricClass::Info;
@@ -181,23 +182,44 @@ fn limit_part(
     unit: MetricUnit,
     limit: f64,
     direction: Direction,
-    own: Option<Interval>,
+    e: &Estimate,
+    family: Option<Family>,
 ) -> (Verdict, String) {
     let shown = value(unit, limit);
-    let Some(own) = own else {
+    let Some(own) = e.own else {
         return (Verdict::Inconclusive, format!("limit {shown}: there is no interval"));
     };
-    let (inside, beyond, word) = match direction {
-        Direction::HigherIsBetter => (own.low >= limit, own.high < limit, "at least"),
-        Direction::LowerIsBetter => (own.high <= limit, own.low > limit, "at most"),
+    let beyond = |i: Interval| match direction {
+        Direction::HigherIsBetter => i.high < limit,
+        Direction::LowerIsBetter => i.low > limit,
+    };
+    let (inside, word) = match direction {
+        Direction::HigherIsBetter => (own.low >= limit, "at least"),
+        Direction::LowerIsBetter => (own.high <= limit, "at most"),
     };
     let bounds =
         format!("the challenger's own value is {} to {}", value(unit, own.low), value(unit, own.high));
-    match (inside, beyond) {
+    let size = family.map_or(1, |f| f.size);
+    match (inside, beyond(own)) {
         (true, _) => (Verdict::Pass, format!("limit {word} {shown}: {bounds}, all of it inside")),
+        (_, true) if !beyond(widened(own, e.challenger, size)) => (
+            Verdict::Inconclusive,
+            format!(
+                "limit {word} {shown}: {bounds}, all of it beyond, which is within chance when {size} segments are looked at"
+            ),
+        ),
         (_, true) => (Verdict::Fail, format!("limit {word} {shown}: {bounds}, all of it beyond")),
         _ => (Verdict::Inconclusive, format!("limit {word} {shown}: {bounds}, which crosses it")),
     }
+}
+
+/// An interval that holds for all of `size` rows at once (Bonferroni), by the ratio of the normal quantiles.
+fn widened(own: Interval, estimate: Option<f64>, size: usize) -> Interval {
+    let tail = (1.0 - CONFIDENCE) / 2.0;
+    let quantiles = normal_quantile(1.0 - tail / size.max(1) as f64).zip(normal_quantile(1.0 - tail));
+    let (Some(at), Some((strict, plain))) = (estimate, quantiles) else { return own };
+    let ratio = strict / plain;
+    Interval { low: at - (at - own.low) * ratio, high: at + (own.high - at) * ratio }
 }
 
 /// The difference of two latency quantiles. Each quantile's own interval comes from order statistics (any distribution),

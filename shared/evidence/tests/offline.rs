@@ -241,6 +241,25 @@ fn a_named_segment_that_is_too_small_is_inconclusive_and_others_are_not_judged()
 }
 
 #[test]
+fn a_first_version_is_judged_in_segments_by_the_limit_and_chance_alone_breaks_none() {
+    // Accuracy is about .71 in every shop: a limit just below it is missed by some, and by none beyond chance.
+    let (mut data, mut policy) = shops(None);
+    data.champion = None;
+    policy.offline.metrics.get_mut("segment_accuracy").unwrap().limit = Some(0.7);
+    let found = rows(&data, &policy);
+    let segments: Vec<_> = found.iter().filter(|r| r.name == "segment_accuracy").collect();
+    assert!(segments.iter().all(|r| r.verdict != Verdict::Fail), "{segments:?}");
+    assert!(
+        segments.iter().any(|r| r.why.contains("within chance when 50 segments")),
+        "none was near the limit"
+    );
+    let (mut data, policy) = (shops(Some(7)).0, policy);
+    data.champion = None;
+    let found = rows(&data, &policy);
+    assert_eq!(row(&found, "segment_accuracy", Some("shop=s07")).verdict, Verdict::Fail);
+}
+
+#[test]
 fn a_weight_of_two_is_worth_a_row_that_stands_twice_in_the_estimate() {
     let mut weighted = binary(2_000, |i| if i % 4 == 0 { 0.2 } else { 0.0 });
     weighted.weights = Some((0..2_000).map(|i| if i % 4 == 0 { 2.0 } else { 1.0 }).collect());
