@@ -229,6 +229,12 @@ impl SignalSequence {
             self.refused += 1;
             return false;
         }
+        // With one arm alone there is nothing to compare: such a slice only says where the values lie.
+        if !(slice.weight > 0.0 && slice.weight < 1.0) {
+            self.effect.push(slice);
+            self.step_effect.push(slice);
+            return true;
+        }
         if slice.step != self.step {
             self.begin(slice.step);
         }

@@ -115,3 +115,18 @@ fn state_kept_between_looks_is_the_state_computed_anew() {
         assert!((read.log_e() - kept.log_e()).abs() < 1e-9);
     }
 }
+
+#[test]
+fn what_came_before_the_canary_is_not_part_of_a_step() {
+    let mut random = Sampler::new(97);
+    let down = rule(Values::Events, Direction::LowerIsBetter, 0.01);
+    let canary = events(&mut random, 30, 0.03, 0.03);
+    // A quiet night before the canary, with a tenth of the events.
+    let before = Slice { champion: Moments::of_events(300, 100_000), ..Slice::default() };
+    let with: Vec<Slice> = [&[before][..], &canary].concat();
+    let (alone, told) = (judge(&down, &canary[..10]).unwrap(), judge(&down, &with[..11]).unwrap());
+    assert_eq!((alone.champion_units, alone.champion), (told.champion_units, told.champion));
+    assert_eq!(told.state, alone.state);
+    let (alone, told) = (judge(&down, &canary).unwrap(), judge(&down, &with).unwrap());
+    assert_eq!((alone.interval, alone.state), (told.interval, told.state));
+}
