@@ -26,7 +26,8 @@ const AWS_ERRORS: [&str; 12] = [
 ];
 
 /// The functions of JSONata that the machines use; `states` is the context.
-const JSONATA: [&str; 8] = ["states", "merge", "max", "floor", "string", "substring", "parse", "exists"];
+const JSONATA: [&str; 9] =
+    ["states", "merge", "max", "floor", "string", "substring", "parse", "exists", "count"];
 
 fn each(check: impl Fn(&Machine)) {
     let machines = asl::machines().unwrap();
@@ -37,7 +38,7 @@ fn each(check: impl Fn(&Machine)) {
 #[test]
 fn a_machine_is_short_says_what_it_is_for_and_speaks_jsonata() {
     each(|m| {
-        assert!(m.text.lines().count() < 200, "{} has {} lines", m.name, m.text.lines().count());
+        assert!(m.text.lines().count() < 220, "{} has {} lines", m.name, m.text.lines().count());
         assert!(m.root["Comment"].as_str().is_some_and(|c| c.len() > 40), "{} needs a comment", m.name);
         assert_eq!(m.root["QueryLanguage"], "JSONata", "{}", m.name);
         let unknown: Vec<_> = m

@@ -2,7 +2,16 @@
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
+use sha2::block_api::compress256;
 use sha2::{Digest, Sha256};
+
+/// The longest id that fits into one block of SHA-256.
+const SHORT: usize = 55;
+
+/// Where SHA-256 starts: the first 32 bits of the fractions of the square roots of the first eight primes.
+const START: [u32; 8] = [
+    0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19,
+];
 
 /// The first 128 bits of SHA-256 over an id. Nobody can choose two ids that share them, so rows are told apart by these
 /// alone.
@@ -13,7 +22,23 @@ pub(crate) struct Key {
 }
 
 impl Key {
+    #[inline]
     pub(crate) fn of(id: &[u8]) -> Self {
+        if id.len() > SHORT {
+            return Self::of_long(id);
+        }
+        // One block, padded as FIPS 180-4 says: nearly every id is that short, and half the time of the general way goes.
+        let mut block = [0; 64];
+        block[..id.len()].copy_from_slice(id);
+        block[id.len()] = 0x80;
+        block[56..].copy_from_slice(&(8 * id.len() as u64).to_be_bytes());
+        let mut state = START;
+        compress256(&mut state, &[block]);
+        let word = |at: usize| u64::from(state[at]) << 32 | u64::from(state[at + 1]);
+        Self { high: word(0), low: word(2) }
+    }
+
+    fn of_long(id: &[u8]) -> Self {
         let digest: [u8; 32] = Sha256::digest(id).into();
         let word = |at: usize| {
             let mut bytes = [0; 8];
@@ -88,6 +113,17 @@ impl Places {
         }
     }
 
+    /// Looks at where these keys would be. Each look is apart from the others, so the processor fetches many lines of memory at
+    /// once, where the work between two calls of [`Self::place`] would have it wait for each.
+    #[inline]
+    pub(crate) fn fetch(&self, keys: &[Key]) {
+        let mut seen = 0;
+        for key in keys {
+            seen ^= self.slots[self.slot(*key)];
+        }
+        std::hint::black_box(seen);
+    }
+
     /// The place of a key, if it has one.
     pub(crate) fn find(&self, key: Key) -> Option<usize> {
         let mut at = self.slot(key);
@@ -155,6 +191,14 @@ mod tests {
             for partitions in [1, 7, 64] {
                 assert_eq!(Key::of(id.as_bytes()).partition(partitions), keys::partition(&id, partitions));
             }
+        }
+    }
+
+    #[test]
+    fn a_short_id_is_hashed_as_a_long_one() {
+        for length in 0..200 {
+            let id = vec![b'x'; length];
+            assert_eq!(Key::of(&id), Key::of_long(&id), "{length}");
         }
     }
 

@@ -14,6 +14,9 @@ use crate::table::TableError;
 /// Labels a chunk: memory is taken in such pieces, so that no bucket is copied while it grows.
 const CHUNK: usize = 4_096;
 
+/// How many keys are looked up ahead.
+const AHEAD: usize = 32;
+
 /// What a label says: a class as its code, or a number.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Said {
@@ -233,13 +236,25 @@ impl LabelBook {
         self.classes.iter().map(|names| names.texts().map(&mut name).collect()).collect()
     }
 
-    /// Gives every label of a partition, with the number of its reader. With `last` their memory is freed.
-    pub(crate) fn each(&self, part: u16, last: bool, mut take: impl FnMut(usize, Key, i64, Said)) {
+    /// Gives every label of a partition, with the number of its reader, and before some of them their keys to `ahead`. With
+    /// `last` their memory is freed.
+    pub(crate) fn each(
+        &self,
+        part: u16,
+        last: bool,
+        ahead: impl Fn(&[Key]),
+        mut take: impl FnMut(usize, Key, i64, Said),
+    ) {
         let Some(held) = self.partitions.get(usize::from(part)) else { return };
         let mut held = held.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         for (reader, store) in held.iter_mut().enumerate() {
             for chunk in &store.0 {
-                chunk.iter().for_each(|(key, at, said)| take(reader, key, at, said));
+                for (index, (key, at, said)) in chunk.iter().enumerate() {
+                    if index % AHEAD == 0 {
+                        ahead(&chunk.keys[index..chunk.keys.len().min(index + AHEAD)]);
+                    }
+                    take(reader, key, at, said);
+                }
             }
             if last {
                 store.0 = Vec::new();

@@ -27,6 +27,9 @@ const AHEAD_US: i64 = 60 * 1_000_000;
 /// And that much earlier: what is sent later than an hour after it was served counts as a clock that runs behind.
 const BEHIND_US: i64 = 3_600 * 1_000_000;
 
+/// How many keys are looked up ahead.
+const FETCHED: usize = 32;
+
 const NO_CLIENT: u32 = u32::MAX;
 const UNCLEAR_CLIENT: u32 = u32::MAX - 1;
 
@@ -229,9 +232,12 @@ impl Worker {
             .then(|| Ok::<_, TableError>((c.list("champion_scores")?, c.list("challenger_scores")?)))
             .transpose()?;
         let code = |named: &Named<'_>, row: usize| named.get(row).unwrap_or(0) as u16;
+        let keys: Vec<Key> = (0..ids.len()).map(|row| Key::of(ids.value(row).as_bytes())).collect();
         for index in 0..ids.len() {
-            let id = ids.value(index).as_bytes();
-            let key = Key::of(id);
+            if index % FETCHED == 0 {
+                self.places.fetch(&keys[index..ids.len().min(index + FETCHED)]);
+            }
+            let (id, key) = (ids.value(index).as_bytes(), keys[index]);
             if key.partition(self.spec.partitions) != pass.part {
                 self.counts.misplaced += u64::from(pass.pass == 0);
                 continue;
@@ -390,13 +396,18 @@ impl Worker {
             }
             number => number,
         };
-        book.each(pass.part, last, |reader, key, at, said| {
-            if key.pass(pass.passes) == pass.pass
-                && let Some(place) = places.find(key)
-            {
-                joined[place].hear(at, own(reader, said), |code| texts.classes.text(u32::from(code)));
-            }
-        });
+        book.each(
+            pass.part,
+            last,
+            |keys| places.fetch(keys),
+            |reader, key, at, said| {
+                if key.pass(pass.passes) == pass.pass
+                    && let Some(place) = places.find(key)
+                {
+                    joined[place].hear(at, own(reader, said), |code| texts.classes.text(u32::from(code)));
+                }
+            },
+        );
         let Some(clients) = book.clients() else { return };
         for (place, &client) in self.clients.iter().enumerate() {
             if client == NO_CLIENT {
