@@ -61,6 +61,7 @@ pub fn app(control: Control) -> Router {
         .route("/v1/models/{model}/promotions", get(read::promotions).post(change::promote))
         .route("/v1/models/{model}/promotions/{promotion}", get(read::promotion))
         .route("/v1/models/{model}/promotions/{promotion}/report", get(read::report))
+        .route("/v1/models/{model}/promotions/{promotion}/canary", get(read::canary))
         .route("/v1/models/{model}/promotions/{promotion}/manifest", get(read::manifest))
         .route("/v1/models/{model}/shadow", get(read::shadow))
         .route("/v1/models/{model}/shadow/stop", post(change::stop_shadow))

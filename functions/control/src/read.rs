@@ -12,6 +12,7 @@ use seatrial_domain::ids::GateId;
 use seatrial_domain::promotion::{EvidenceKind, PromotionRecord, PromotionStatus};
 use seatrial_domain::version::VersionRecord;
 use seatrial_domain::{ModelName, PromotionId};
+use seatrial_evidence::keys;
 use seatrial_runtime::Failure;
 use seatrial_runtime::problem::Problem;
 use serde::{Deserialize, Serialize};
@@ -169,6 +170,23 @@ pub(crate) async fn manifest(
 ) -> Result<Response, Problem> {
     let record = record(&control, &model_of(&model)?, &promotion).await?;
     document(&control, &record, EvidenceKind::Manifest).await
+}
+
+/// The last judgement that ended a step of the canary, with the canary over time in it.
+pub(crate) async fn canary(
+    State(control): State<Control>,
+    _: Caller,
+    Path((model, promotion)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    let record = record(&control, &model_of(&model)?, &promotion).await?;
+    let prefix = keys::evidence_prefix(&record.model, &record.id);
+    for step in (0..record.steps.len()).rev() {
+        let key = format!("{prefix}canary-step-{step}.json");
+        if let Some(bytes) = control.evidence.get(&key, DOCUMENT_LIMIT).await.map_err(Failure::from)? {
+            return Ok(([(header::CONTENT_TYPE, "application/json")], bytes).into_response());
+        }
+    }
+    Err(Problem::not_found(&format!("a judged step of the canary of promotion {}", record.id)))
 }
 
 /// An evidence document as it lies in the bucket, its digest checked.
