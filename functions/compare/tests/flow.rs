@@ -242,7 +242,11 @@ async fn a_shadow_goes_from_its_first_pairs_to_a_report_that_is_the_same_twice()
     let (verdict, report, bytes) = world.report().await;
     assert_eq!(verdict, Verdict::Inconclusive, "there was no evaluation: {}", report.why);
     let plan = report.rows.iter().find(|row| row.name == "detect_error_rate").unwrap();
-    assert!(plan.verdict == Verdict::Inconclusive && plan.why.contains("no request of the champion was seen"), "{}", plan.why);
+    assert!(
+        plan.verdict == Verdict::Inconclusive && plan.why.contains("no request of the champion was seen"),
+        "{}",
+        plan.why
+    );
     let facts = report.shadow.unwrap();
     assert_eq!((facts.pairs, facts.duplicates, facts.agreement), (200, 10, Some(1.0)));
     assert_eq!(facts.cause_of_full_agreement, Some(FullAgreement::TrulyEqual));

@@ -4,6 +4,7 @@
 //! requests and the time that each step needs; a step whose longest hold is too short for them can only end in a rollback, whatever
 //! the challenger is. Then the gate is tried on seeded streams, degraded and clean ([`crate::plan::self_test`]).
 
+mod marked;
 mod self_test;
 mod traffic;
 
@@ -15,6 +16,7 @@ use seatrial_stats::multinomial::planned_answers;
 use seatrial_stats::noninferiority::planned_n;
 use seatrial_stats::planner::planned_units;
 
+pub use marked::judged as marked_stream;
 pub use self_test::{SELF_TEST, Tried, try_gate};
 pub use traffic::Traffic;
 
@@ -62,7 +64,7 @@ fn row(watched: &Watched<'_>, rules: &Canary, traffic: &Traffic) -> MetricRow {
         row
     };
     let per_second = traffic.per_second();
-    if !(per_second > 0.0) {
+    if per_second <= 0.0 {
         let why = "no request of the champion was seen before the canary, so nothing can be said of what it will detect";
         return MetricRow { n_needed: Some(1), ..of(Verdict::Inconclusive, why.to_owned()) };
     }

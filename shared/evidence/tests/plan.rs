@@ -3,12 +3,13 @@
 
 use jiff::Timestamp;
 use seatrial_domain::policy::Policy;
+use seatrial_domain::task::HealthState;
 use seatrial_domain::verdict::{MetricClass, Verdict};
-use seatrial_evidence::plan::{SELF_TEST, Traffic, rows, try_gate};
+use seatrial_evidence::plan::{SELF_TEST, Traffic, marked_stream, rows, try_gate};
 use seatrial_evidence::report::{MetricGroup, MetricRow};
 use seatrial_stats::sketch::LatencySketch;
 
-fn policy(canary: serde_json::Value) -> Policy {
+fn policy(canary: &serde_json::Value) -> Policy {
     serde_json::from_value(serde_json::json!({ "canary": canary })).unwrap()
 }
 
@@ -28,7 +29,7 @@ fn row<'a>(rows: &'a [MetricRow], name: &str) -> &'a MetricRow {
 
 #[test]
 fn a_plan_with_traffic_enough_passes_and_its_gate_fires() {
-    let rows = rows(&policy(serde_json::json!({})), &traffic(100, 600));
+    let rows = rows(&policy(&serde_json::json!({})), &traffic(100, 600));
     let names: Vec<&str> = rows.iter().map(|row| row.name.as_str()).collect();
     assert_eq!(names, ["detect_error_rate", "detect_latency_p99", SELF_TEST]);
     for row in &rows {
@@ -42,7 +43,8 @@ fn a_plan_with_traffic_enough_passes_and_its_gate_fires() {
 
 #[test]
 fn a_plan_that_cannot_detect_is_refused_and_told_what_would_work() {
-    let starved = policy(serde_json::json!({ "steps": [1, 5], "hold_seconds": 60, "max_hold_seconds": 600 }));
+    let starved =
+        policy(&serde_json::json!({ "steps": [1, 5], "hold_seconds": 60, "max_hold_seconds": 600 }));
     let rows = rows(&starved, &traffic(10, 600));
     let errors = row(&rows, "detect_error_rate");
     println!("{}", errors.why);
@@ -55,7 +57,7 @@ fn a_plan_that_cannot_detect_is_refused_and_told_what_would_work() {
     // What is proposed works.
     let proposed = errors.why.split("canary.max_hold_seconds of ").nth(1).unwrap();
     let seconds: f64 = proposed.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap();
-    let longer = policy(serde_json::json!({
+    let longer = policy(&serde_json::json!({
         "steps": [1, 5], "hold_seconds": 60, "max_hold_seconds": seconds as u64 + 1, "self_test": false,
         "metrics": { "latency_p99": { "class": "info", "margin": "50%rel" } },
     }));
@@ -66,7 +68,7 @@ fn a_plan_that_cannot_detect_is_refused_and_told_what_would_work() {
 
 #[test]
 fn without_traffic_nothing_is_claimed() {
-    let rows = rows(&policy(serde_json::json!({})), &Traffic::default());
+    let rows = rows(&policy(&serde_json::json!({})), &Traffic::default());
     assert_eq!(rows.len(), 2, "no gate can be tried");
     assert!(
         rows.iter().all(|row| row.verdict == Verdict::Inconclusive && row.n_needed.is_some()),
@@ -74,7 +76,7 @@ fn without_traffic_nothing_is_claimed() {
     );
     // A few answers say how often errors happen, not how long the slowest take.
     let few = seatrial_evidence::plan::rows(
-        &policy(serde_json::json!({})),
+        &policy(&serde_json::json!({})),
         &Traffic { latency: LatencySketch::default(), ..traffic(100, 600) },
     );
     assert_eq!(row(&few, "detect_latency_p99").verdict, Verdict::Inconclusive);
@@ -84,7 +86,7 @@ fn without_traffic_nothing_is_claimed() {
 
 #[test]
 fn signals_and_answers_that_are_guardrails_are_planned_too() {
-    let asked = policy(serde_json::json!({ "metrics": {
+    let asked = policy(&serde_json::json!({ "metrics": {
         "output_distribution": { "class": "guardrail", "margin": 0.2 },
         "thumbs_down": { "class": "guardrail", "margin": 0.05, "bounds": [0, 1] },
         "revenue": { "class": "guardrail", "margin": "10%rel", "bounds": [0, 1000], "direction": "higher_is_better" },
@@ -96,7 +98,7 @@ fn signals_and_answers_that_are_guardrails_are_planned_too() {
         println!("{}: {:?}: {}", row.name, row.verdict, row.why);
     }
     assert_eq!(row(&rows, "detect_revenue").verdict, Verdict::Inconclusive, "its mean is not known");
-    let blind = policy(serde_json::json!({ "self_test": false, "metrics": {
+    let blind = policy(&serde_json::json!({ "self_test": false, "metrics": {
         "latency_p99": { "class": "guardrail", "margin": "50%rel", "detect": 0.5 },
     } }));
     let blinds = seatrial_evidence::plan::rows(&blind, &traffic(100, 600));
@@ -108,7 +110,7 @@ fn signals_and_answers_that_are_guardrails_are_planned_too() {
 
 #[test]
 fn the_gate_is_tried_within_its_levels_and_the_same_way_each_time() {
-    let rules = policy(serde_json::json!({ "steps": [5, 50], "max_hold_seconds": 3600 })).canary;
+    let rules = policy(&serde_json::json!({ "steps": [5, 50], "max_hold_seconds": 3600 })).canary;
     let tried = try_gate(&rules, &traffic(50, 600));
     assert_eq!(tried.iter().map(|t| t.metric).collect::<Vec<_>>(), ["error_rate", "latency_p99"]);
     for t in &tried {
@@ -122,7 +124,7 @@ fn the_gate_is_tried_within_its_levels_and_the_same_way_each_time() {
 #[test]
 fn a_minute_of_traffic_is_enough_for_a_coarse_harm() {
     // As the demo has it.
-    let demo = policy(serde_json::json!({
+    let demo = policy(&serde_json::json!({
         "steps": [5, 25, 50], "hold_seconds": 5, "max_hold_seconds": 90, "check_seconds": 2, "min_requests": 30, "metrics": {
             "error_rate": { "class": "guardrail", "margin": 0.08, "detect": 0.3 },
             "latency_p99": { "class": "guardrail", "margin": "200%rel", "detect": 9 },
@@ -132,4 +134,14 @@ fn a_minute_of_traffic_is_enough_for_a_coarse_harm() {
         let rows = rows(&demo, &traffic(per_second, 25));
         assert!(rows.iter().all(|row| row.verdict == Verdict::Pass), "{rows:?}");
     }
+}
+
+#[test]
+fn a_marked_stream_of_failures_is_degraded_and_silence_is_not_healthy_whatever_the_steps() {
+    for steps in [vec![0.1], vec![1.0, 5.0], vec![50.0], vec![90.0]] {
+        let rules = policy(&serde_json::json!({ "steps": steps, "min_requests": 0 })).canary;
+        let [failing, unasked] = marked_stream(&rules).unwrap();
+        assert_eq!((failing, unasked), (HealthState::Degraded, HealthState::NotYetKnown), "{steps:?}");
+    }
+    assert!(marked_stream(&policy(&serde_json::json!({ "steps": [] })).canary).is_none());
 }

@@ -2,12 +2,13 @@
 //! judged, with the weights, holds, looks and traffic that it will have. A gate that does not fire blocks the promotion.
 
 use seatrial_domain::policy::{Canary, ERROR_RATE, LATENCY_P99, Policy};
+use seatrial_domain::task::HealthState;
 use seatrial_domain::verdict::{Direction, MetricClass, Verdict};
 use seatrial_stats::eprocess::ArmEProcess;
 use seatrial_stats::exceedance::LatencyEProcess;
 use seatrial_stats::selftest::{self, Decision, Outcome, Rates, Trial, Window};
 
-use super::{Traffic, needed, remedy_of};
+use super::{Traffic, marked, needed, remedy_of};
 use crate::canary::{
     Watched, count, duration, error_rate_rejects, latency_rejects, percent, slow_beyond_doubt, watched,
 };
@@ -200,7 +201,18 @@ pub(super) fn row(policy: &Policy, traffic: &Traffic) -> MetricRow {
         count(u64::from(through))
     );
     let passes = tried.iter().all(|t| t.outcome.passes());
-    let (verdict, why) = if passes {
+    let marked = marked::judged(rules);
+    let (verdict, why) = if marked.is_none_or(|[failing, unasked]| {
+        failing != HealthState::Degraded
+            || unasked == HealthState::Healthy
+            || unasked == HealthState::Degraded
+    }) {
+        let why = format!(
+            "a challenger that fails on every request, and one that nobody asked, are judged {marked:?}; expected degraded and not \
+             yet known: the judge is broken; {said}"
+        );
+        (Verdict::Fail, why)
+    } else if passes {
         let why = format!(
             "{said}; the policy claims a power of {} at an alpha of {}",
             percent(rules.power),
