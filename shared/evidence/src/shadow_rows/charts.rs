@@ -37,10 +37,10 @@ pub fn charts(policy: &Policy, summary: &Summary) -> ChartData {
     }
 }
 
-/// What the scores are about, in words.
+/// Whose probability the scores are, in words.
 fn about(summary: &Summary) -> String {
     match summary.positive.first() {
-        Some(class) => class.clone(),
+        Some(class) => format!("class {class}"),
         None => "the answered class".into(),
     }
 }
@@ -49,7 +49,7 @@ fn scores(policy: &Policy, summary: &Summary) -> Option<ScoreDistribution> {
     let scores = &summary.scores;
     (!scores.challenger.is_empty()).then(|| ScoreDistribution {
         group: GROUP,
-        of: about(summary),
+        of: format!("score of {}", about(summary)),
         edges: (0..=SCORE_BINS).map(|i| i as f64 / SCORE_BINS as f64).collect(),
         champion: (!scores.champion.is_empty()).then(|| scores.champion.clone()),
         challenger: scores.challenger.clone(),
@@ -135,7 +135,7 @@ fn crossings(policy: &Policy, summary: &Summary) -> Option<ThresholdCrossings> {
     let total = summary.crossings.total();
     Some(ThresholdCrossings {
         group: GROUP,
-        of: about(summary),
+        of: format!("score of {}", about(summary)),
         threshold: policy.decision_threshold?,
         n: (total.n() > 0).then(|| total.n())?,
         up: total.challenger_only,
