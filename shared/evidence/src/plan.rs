@@ -27,6 +27,9 @@ use crate::rows::{self, Name};
 /// The longest hold that is proposed, in seconds: a week.
 const LONGEST_HOLD: f64 = 7.0 * 86_400.0;
 
+/// More steps than this are not told one by one.
+const MOST_TOLD: usize = 6;
+
 /// Weights that are proposed.
 const WEIGHTS: [f64; 12] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.35, 0.5];
 
@@ -78,7 +81,12 @@ fn row(watched: &Watched<'_>, rules: &Canary, traffic: &Traffic) -> MetricRow {
     };
     let longest = f64::from(rules.max_hold_seconds);
     let reached = |need: &Need| need.requests.is_some_and(|n| n as f64 <= per_second * longest);
-    let each: Vec<String> = needs.iter().map(|need| step_text(need, per_second)).collect();
+    // Needs fall with the weight, so the first steps are the ones that decide.
+    let told = if needs.len() > MOST_TOLD { 3 } else { needs.len() };
+    let mut each: Vec<String> = needs.iter().take(told).map(|need| step_text(need, per_second)).collect();
+    if told < needs.len() {
+        each.push(format!("… {} steps more", needs.len() - told));
+    }
     let base = format!(
         "to detect {harm} with {} of {}: {}",
         percent(rules.power),

@@ -145,3 +145,12 @@ fn a_marked_stream_of_failures_is_degraded_and_silence_is_not_healthy_whatever_t
     }
     assert!(marked_stream(&policy(&serde_json::json!({ "steps": [] })).canary).is_none());
 }
+
+#[test]
+fn a_plan_of_many_steps_is_told_shortly() {
+    let steps: Vec<f64> = (1..=40).map(f64::from).collect();
+    let rows =
+        rows(&policy(&serde_json::json!({ "steps": steps, "self_test": false })), &traffic(1_000, 600));
+    assert!(rows[0].why.contains("at 3 %, … 37 steps more"), "{}", rows[0].why);
+    assert!(rows[0].why.len() < 400, "{}", rows[0].why);
+}

@@ -22,8 +22,9 @@ pub const SELF_TEST: &str = "gate_self_test";
 const DEGRADED: u32 = 200;
 const CLEAN: u32 = 1_000;
 
-/// The most looks that are tried at a step: real looks that are more frequent find harm a little sooner.
+/// The most looks that are tried at a step, and over all steps: real looks that are more frequent find harm a little sooner.
 const MOST_LOOKS: u32 = 100;
+const ALL_LOOKS: u32 = 400;
 
 /// One seed for all promotions: the same policy and traffic have the same outcome.
 const SEED: u64 = 0x5ea7_71a1;
@@ -77,7 +78,8 @@ impl<'a> Plan<'a> {
             far: shares.map_or(0.0, |[_, (far, _)]| far),
         };
         let max_hold_seconds = f64::from(rules.max_hold_seconds);
-        let looks = (rules.max_hold_seconds / rules.check_seconds.max(1)).clamp(1, MOST_LOOKS);
+        let most = (ALL_LOOKS / (rules.steps.len() as u32).max(1)).clamp(4, MOST_LOOKS);
+        let looks = (rules.max_hold_seconds / rules.check_seconds.max(1)).clamp(1, most);
         let steps = rules.steps.iter().map(|weight| selftest::Step {
             weight: weight / 100.0,
             max_hold_seconds,
