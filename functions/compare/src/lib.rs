@@ -5,6 +5,7 @@
 
 mod freeze;
 mod gather;
+mod progress;
 mod traffic;
 mod write;
 
@@ -14,11 +15,9 @@ use seatrial_domain::policy::Policy;
 use seatrial_domain::promotion::PromotionRecord;
 use seatrial_domain::refusal::Refusal;
 use seatrial_domain::task::{CompareAction, CompareTask, ShadowCheck, ShadowState};
-use seatrial_evidence::shadow_tally::{SHADOW_ARM, ShadowTally, StoredShadowTally};
 use seatrial_registry::{Registry, Tallies, Watermarks, ops};
 use seatrial_runtime::Failure;
-use seatrial_runtime::queue::Queue;
-use seatrial_stats::Merge;
+use seatrial_runtime::queue::{Queue, drained_up_to};
 use serde::Serialize;
 
 pub use seatrial_evidence::progress::ShadowProgress;
@@ -84,7 +83,15 @@ where
     let policy = ops::pinned_policy(ports.registry, &record).await?.policy;
     match task.action {
         CompareAction::CheckShadow => {
-            let progress = shadow_progress(ports.registry, ports.tallies, &record, clock()).await?;
+            let now = clock();
+            let seen = progress::seen(ports.tallies, &record).await?;
+            // The state machine looks again and again, so sums are kept up here, and no one else need write any.
+            let observed = drained_up_to(ports.observations, ports.watermarks, now).await?;
+            let replayed = drained_up_to(ports.shadow, ports.watermarks, now).await?;
+            if let Some(drained) = observed.zip(replayed).map(|(a, b)| a.min(b)) {
+                progress::sum_up(ports.tallies, &record, &seen, drained).await?;
+            }
+            let progress = seatrial_evidence::progress::progress(&record, &policy, &seen.all, now);
             Ok(Answer::Check(check(&policy, &progress)))
         }
         CompareAction::Freeze => Ok(Answer::Frozen(freeze::freeze(ports, &clock, &record, &policy).await?)),
@@ -98,9 +105,6 @@ where
     }
 }
 
-/// The seconds that tallies are filed under have twelve digits.
-const LAST_SECOND: i64 = 999_999_999_999;
-
 /// How far the shadow of `promotion` is, by what its replays counted; no pair is read, and nothing is changed.
 ///
 /// # Errors
@@ -112,21 +116,8 @@ pub async fn shadow_progress(
     now: Timestamp,
 ) -> Result<ShadowProgress, Failure> {
     let policy = ops::pinned_policy(registry, promotion).await?.policy;
-    let mut seen = ShadowTally::default();
-    if promotion.shadow.is_some() {
-        // The epoch begins with the promotion, so all its tallies count, however far behind a queue's clock is.
-        for item in tallies.tallies(&promotion.model, promotion.epoch, 0..LAST_SECOND).await? {
-            if item.arm != SHADOW_ARM {
-                continue;
-            }
-            let tally: StoredShadowTally = serde_json::from_str(&item.body)
-                .map_err(|e| Failure::internal("reading a tally of the shadow", e))?;
-            if tally.promotion == promotion.id {
-                seen.merge(&tally.counts);
-            }
-        }
-    }
-    Ok(seatrial_evidence::progress::progress(promotion, &policy, &seen, now))
+    let seen = progress::seen(tallies, promotion).await?;
+    Ok(seatrial_evidence::progress::progress(promotion, &policy, &seen.all, now))
 }
 
 /// What the state machine does next: a look about every fifth of what is left, from 1 to 60 seconds.

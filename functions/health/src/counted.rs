@@ -115,21 +115,18 @@ async fn add(
         return Ok(());
     }
     // The epoch begins with the promotion, so all its tallies count, however far behind a producer's clock is.
-    let items = tallies.tallies(&promotion.model, promotion.epoch, seconds).await?;
-    let mut served = Vec::new();
-    let canary_from = promotion.steps.first().map(|step| step.at.as_second());
-    for item in items {
-        if item.arm == SHADOW_ARM {
+    let (model, epoch) = (&promotion.model, promotion.epoch);
+    // What the shadow said before the canary was at another time of day.
+    if let Some(from) = promotion.steps.first().map(|step| step.at.as_second().max(seconds.start)) {
+        for item in tallies.tallies_of(model, epoch, SHADOW_ARM, from..seconds.end).await? {
             let shadow: StoredShadowTally = parse(&item)?;
-            // What the shadow said before the canary was at another time of day.
-            if shadow.promotion == promotion.id && canary_from.is_some_and(|from| item.second >= from) {
+            if shadow.promotion == promotion.id {
                 counts.add_shadow(item.second, &shadow.counts.challenger_classes);
             }
-        } else {
-            served.push(parse::<Tally>(&item)?);
         }
     }
-    counts.add(served, watermark);
+    let served = tallies.tallies(model, epoch, seconds).await?;
+    counts.add(served.iter().map(parse::<Tally>).collect::<Result<Vec<_>, _>>()?, watermark);
     Ok(())
 }
 

@@ -6,6 +6,12 @@ use sha2::{Digest as _, Sha256};
 
 use crate::ids::{ModelName, PromotionId, VersionRef};
 
+/// The arm under which `replay` keeps its counts of a shadow.
+pub const SHADOW_ARM: &str = "shadow";
+
+/// The arm under which sums of these counts are kept.
+pub const SHADOW_SUM_ARM: &str = "shadow-sum";
+
 /// A share of traffic in basis points, 0 to 10,000.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(try_from = "u16", into = "u16")]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use seatrial_domain::canonical;
 use seatrial_domain::ids::PromotionId;
+pub use seatrial_domain::route::{SHADOW_ARM, SHADOW_SUM_ARM};
 use seatrial_stats::Merge;
 use seatrial_stats::agreement::Agreement;
 use seatrial_stats::intervals::PairedCounts;
@@ -12,9 +13,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::pair::{Pair, Replayed};
 use crate::summary::reference;
-
-/// The arm under which shadow tallies are kept in the registry, apart from those of the route's own arms.
-pub const SHADOW_ARM: &str = "shadow";
 
 /// Counts over the pairs of one batch of replays, and the sum of such counts over a shadow.
 ///

@@ -6,6 +6,7 @@ use seatrial_domain::gate::{Bound, Capability, GateRecord, GateStatus};
 use seatrial_domain::head::Head;
 use seatrial_domain::history::HistoryEntry;
 use seatrial_domain::promotion::PromotionRecord;
+use seatrial_domain::route::{SHADOW_ARM, SHADOW_SUM_ARM};
 use seatrial_domain::version::VersionRecord;
 use seatrial_domain::{Digest, GateId, ModelName, PromotionId, VersionName};
 use serde::Serialize;
@@ -79,8 +80,13 @@ pub(crate) fn capability_key(hash: &Digest) -> Key {
     key(format!("CAP#{}", hash.hex()), "CAP")
 }
 
-pub(crate) fn tally_pk(model: &ModelName, epoch: u64) -> String {
-    format!("TALLY#{model}#{epoch}")
+/// The partition of an arm's tallies. What is counted of a shadow lies apart from what servers report: each is read without
+/// the other.
+pub(crate) fn tally_pk(model: &ModelName, epoch: u64, arm: &str) -> String {
+    match arm {
+        SHADOW_ARM | SHADOW_SUM_ARM => format!("TALLY#{model}#{epoch}#{arm}"),
+        _ => format!("TALLY#{model}#{epoch}"),
+    }
 }
 
 /// Seconds in Unix time with a fixed number of digits, so that text sorts as time does.

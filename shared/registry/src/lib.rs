@@ -24,6 +24,8 @@
 //! | `TOKEN#<gate>` | `TOKEN` | a waiting execution's task token | `token`, `expires_at_epoch` |
 //! | `CAP#<hex>` | `CAP` | a link's right to decide | `gate`, `approver`, `expires_us`, `revoked`, `used_at`, `expires_at_epoch` |
 //! | `TALLY#<model>#<epoch>` | `<second>#<arm>#<id>` | a tally | `body`, `expires_at_epoch` |
+//! | `TALLY#<model>#<epoch>#shadow` | the same | a tally of `replay` | the same |
+//! | `TALLY#<model>#<epoch>#shadow-sum` | the same | a sum of these | the same |
 //! | `WATERMARK#<queue>` | `WATERMARK` | how far a queue is drained | `drained_us` |
 //! | `ATTEMPT#<promotion>` | `<observation>` | a replay's marker | `attempts`, `finished`, `expires_at_epoch` |
 //!

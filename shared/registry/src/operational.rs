@@ -88,7 +88,7 @@ impl<T: Table> Tallies for TableRegistry<T> {
     async fn put_tally(&self, tally: &TallyItem) -> Result<bool, StoreError> {
         let meta = TallyMeta { second: tally.second, arm: tally.arm.clone(), id: tally.id.clone() };
         let key = Key {
-            pk: layout::tally_pk(&tally.model, tally.epoch),
+            pk: layout::tally_pk(&tally.model, tally.epoch, &tally.arm),
             sk: format!("{}#{}#{}", layout::tally_second(tally.second), tally.arm, tally.id),
         };
         let doc = serde_json::to_string(&meta).map_err(|e| corrupt(&key, "a tally with a JSON form", e))?;
@@ -97,16 +97,17 @@ impl<T: Table> Tallies for TableRegistry<T> {
         self.table.write(&Write { key, action: Action::Put(put), condition: Cond::Absent }).await
     }
 
-    async fn tallies(
+    async fn tallies_of(
         &self,
         model: &ModelName,
         epoch: u64,
+        arm: &str,
         seconds: Seconds<i64>,
     ) -> Result<Vec<TallyItem>, StoreError> {
         if seconds.is_empty() {
             return Ok(Vec::new());
         }
-        let pk = layout::tally_pk(model, epoch);
+        let pk = layout::tally_pk(model, epoch, arm);
         // A second's own number sorts before all its tallies (`…#arm#id`), so the end is left out and the start is in.
         let range = Range::Between(layout::tally_second(seconds.start), layout::tally_second(seconds.end));
         let found = self.table.query(&pk, &range, None).await?;

@@ -164,11 +164,22 @@ pub struct TallyItem {
 pub trait Tallies: Send + Sync {
     /// Keeps a tally. `false` when this tally was kept already: then nothing was written.
     async fn put_tally(&self, tally: &TallyItem) -> Result<bool, StoreError>;
-    /// The tallies of an epoch whose second lies in `seconds`, by second, arm and id.
+    /// The tallies of an epoch that servers reported and whose second lies in `seconds`, by second, arm and id.
     async fn tallies(
         &self,
         model: &ModelName,
         epoch: u64,
+        seconds: Range<i64>,
+    ) -> Result<Vec<TallyItem>, StoreError> {
+        self.tallies_of(model, epoch, "", seconds).await
+    }
+    /// The same of what is counted of a shadow: `arm` is [`SHADOW_ARM`](seatrial_domain::route::SHADOW_ARM) or
+    /// [`SHADOW_SUM_ARM`](seatrial_domain::route::SHADOW_SUM_ARM). Any other arm stands for all that servers reported.
+    async fn tallies_of(
+        &self,
+        model: &ModelName,
+        epoch: u64,
+        arm: &str,
         seconds: Range<i64>,
     ) -> Result<Vec<TallyItem>, StoreError>;
 }

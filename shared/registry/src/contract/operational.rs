@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use seatrial_domain::canonical::sha256;
 use seatrial_domain::gate::Capability;
+use seatrial_domain::route::{SHADOW_ARM, SHADOW_SUM_ARM};
 use seatrial_domain::{GateId, PromotionId};
 
 use super::scenario::{Full, Scenario};
@@ -61,6 +62,12 @@ pub async fn tallies_count_once_and_come_by_the_second<R: Full>(registry: &R) {
     assert_eq!(registry.tallies(&s.model, 3, 99..102).await.unwrap(), all[..5], "by second, arm and id");
     assert_eq!(registry.tallies(&s.model, 3, 100..101).await.unwrap(), all[1..4], "the end is left out");
     assert_eq!(registry.tallies(&s.model, 3, 0..i64::from(u32::MAX)).await.unwrap(), all[..6]);
+    let shadow = [tally(3, 100, SHADOW_ARM, "a"), tally(3, 100, SHADOW_SUM_ARM, "a")];
+    for item in &shadow {
+        assert!(registry.put_tally(item).await.unwrap() && !registry.put_tally(item).await.unwrap());
+        assert_eq!(registry.tallies_of(&s.model, 3, &item.arm, 0..1_000).await.unwrap(), [item.clone()]);
+    }
+    assert_eq!(registry.tallies(&s.model, 3, 100..101).await.unwrap(), all[1..4], "a shadow's lie apart");
     assert!(registry.tallies(&s.model, 5, 0..1_000).await.unwrap().is_empty());
     assert!(registry.tallies(&s.model, 3, 100..100).await.unwrap().is_empty());
 }
