@@ -247,3 +247,61 @@ pub fn missing(policy: &Policy, pairs: u64, by_class: &BTreeMap<String, u64>) ->
 fn percent(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 * 100.0 }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn seen(answers: &[(&str, u64)]) -> ShadowTally {
+        let by_class: BTreeMap<String, u64> = answers.iter().map(|(c, n)| ((*c).to_owned(), *n)).collect();
+        ShadowTally { pairs: by_class.values().sum(), by_class, ..ShadowTally::default() }
+    }
+
+    /// What is said after 600 s of a shadow of at most 3,600 s that needs 1,000 pairs and 50 of each class.
+    fn said(answers: &[(&str, u64)]) -> (ShadowState, String) {
+        let mut policy = Policy::default();
+        policy.shadow.window_seconds = 300;
+        policy.shadow.max_seconds = 3_600;
+        let tally = seen(answers);
+        let missing = missing(&policy, tally.pairs, &tally.by_class);
+        let until = missing.as_ref().and_then(|m| m.seconds(tally.pairs as f64 / 600.0, tally.pairs));
+        judge(&policy.shadow, &tally, missing.as_ref(), until, 600)
+    }
+
+    #[test]
+    fn no_traffic_too_little_one_sided_and_late_are_told_apart() {
+        for (answers, parts) in [
+            (&[][..], &["0 pairs seen of 1000 needed: no request", "3000 s are left at most"][..]),
+            (
+                &[("a", 300), ("b", 200)],
+                &["500 pairs seen of 1000 needed", "at 50.0 pairs a minute the rest takes 600 s"],
+            ),
+            (
+                &[("a", 20), ("b", 20)],
+                &[
+                    "40 pairs seen of 1000 needed; late: at 4.0 pairs a minute the rest takes 14400 s",
+                    "ends in 3000 s",
+                ],
+            ),
+            (&[("a", 5_000)], &["one-sided: the champion answered only a; 50 answers of each class"]),
+            (
+                &[("a", 5_000), ("b", 25)],
+                &["25 answers of class b seen of 50 needed", "the rest takes 600 s"],
+            ),
+        ] {
+            let (state, why) = said(answers);
+            assert_eq!(state, ShadowState::More, "{why}");
+            for part in parts {
+                assert!(why.contains(part), "{part:?} in {why:?}");
+            }
+        }
+        assert_eq!(said(&[("a", 5_000), ("b", 50)]).0, ShadowState::Enough);
+    }
+
+    #[test]
+    fn numbers_have_no_classes_to_wait_for() {
+        let policy = Policy { task: Task::Regression, ..Policy::default() };
+        assert_eq!(missing(&policy, 1_000, &BTreeMap::new()), None);
+    }
+}

@@ -2,12 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use proptest::prelude::*;
 use seatrial_domain::policy::{Labels, Policy, Task};
-use seatrial_evidence::columnar::{Spec, summarise};
+use seatrial_evidence::columnar::{LabelBook, LabelReader, Pass, ROWS_AT_ONCE, Spec, Worker, summarise};
 use seatrial_evidence::observation::{Label, Queued};
 use seatrial_evidence::pair::{ClassesNote, Pair, Replayed};
 use seatrial_evidence::summary::cells::Segment;
@@ -184,6 +185,32 @@ proptest! {
         let mut merged = Summary::default();
         parts.iter().for_each(|s| merged.merge(s));
         prop_assert_eq!(bits(&merged), bits(&whole));
+    }
+
+    #[test]
+    fn several_passes_over_a_partition_count_what_one_does(
+        pairs in prop::collection::vec(pair(), 0..120), labels in prop::collection::vec(label(), 0..60), passes in 2_u32..5,
+    ) {
+        let (pairs, labels) = (files(&pairs, 17), label_files(&labels, 11));
+        let count = |passes: u32| {
+            let mut reader = LabelReader::new(PARTS, false, None);
+            labels.iter().for_each(|file| reader.file(file.clone()).unwrap());
+            let book = Arc::new(LabelBook::new(vec![reader]));
+            pairs.iter().for_each(|(_, file)| book.mark(file.clone()).unwrap());
+            let mut worker = Worker::new(Arc::new(spec()), book).unwrap();
+            for (part, pass) in (0..PARTS).flat_map(|part| (0..passes).map(move |pass| (part, pass))) {
+                worker.begin(Pass { part, pass, passes }, 10);
+                for (_, file) in pairs.iter().filter(|(p, _)| *p == part) {
+                    worker.file(file.clone()).unwrap();
+                }
+                worker.end().unwrap();
+            }
+            worker.finish()
+        };
+        prop_assert_eq!(bits(&count(passes)), bits(&count(1)));
+        let rows = ROWS_AT_ONCE * u64::from(passes);
+        prop_assert_eq!(Pass::over(3, rows).count(), passes as usize);
+        prop_assert_eq!(Pass::over(3, rows + 1).count(), passes as usize + 1);
     }
 
     #[test]
