@@ -25,7 +25,10 @@ pub const NAMES: [(&str, &str); 19] = [
         "SEATRIAL_CHECK_HOSTS",
         "the hosts that integration checks may reach, separated by commas; default none",
     ),
-    ("SEATRIAL_CHECK_LOCAL", "`true`: checks may reach http://127.0.0.1 too; account 000000000000 only"),
+    (
+        "SEATRIAL_ACCOUNT",
+        "the account; in 000000000000, which is an emulator's, checks may reach http://127.0.0.1",
+    ),
     ("SEATRIAL_ONNXRUNTIME", "the ONNX runtime library; default lib/libonnxruntime.so beside the binary"),
     ("SEATRIAL_LISTEN", "for serve outside Lambda: address and port, default 127.0.0.1:8080"),
     ("SEATRIAL_MODELS", "for serve outside Lambda: models to load at start, separated by commas"),
