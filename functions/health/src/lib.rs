@@ -126,6 +126,9 @@ where
             return Ok(answer(&judged.judgement));
         }
     }
+    for why in &judgement.notify {
+        tracing::warn!(model = model.as_str(), step = task.step, why, "a signal holds the canary");
+    }
     tracing::info!(model = model.as_str(), step = task.step, state = ?judgement.state, why = judgement.why, "judged the canary");
     Ok(answer(&judgement))
 }

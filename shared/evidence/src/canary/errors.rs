@@ -1,6 +1,5 @@
 //! Errors: the conditional-arm e-process over all steps, and the bound of the excess rate within the present one.
 
-use seatrial_domain::verdict::MetricClass;
 use seatrial_stats::eprocess::ArmEProcess;
 use seatrial_stats::noninferiority::{ArmRates, planned_n, rate_difference_upper_anytime};
 
@@ -39,7 +38,7 @@ pub(crate) fn rejects(process: &ArmEProcess, alpha: f64) -> bool {
 }
 
 pub(super) fn row(watched: &Watched<'_>, scene: &Scene<'_>) -> CanaryRow {
-    let Some(now) = scene.steps.last() else { return blank(watched) };
+    let Some(now) = scene.steps.last() else { return CanaryRow::of(watched, MetricUnit::Share) };
     let process = process(scene.steps);
     let rates = rates(now);
     let (margin, threshold) = (watched.margin(), -watched.alpha.ln());
@@ -98,12 +97,6 @@ pub(super) fn row(watched: &Watched<'_>, scene: &Scene<'_>) -> CanaryRow {
         n_needed: planned,
         seconds_left: planned.and_then(|n| scene.traffic.seconds_until(total, n)),
         why,
-        ..blank(watched)
+        ..CanaryRow::of(watched, MetricUnit::Share)
     }
-}
-
-fn blank(watched: &Watched<'_>) -> CanaryRow {
-    let class = watched.rule.class;
-    debug_assert!(class == MetricClass::Guardrail, "errors are always a guardrail");
-    CanaryRow::of(watched, MetricUnit::Share)
 }
