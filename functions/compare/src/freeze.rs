@@ -18,7 +18,7 @@ use seatrial_registry::ops::Ops;
 use seatrial_runtime::Failure;
 use seatrial_runtime::queue::drained_up_to;
 
-use crate::{Ports, gather, traffic};
+use crate::{Ports, drift, gather, traffic};
 
 /// As many rows of pairs one function counts well within its time.
 const ONE_FUNCTION: u64 = 20_000_000;
@@ -113,6 +113,7 @@ async fn list(ports: &Ports<'_>, now: Timestamp, record: &PromotionRecord) -> Re
         shadow: record.shadow.clone(),
         pairs: Vec::new(),
         labels: Vec::new(),
+        observations: Vec::new(),
         evaluation: record.evidence.get(&EvidenceKind::Evaluation).cloned(),
         traffic: traffic::traffic(ports, record, now).await?,
     };
@@ -121,6 +122,8 @@ async fn list(ports: &Ports<'_>, now: Timestamp, record: &PromotionRecord) -> Re
         let labels = labels(ports.data, record, shadow.opened_at, now).await?;
         inputs.pairs = objects(ports, &pairs).await?;
         inputs.labels = objects(ports, &labels).await?;
+        let observations = drift::sample(ports.data, record, shadow, now).await?;
+        inputs.observations = objects(ports, &observations).await?;
     }
     Ok(inputs)
 }

@@ -314,6 +314,13 @@ async fn fetch(data: &dyn ObjectStore, file: &File) -> Result<Bytes, Failure> {
     })
 }
 
+/// The bytes of a file, which are those that were frozen.
+pub(crate) async fn fetch_verified(data: &dyn ObjectStore, file: &File) -> Result<Bytes, Failure> {
+    let bytes = fetch(data, file).await?;
+    verify(file, &bytes)?;
+    Ok(bytes)
+}
+
 /// The bytes of a frozen object must be those that were frozen.
 fn verify(file: &File, bytes: &Bytes) -> Result<(), Failure> {
     let Some(frozen) = &file.sha256 else { return Ok(()) };

@@ -3,6 +3,7 @@
 //! The report reads exactly the objects of the frozen list, each checked against its SHA-256, and holds no clock of its own:
 //! made twice it has the same bytes.
 
+mod drift;
 mod freeze;
 mod gather;
 mod progress;

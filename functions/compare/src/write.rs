@@ -24,7 +24,7 @@ use seatrial_runtime::Failure;
 use seatrial_stats::Merge;
 
 use crate::gather::{File, Question};
-use crate::{Ports, freeze, gather};
+use crate::{Ports, drift, freeze, gather};
 
 /// Writes the report, once.
 pub(crate) async fn report<C>(
@@ -65,6 +65,13 @@ where
         Some(_) => Some(frozen_summary(ports, &record, policy, &inputs, &inputs_ref).await?),
         None => None,
     };
+    let profiles = evaluation.as_ref().map(|e| e.profiles.as_slice()).unwrap_or_default();
+    let live = match &inputs.shadow {
+        Some(shadow) => {
+            drift::counts(ports.data, &inputs.observations, record.epoch, shadow, profiles).await?
+        }
+        None => Vec::new(),
+    };
     let report = comparison::report(&Facts {
         promotion: &record,
         policy,
@@ -73,6 +80,7 @@ where
         shadow: inputs.shadow.as_ref(),
         inputs: Some(&inputs_ref),
         traffic: inputs.traffic.as_ref(),
+        live: &live,
         at: inputs.frozen_at,
     });
     let bytes = canonical::to_bytes(&report).map_err(|e| Failure::internal("writing canonical JSON", e))?;
@@ -210,6 +218,7 @@ pub async fn interim(
         shadow: promotion.shadow.as_ref(),
         inputs: None,
         traffic: None,
+        live: &[],
         at: now,
     }))
 }

@@ -2,20 +2,27 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use async_trait::async_trait;
 use bytes::Bytes;
 use fn_compare::{Answer, Ports, handle, interim, shadow_progress};
 use jiff::Timestamp;
-use seatrial_artifacts::evidence::get_evidence;
+use parquet::arrow::ArrowWriter;
+use seatrial_artifacts::evidence::{get_evidence, put_evidence};
 use seatrial_artifacts::{MemoryS3, MemoryStore, ObjectStore};
 use seatrial_domain::canonical;
 use seatrial_domain::policy::Policy;
 use seatrial_domain::promotion::{EvidenceKind, PromotionRecord};
+use seatrial_domain::route::{Arm, Weight};
 use seatrial_domain::task::{CompareAction, CompareTask, Held, ShadowState};
 use seatrial_domain::verdict::Verdict;
-use seatrial_evidence::observation::{Label, Queued};
+use seatrial_evidence::benchmark::Benchmark;
+use seatrial_evidence::drift::{BENCHMARK, Profile};
+use seatrial_evidence::evaluation::Evaluation;
+use seatrial_evidence::observation::{Label, Output, Queued, RouteStamp, SCHEMA, Served};
 use seatrial_evidence::pair::{Pair, Replayed};
 use seatrial_evidence::report::{ComparisonReport, FullAgreement, MetricGroup, MetricRow};
 use seatrial_evidence::shadow_tally::{SHADOW_ARM, ShadowTally, StoredShadowTally};
@@ -413,4 +420,84 @@ async fn labels_from_before_the_shadow_are_not_frozen() {
     let (_, report, _) = world.report().await;
     let accuracy = in_shadow(&report, "accuracy");
     assert_eq!(accuracy.n, 100);
+}
+
+/// A table with one number and one category.
+fn table_of(rows: i64, shift: i64) -> Benchmark {
+    let ages: ArrayRef = Arc::new((0..rows).map(|n| Some(20 + n % 40 + shift)).collect::<Int64Array>());
+    let jobs: ArrayRef =
+        Arc::new((0..rows).map(|n| Some(["clerk", "nurse"][(n % 2) as usize])).collect::<StringArray>());
+    let batch = RecordBatch::try_from_iter([("age", ages), ("job", jobs)]).unwrap();
+    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    Benchmark::read(Bytes::from(writer.into_inner().unwrap())).unwrap()
+}
+
+#[tokio::test]
+async fn live_inputs_that_moved_from_the_reference_are_seen_and_what_is_of_another_time_is_not() {
+    let world = World::new().await;
+    world.write(&(0..200).map(pair).collect::<Vec<_>>()).await;
+    let evaluation: Evaluation = serde_json::from_value(serde_json::json!({
+        "schema": 1, "model": world.held.model, "promotion": world.held.promotion,
+        "challenger": world.record().await.challenger, "champion": null,
+        "policy": canonical::sha256(b"p"), "first": false, "verdict": "pass", "why": "w", "rows": [],
+        "challenger_summary": null, "champion_summary": null, "notes": [],
+        "benchmark": { "benchmark": canonical::sha256(b"b"), "rows": 4_000 },
+        "profiles": [Profile::of(BENCHMARK, &table_of(4_000, 0), &[])],
+    }))
+    .unwrap();
+    let folder = keys::evidence_prefix(&world.held.model, &world.held.promotion);
+    let bytes = Bytes::from(canonical::to_bytes(&evaluation).unwrap());
+    let reference =
+        put_evidence(&world.evidence, folder.trim_end_matches('/'), "evaluation", bytes).await.unwrap();
+    let Held { model, promotion, epoch, .. } = world.held.clone();
+    let kind = EvidenceKind::Evaluation;
+    world.scenario.system().record_evidence(&model, &promotion, epoch, kind, &reference, None).await.unwrap();
+    let opened = world.record().await.shadow.unwrap().opened_at;
+    let row = |n: i64, epoch: u64, queued_at: Timestamp| Queued {
+        queued_at,
+        entry: Served {
+            schema: SCHEMA,
+            observation_id: format!("o{n}-{epoch}"),
+            client_id: None,
+            model: model.clone(),
+            version: "v1".parse().unwrap(),
+            digest: canonical::sha256(b"x"),
+            role: Arm::Champion,
+            route: RouteStamp { promotion: None, epoch, weight: Weight::ZERO },
+            unit: None,
+            at: queued_at,
+            inputs: serde_json::from_value(serde_json::json!({ "age": 50 + n % 40, "job": "clerk" }))
+                .unwrap(),
+            output: Output { label: Some("yes".into()), ..Output::default() },
+            latency_us: 5,
+            load_us: None,
+            warm: None,
+            error: None,
+            segments: BTreeMap::new(),
+            protected: BTreeMap::new(),
+        },
+    };
+    let rows: Vec<_> = (0..1_000).map(|n| row(n, epoch, opened)).collect();
+    // Served before this promotion, and before the shadow: neither counts.
+    let others =
+        (0..50).map(|n| row(n, epoch - 1, opened)).chain((0..50).map(|n| {
+            row(n + 5_000, epoch, opened.checked_sub(jiff::SignedDuration::from_secs(60)).unwrap())
+        }));
+    let file = table::write_served(&rows.into_iter().chain(others).collect::<Vec<_>>()).unwrap();
+    let key = keys::observations(&model, opened, &canonical::sha256(&file));
+    world.data.put(&key, Bytes::from(file), "application/octet-stream").await.unwrap();
+    world.close().await;
+    assert!(world.frozen().await);
+    let (_, report, bytes) = world.report().await;
+    let drift = report.rows.iter().find(|r| r.name == "drift").unwrap();
+    assert_eq!((drift.n, drift.verdict), (1_000, Verdict::Fail), "{}", drift.why);
+    assert!(drift.why.contains("2 moved beyond 0.2: age") || drift.why.contains("job"), "{}", drift.why);
+    let shift = report.offline.unwrap().live_shift.unwrap();
+    assert!(shift.starts_with("1000 live rows beside the benchmark"), "{shift}");
+    assert_eq!(report.charts.unwrap().drift[0].bars.len(), 2);
+    assert_eq!(world.report().await.2, bytes);
+    // Changed after it was frozen: no report is made of it.
+    let world_data = world.data.list("observations/").await.unwrap();
+    assert_eq!(world_data.len(), 1);
 }

@@ -24,7 +24,7 @@ use seatrial_domain::refusal::Refusal;
 use seatrial_domain::task::{Evaluated, Held, HeldTask};
 use seatrial_domain::verdict::Verdict;
 use seatrial_evidence::benchmark::Benchmark;
-use seatrial_evidence::drift::Profile;
+use seatrial_evidence::drift::{BENCHMARK, Profile};
 use seatrial_evidence::evaluation::Evaluation;
 use seatrial_evidence::report::{MetricGroup, MetricUnit};
 use seatrial_evidence::rows::{self, Name};
@@ -237,6 +237,6 @@ async fn profiles(version: &Path, benchmark: Option<&Benchmark>) -> Vec<Profile>
     sample
         .iter()
         .map(|table| of(&format!("the training sample ({REFERENCE})"), table))
-        .chain(benchmark.map(|table| of("the benchmark", table)))
+        .chain(benchmark.map(|table| of(BENCHMARK, table)))
         .collect()
 }

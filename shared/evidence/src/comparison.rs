@@ -8,10 +8,11 @@ use seatrial_domain::verdict::Verdict;
 use serde::{Deserialize, Serialize};
 
 use crate::charts::ChartData;
+use crate::drift::{self, BENCHMARK, LiveCounts, Moved};
 use crate::evaluation::Evaluation;
 use crate::offline;
 use crate::plan::{self, Traffic};
-use crate::report::{ComparisonReport, MetricUnit, SCHEMA};
+use crate::report::{ComparisonReport, MetricUnit, OfflineFacts, SCHEMA};
 use crate::rows;
 use crate::shadow_rows::{self, name};
 use crate::summary::Summary;
@@ -35,6 +36,9 @@ pub struct FrozenInputs {
     pub pairs: Vec<FrozenObject>,
     /// Files of labels in the data bucket.
     pub labels: Vec<FrozenObject>,
+    /// Files of the serving log in the data bucket: a sample, by which drift is judged.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub observations: Vec<FrozenObject>,
     /// The evaluation in the evidence bucket.
     pub evaluation: Option<EvidenceRef>,
     /// The champion's traffic, from which the canary's plan is made; none without a champion.
@@ -76,6 +80,8 @@ pub struct Facts<'a> {
     pub inputs: Option<&'a EvidenceRef>,
     /// The champion's traffic before the canary; none where no canary is planned.
     pub traffic: Option<&'a Traffic>,
+    /// Live rows in the bins of each of the evaluation's profiles; empty where none were read.
+    pub live: &'a [LiveCounts],
     /// When the inputs were frozen, or the interim report was asked for.
     pub at: Timestamp,
 }
@@ -105,6 +111,22 @@ pub fn report(facts: &Facts<'_>) -> ComparisonReport {
             "the policy asks for a shadow, and there was none",
         ));
     }
+    let moved = moved(facts);
+    if let (Some(rule), Some(_)) = (policy.shadow.metrics.get("drift"), facts.summary) {
+        rows.push(match moved.first() {
+            Some(first) => first.row(rule, policy.shadow.min_pairs),
+            None if interim => rows::without(
+                name("drift", MetricUnit::Number),
+                rule,
+                "how far live inputs are from the reference is looked at when the shadow is over",
+            ),
+            None => rows::without(
+                name("drift", MetricUnit::Number),
+                rule,
+                "there is neither a training sample (reference.parquet) nor a benchmark to compare live inputs with",
+            ),
+        });
+    }
     if let Some(traffic) = facts.traffic {
         rows.extend(plan::rows(policy, traffic));
     }
@@ -125,7 +147,7 @@ pub fn report(facts: &Facts<'_>) -> ComparisonReport {
         verdict,
         why,
         rows,
-        offline: facts.evaluation.and_then(|e| e.benchmark.clone()),
+        offline: benchmark(facts, &moved),
         shadow: facts
             .summary
             .zip(facts.shadow)
@@ -133,13 +155,34 @@ pub fn report(facts: &Facts<'_>) -> ComparisonReport {
         inputs: facts.inputs.cloned(),
         evaluation: promotion.evidence.get(&seatrial_domain::promotion::EvidenceKind::Evaluation).cloned(),
         policy: promotion.policy.digest.clone(),
-        charts: charts(facts),
+        charts: charts(facts, &moved),
         notes,
     }
 }
 
+/// How far live requests are from each reference: the challenger's training sample first, where it brought one.
+fn moved(facts: &Facts<'_>) -> Vec<Moved> {
+    let profiles = facts.evaluation.map(|e| e.profiles.as_slice()).unwrap_or_default();
+    let limit = drift_limit(facts.policy).unwrap_or(0.0);
+    profiles.iter().zip(facts.live).map(|(profile, live)| drift::compare(profile, live, limit)).collect()
+}
+
+fn drift_limit(policy: &Policy) -> Option<f64> {
+    policy.shadow.metrics.get("drift").and_then(|rule| rule.limit)
+}
+
+/// What is known about the benchmark, with how far live requests are from it.
+fn benchmark(facts: &Facts<'_>, moved: &[Moved]) -> Option<OfflineFacts> {
+    let mut known = facts.evaluation?.benchmark.clone()?;
+    let of_benchmark = moved.iter().find(|moved| moved.reference() == BENCHMARK && moved.live_rows() > 0);
+    if let Some(moved) = of_benchmark {
+        known.live_shift = Some(moved.sentence());
+    }
+    Some(known)
+}
+
 /// The charts of the benchmark and of the shadow; none where there is nothing to draw.
-fn charts(facts: &Facts<'_>) -> Option<ChartData> {
+fn charts(facts: &Facts<'_>, moved: &[Moved]) -> Option<ChartData> {
     let mut all = facts.evaluation.and_then(|e| e.charts.clone()).unwrap_or_default();
     if let Some(summary) = facts.summary {
         let shadow = shadow_rows::charts(facts.policy, summary);
@@ -150,5 +193,7 @@ fn charts(facts: &Facts<'_>) -> Option<ChartData> {
         all.crossings.extend(shadow.crossings);
         all.coverage.extend(shadow.coverage);
     }
+    let limit = drift_limit(facts.policy);
+    all.drift.extend(moved.iter().filter(|m| m.live_rows() > 0).map(|moved| moved.bars(limit)));
     (!all.is_empty()).then_some(all)
 }

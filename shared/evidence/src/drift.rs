@@ -22,6 +22,9 @@ use crate::charts::{DriftBar, DriftBars, MAX_POINTS};
 use crate::report::{MetricGroup, MetricRow, MetricUnit};
 use crate::rows::{self, Name};
 
+/// The name of the profile of a model's benchmark.
+pub const BENCHMARK: &str = "the benchmark";
+
 /// Bins of a numeric feature, and the most categories that are told apart.
 const BINS: usize = 10;
 const CATEGORIES: usize = 20;
@@ -214,6 +217,18 @@ pub fn compare(profile: &Profile, live: &LiveCounts, limit: f64) -> Moved {
 }
 
 impl Moved {
+    /// What live rows are compared with.
+    #[must_use]
+    pub fn reference(&self) -> &str {
+        &self.reference
+    }
+
+    /// How many live rows there are.
+    #[must_use]
+    pub fn live_rows(&self) -> u64 {
+        self.live_rows
+    }
+
     fn of(&self, judgement: DriftJudgement) -> impl Iterator<Item = &(String, Effect)> {
         self.features.iter().filter(move |(_, effect)| effect.judgement == judgement)
     }

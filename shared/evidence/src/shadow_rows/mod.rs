@@ -36,11 +36,8 @@ pub fn rows(policy: &Policy, summary: &Summary) -> Vec<MetricRow> {
             "agreement" => all.push(agreement(rule, summary, rules.min_pairs)),
             "error_rate" => all.push(error_rate(metric, rule, summary, rules.min_pairs)),
             "threshold_crossing" => all.push(quality::crossing(rule, policy, summary)),
-            "drift" => all.push(rows::without(
-                name(metric, MetricUnit::Number),
-                rule,
-                "pairs hold no inputs: how far live traffic is from the benchmark stands beside the benchmark",
-            )),
+            // Pairs hold no inputs: the report judges drift by the serving log.
+            "drift" => {}
             other => match other.strip_prefix("latency_p").and_then(|p| p.parse::<f64>().ok()) {
                 Some(q) => all.push(latency(metric, rule, summary, q / 100.0, rules.min_pairs)),
                 None => all.extend(labels::judged(policy, summary, metric, rule)),
