@@ -125,9 +125,9 @@ fn counting_in_parts_is_counting_at_once_and_profiles_travel_as_json() {
     let (mut left, mut right) = (LiveCounts::default(), LiveCounts::default());
     (0..500).for_each(|n| {
         if n % 3 == 0 {
-            left.observe(&profile, &inputs(n, 99, 0.0))
+            left.observe(&profile, &inputs(n, 99, 0.0));
         } else {
-            right.observe(&profile, &inputs(n, 99, 0.0))
+            right.observe(&profile, &inputs(n, 99, 0.0));
         }
     });
     right.merge(&left);

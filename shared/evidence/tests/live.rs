@@ -205,7 +205,7 @@ proptest! {
         marks in prop::collection::vec((0..40_usize, 0..50_i64, 0..3_u8), 0..40),
         seed in any::<u64>(),
     ) {
-        let side = |unit: u32| if unit % 3 == 0 { Side::Canary } else { Side::Champion };
+        let side = |unit: u32| if unit.is_multiple_of(3) { Side::Canary } else { Side::Champion };
         let served: Vec<ServedRow> = visits.iter().enumerate()
             .map(|(n, (unit, second, _))| row(&format!("o{n}"), &format!("u{unit}"), side(*unit), *second)).collect();
         let told: Vec<Said> = marks.iter().map(|(of, after, value)| {

@@ -68,7 +68,7 @@ impl<'a> Rows<'a> {
                 .entry(row.unit)
                 .and_modify(|known| {
                     if here.at < known.at {
-                        *known = here
+                        *known = here;
                     }
                 })
                 .or_insert(here);
