@@ -19,7 +19,10 @@ const ROW_LIMIT: Duration = Duration::from_secs(10);
 
 /// Both versions on one row, or how the child ended on it.
 #[derive(Debug, Clone, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "nearly every outcome is the large one, and few are held at once")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every outcome is the large one, and few are held at once"
+)]
 pub enum Outcome {
     /// Both answered (perhaps with an error).
     Both {

@@ -199,9 +199,7 @@ impl<'a> Replayer<'a> {
     fn pair(shadow: &Shadow, sample: &Sample, mut outcome: Outcome) -> Pair {
         // The policy may name another positive class than a version's own configuration does.
         if let Outcome::Both { champion, challenger } = &mut outcome {
-            for (answer, place) in
-                [(champion, shadow.positive), (challenger, shadow.challenger_positive)]
-            {
+            for (answer, place) in [(champion, shadow.positive), (challenger, shadow.challenger_positive)] {
                 if let (Some(place), Some(scores)) = (place, &answer.scores) {
                     answer.score = scores.get(place).copied();
                 }
@@ -272,8 +270,7 @@ impl<'a> Replayer<'a> {
 /// The counts of a batch of pairs. The same batch has the same id, so that one delivered again counts once.
 fn tally(shadow: &Shadow, pairs: &[Pair]) -> Result<TallyItem, Failure> {
     let second = ShadowTally::second(pairs);
-    let body =
-        StoredShadowTally { schema: 1, promotion: shadow.id.clone(), counts: ShadowTally::of(pairs) };
+    let body = StoredShadowTally { schema: 1, promotion: shadow.id.clone(), counts: ShadowTally::of(pairs) };
     let at = Timestamp::from_second(second).unwrap_or(Timestamp::UNIX_EPOCH);
     Ok(TallyItem {
         model: shadow.model.clone(),
