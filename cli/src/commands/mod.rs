@@ -106,6 +106,10 @@ pub enum Command {
         /// The promotion [default: the running one, else the last].
         #[arg(long)]
         promotion: Option<String>,
+        /// Compare anew over the pairs and labels that are there now: labels that came after the report count too. Such a
+        /// report decides nothing and is stored nowhere.
+        #[arg(long)]
+        now: bool,
     },
     /// Write the comparison report as a page, its pictures as SVG, or both.
     #[command(after_help = "Example:\n  seatrial report credit-risk --html report.html --charts pictures")]
@@ -209,7 +213,9 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Status { model } => show::status(&session, &model).await,
         Command::History { model } => show::history(&session, &model).await,
         Command::Shadow(command) => shadow::run(&session, command).await,
-        Command::Compare { model, promotion } => show::compare(&session, &model, promotion.as_deref()).await,
+        Command::Compare { model, promotion, now } => {
+            show::compare(&session, &model, promotion.as_deref(), now).await
+        }
         Command::Report { model, promotion, files } => {
             report::report(&session, &model, promotion.as_deref(), &files).await
         }

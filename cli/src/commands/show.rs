@@ -160,10 +160,12 @@ pub(crate) async fn compare(
     session: &Session,
     model: &ModelName,
     promotion: Option<&str>,
+    now: bool,
 ) -> Result<(), Failure> {
     let promotion = promotion.unwrap_or("latest");
-    let report: Value =
-        session.control().await?.get(&format!("/v1/models/{model}/promotions/{promotion}/report")).await?;
+    let again = if now { "?now=true" } else { "" };
+    let path = format!("/v1/models/{model}/promotions/{promotion}/report{again}");
+    let report: Value = session.control().await?.get(&path).await?;
     output::print(session.format, &report, report_table)
 }
 
@@ -173,11 +175,7 @@ fn report_table(report: &Value) -> String {
         text(report, "/challenger/version"),
         text(report, "/champion/version"),
         text(report, "/verdict").to_uppercase(),
-        if report.get("interim") == Some(&Value::Bool(true)) {
-            " (interim: evidence is still coming in)"
-        } else {
-            ""
-        },
+        if report.get("interim") == Some(&Value::Bool(true)) { " (interim: it decides nothing)" } else { "" },
         text(report, "/why"),
     );
     let rows = report.get("rows").and_then(Value::as_array).cloned().unwrap_or_default();

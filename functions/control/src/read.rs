@@ -143,18 +143,28 @@ pub(crate) async fn promotion(
     Ok(Json(record(&control, &model_of(&model)?, &promotion).await?))
 }
 
-/// The report; while the promotion is still collecting, an interim one that is never a pass.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Asked {
+    /// Whether the report is made anew over what has arrived by now.
+    #[serde(default)]
+    now: bool,
+}
+
+/// The report; while the promotion is still collecting, an interim one that is never a pass. With `now=true` one over the
+/// pairs and labels that are there now, those that came after the report included: it is interim, and stored nowhere.
 pub(crate) async fn report(
     State(control): State<Control>,
     _: Caller,
     Path((model, promotion)): Path<(String, String)>,
+    Query(asked): Query<Asked>,
 ) -> Result<Response, Problem> {
     let model = model_of(&model)?;
     let record = record(&control, &model, &promotion).await?;
     let collecting = record.status == PromotionStatus::Running
         && record.evidence.contains_key(&EvidenceKind::Evaluation)
         && !record.evidence.contains_key(&EvidenceKind::Report);
-    if !collecting {
+    let again = asked.now && record.evidence.contains_key(&EvidenceKind::Evaluation);
+    if !collecting && !again {
         return document(&control, &record, EvidenceKind::Report).await;
     }
     let (registry, data, evidence) =

@@ -126,6 +126,9 @@ where
             return Ok(answer(&judged.judgement));
         }
     }
+    if !judgement.notify.is_empty() {
+        seatrial_runtime::metric::count(seatrial_runtime::metric::SIGNAL_HELD, model);
+    }
     for why in &judgement.notify {
         tracing::warn!(model = model.as_str(), step = task.step, why, "a signal holds the canary");
     }

@@ -18,7 +18,9 @@ pub fn notes(policy: &Policy, summary: &Summary) -> Vec<String> {
     }
     if let Some(cause) = summary.agreement().full_agreement(false) {
         notes.push(match cause {
-            Cause::OneSidedTraffic { label } => format!("all answers are {label}: the traffic asked for one answer only and tells the versions apart in nothing"),
+            Cause::OneSidedTraffic { label } => format!(
+                "nearly all answers are {label}: the traffic hardly asked what could tell the versions apart"
+            ),
             _ => "the versions agree on every pair".into(),
         });
     } else if quality::agreement_share(summary) == Some(1.0) {
