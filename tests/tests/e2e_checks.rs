@@ -99,7 +99,7 @@ async fn a_check_tries_the_version_where_it_is_pinned_before_anything_else_serve
     let stranger = row(&document, "stranger");
     assert_eq!(stranger["verdict"], "inconclusive");
     assert!(stranger["why"].as_str().unwrap().contains("does not allow"), "{stranger}");
-    let told = told.lock().unwrap();
+    let told = told.lock().unwrap().clone();
     let (question, status, answer) = told.last().unwrap();
     assert_eq!(question["digest"], json!(promotion.challenger.digest));
     assert_eq!((*status, answer["model_version"].as_str()), (200, Some("v1")), "{answer}");
