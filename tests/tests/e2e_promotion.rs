@@ -16,7 +16,7 @@ use seatrial_tests::stack::{Model, Stack};
 use serde_json::{Value, json};
 
 /// Requests a second.
-const RATE: u64 = 50;
+const RATE: u64 = 100;
 
 /// What callers saw.
 #[derive(Default)]

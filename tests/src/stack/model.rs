@@ -161,7 +161,7 @@ impl<'a> Model<'a> {
 
     /// Waits until the promotion has ended and is attested.
     pub async fn ended(&self, promotion: &PromotionRecord) -> PromotionRecord {
-        until(&format!("the end of {}", promotion.id), 90, async || {
+        until(&format!("the end of {}", promotion.id), 240, async || {
             let now = self.now(promotion).await;
             (now.status != PromotionStatus::Running && now.attested).then_some(now)
         })
