@@ -443,7 +443,7 @@ async fn live_inputs_that_moved_from_the_reference_are_seen_and_what_is_of_anoth
         "policy": canonical::sha256(b"p"), "first": false, "verdict": "pass", "why": "w", "rows": [],
         "challenger_summary": null, "champion_summary": null, "notes": [],
         "benchmark": { "benchmark": canonical::sha256(b"b"), "rows": 4_000 },
-        "profiles": [Profile::of(BENCHMARK, &table_of(4_000, 0), &[])],
+        "profiles": [Profile::of(BENCHMARK, &table_of(4_000, 0), |_| true)],
     }))
     .unwrap();
     let folder = keys::evidence_prefix(&world.held.model, &world.held.promotion);

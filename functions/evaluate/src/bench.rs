@@ -18,9 +18,6 @@ const UNIT: &str = "unit";
 /// The column that says how much a row counts.
 const WEIGHT: &str = "weight";
 
-/// The columns that are no features.
-pub(crate) const NO_FEATURES: [&str; 3] = [LABEL, UNIT, WEIGHT];
-
 /// Runs both versions on all rows.
 pub(crate) fn judge(
     record: &PromotionRecord,

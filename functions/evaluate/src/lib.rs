@@ -184,6 +184,8 @@ async fn evaluate(
         None => checks::not_asked(policy, "it was not asked, since the version does not pass the smoke test"),
     });
     if let Some(challenger) = challenger {
+        let features = challenger.columns().iter().map(|column| column.name.as_str()).collect::<Vec<_>>();
+        document.profiles = profiles(&folder, benchmark.as_ref().map(|(_, b)| b), &features).await;
         match &benchmark {
             None => document.rows.extend(offline::rows_without_benchmark(policy)),
             Some((reference, benchmark)) => {
@@ -201,7 +203,6 @@ async fn evaluate(
             }
         }
     }
-    document.profiles = profiles(&folder, benchmark.as_ref().map(|(_, b)| b)).await;
     let (verdict, why) = offline::verdict(&document.rows);
     (document.verdict, document.why) = (verdict, why);
     Ok(document)
@@ -230,10 +231,10 @@ async fn read_benchmark(ports: &Ports<'_>, reference: &BenchmarkRef) -> Result<B
 
 /// The distributions that live inputs are compared with: the training sample the submission carries, and the benchmark. A
 /// sample that cannot be read is passed over: it decides nothing.
-async fn profiles(version: &Path, benchmark: Option<&Benchmark>) -> Vec<Profile> {
+async fn profiles(version: &Path, benchmark: Option<&Benchmark>, features: &[&str]) -> Vec<Profile> {
     let sample = tokio::fs::read(version.join(REFERENCE)).await.ok();
     let sample = sample.and_then(|bytes| Benchmark::read(Bytes::from(bytes)).ok());
-    let of = |what: &str, table: &Benchmark| Profile::of(what, table, &bench::NO_FEATURES);
+    let of = |what: &str, table: &Benchmark| Profile::of(what, table, |column| features.contains(&column));
     sample
         .iter()
         .map(|table| of(&format!("the training sample ({REFERENCE})"), table))

@@ -72,10 +72,11 @@ pub enum Bins {
 }
 
 impl Profile {
-    /// The profile of a table's columns but `passed_over` (labels, weights and names are no features).
+    /// The profile of a table's columns that are features: those that requests bring too. A column that no request has (a label,
+    /// a protected attribute that only the benchmark knows) would seem to have moved altogether.
     #[must_use]
-    pub fn of(what: &str, table: &Benchmark, passed_over: &[&str]) -> Self {
-        let mut names: Vec<&str> = table.names().filter(|name| !passed_over.contains(name)).collect();
+    pub fn of(what: &str, table: &Benchmark, is_feature: impl Fn(&str) -> bool) -> Self {
+        let mut names: Vec<&str> = table.names().filter(|name| is_feature(name)).collect();
         names.sort_unstable();
         let left_out = names.len().saturating_sub(MAX_FEATURES) as u64;
         let feature = |name: &str| Some((name.to_owned(), Feature::of(table.column(name)?)?));
