@@ -132,6 +132,10 @@ pub fn report(facts: &Facts<'_>) -> ComparisonReport {
     }
     let (mut verdict, mut why) = offline::verdict(&rows);
     if interim {
+        notes.push(
+            "this report is interim: its intervals hold for one look, and who looks again and again will find differences that are none"
+                .to_owned(),
+        );
         verdict = verdict.max(Verdict::Inconclusive);
         why = format!("interim, the evidence is still coming in: {why}");
     }
