@@ -226,3 +226,11 @@ proptest! {
         prop_assert_eq!(units, distinct as u64);
     }
 }
+
+#[test]
+fn a_key_is_the_beginning_of_the_sha_256_of_its_name() {
+    for name in ["", "abc", &"x".repeat(55), &"x".repeat(56), &"é".repeat(90)] {
+        let digest = seatrial_domain::canonical::sha256(name.as_bytes());
+        assert_eq!(Key::of(name).0, u128::from_str_radix(&digest.hex()[..32], 16).unwrap(), "{name}");
+    }
+}

@@ -37,6 +37,11 @@ impl Key {
         Self { high: word(0), low: word(2) }
     }
 
+    /// All 128 bits.
+    pub(crate) fn bits(self) -> u128 {
+        u128::from(self.high) << 64 | u128::from(self.low)
+    }
+
     fn of_long(id: &[u8]) -> Self {
         let digest: [u8; 32] = Sha256::digest(id).into();
         let word = |at: usize| {

@@ -7,7 +7,7 @@
 
 mod accumulate;
 mod counter;
-mod ids;
+pub(crate) mod ids;
 mod labels;
 mod names;
 mod reading;

@@ -10,9 +10,10 @@ mod read;
 
 use std::collections::BTreeMap;
 
-use seatrial_domain::canonical;
 use seatrial_domain::route::Weight;
 use serde::{Deserialize, Serialize};
+
+use crate::columnar::ids;
 
 pub use join::{Window, join};
 pub use read::{read_inputs, read_labels, read_served, read_signals};
@@ -29,8 +30,7 @@ impl Key {
     /// The key of a name.
     #[must_use]
     pub fn of(name: &str) -> Self {
-        let digest = canonical::sha256(name.as_bytes());
-        Self(u128::from_str_radix(&digest.hex()[..32], 16).unwrap_or_default())
+        Self(ids::Key::of(name.as_bytes()).bits())
     }
 }
 
