@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 use seatrial_domain::GateId;
-use seatrial_domain::gate::{Capability, GateRecord, GateStatus, same_person};
-use seatrial_domain::policy::Approval;
+use seatrial_domain::access::Access;
+use seatrial_domain::gate::{Capability, GateRecord, GateStatus};
 
 /// Why a link opens nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,8 +48,8 @@ pub(crate) fn opens_gate(
 }
 
 /// Whether the holder is still among the approvers: a revocation takes effect at once.
-pub(crate) fn is_approver(capability: &Capability, live: &Approval) -> Result<(), Denied> {
-    if live.approvers.iter().any(|a| a.is(&capability.approver)) {
+pub(crate) fn is_approver(capability: &Capability, live: &Access, now: Timestamp) -> Result<(), Denied> {
+    if live.voice(&capability.approver, now).is_some() {
         Ok(())
     } else {
         Err(Denied::NotApprover { who: capability.approver.clone() })
@@ -73,18 +73,17 @@ pub(crate) enum Right {
 }
 
 /// What the holder of `capability` can do at `gate`. The registry judges again, in the transaction that decides.
-pub(crate) fn right(capability: &Capability, gate: &GateRecord, live: &Approval, now: Timestamp) -> Right {
+pub(crate) fn right(capability: &Capability, gate: &GateRecord, live: &Access, now: Timestamp) -> Right {
     if gate.status != GateStatus::Pending || now >= gate.expires_at {
         return Right::Closed;
     }
     let who = &capability.approver;
-    if capability.used_at.is_some() || gate.decisions.iter().any(|d| same_person(&d.by.principal, who, live))
-    {
+    if capability.used_at.is_some() || gate.decisions.iter().any(|d| live.same_person(&d.by.principal, who)) {
         return Right::Decided;
     }
-    if live.separation_of_duties || live.quorum > 1 {
+    if live.needs_login() {
         return Right::Login;
     }
-    let own = same_person(who, &gate.submitted_by, live) || same_person(who, &gate.requested_by, live);
+    let own = live.same_person(who, &gate.submitted_by) || live.same_person(who, &gate.requested_by);
     Right::Decide { own }
 }

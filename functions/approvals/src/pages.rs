@@ -195,7 +195,8 @@ impl Visit {
     pub(crate) async fn review(&self, app: &App) -> Result<Review, Instead> {
         let gate = review::approval_gate(app, &self.gate).await?.ok_or_else(no_such_gate)?;
         let live = review::live(app, &gate).await?;
-        access::is_approver(&self.capability, &live).map_err(|d| denied(&d, Some(&self.gate)))?;
+        access::is_approver(&self.capability, &live, (app.clock)())
+            .map_err(|d| denied(&d, Some(&self.gate)))?;
         Ok(review::collect(app, gate, live).await?)
     }
 

@@ -2,8 +2,9 @@
 
 use jiff::Timestamp;
 use seatrial_artifacts::get_evidence;
+use seatrial_domain::access::Access;
 use seatrial_domain::gate::{GateKind, GateRecord};
-use seatrial_domain::policy::{Approval, Policy};
+use seatrial_domain::policy::Policy;
 use seatrial_domain::promotion::{EvidenceKind, EvidenceRef};
 use seatrial_domain::version::VersionRecord;
 use seatrial_domain::{GateId, Refusal};
@@ -24,7 +25,7 @@ pub(crate) struct Review {
     pub(crate) challenger: VersionRecord,
     pub(crate) report: ComparisonReport,
     pub(crate) policy: Policy,
-    pub(crate) live: Approval,
+    pub(crate) live: Access,
 }
 
 impl Review {
@@ -44,12 +45,12 @@ pub(crate) async fn approval_gate(app: &App, id: &GateId) -> Result<Option<GateR
 }
 
 /// Who may decide at the gate, now.
-pub(crate) async fn live(app: &App, gate: &GateRecord) -> Result<Approval, Failure> {
-    Ok(live_policy(app.registry.as_ref(), &gate.model).await?.policy.approval)
+pub(crate) async fn live(app: &App, gate: &GateRecord) -> Result<Access, Failure> {
+    Ok(live_policy(app.registry.as_ref(), &gate.model).await?.policy.access())
 }
 
 /// Everything about `gate`. The report is the very one the gate binds: its bytes are checked against that digest.
-pub(crate) async fn collect(app: &App, gate: GateRecord, live: Approval) -> Result<Review, Failure> {
+pub(crate) async fn collect(app: &App, gate: GateRecord, live: Access) -> Result<Review, Failure> {
     let registry = app.registry.as_ref();
     let version = gate.challenger.version;
     let challenger = registry.version(&gate.model, version).await?;

@@ -11,7 +11,7 @@ use seatrial_domain::ids::Actor;
 use seatrial_domain::policy::Policy;
 use seatrial_domain::promotion::{EvidenceKind, EvidenceRef, PromotionRecord};
 use seatrial_domain::refusal::Refusal;
-use seatrial_domain::task::{Compared, Summarised};
+use seatrial_domain::task::{Compared, LONGEST_WAIT_SECONDS, Summarised};
 use seatrial_evidence::columnar::Spec;
 use seatrial_evidence::comparison::{self, Facts, FrozenInputs};
 use seatrial_evidence::evaluation::Evaluation;
@@ -38,7 +38,7 @@ where
 {
     if let Some(reference) = record.evidence.get(&EvidenceKind::Report) {
         let written: ComparisonReport = document(ports.evidence, reference).await?;
-        return Ok(Compared { verdict: written.verdict, why: written.why });
+        return Ok(answer(&written, policy));
     }
     if !record.evidence.contains_key(&EvidenceKind::Inputs) {
         if !freeze::freeze(ports, clock, &record, policy).await?.frozen {
@@ -88,16 +88,16 @@ where
     let reference =
         put_evidence(ports.evidence, prefix.trim_end_matches('/'), "report", Bytes::from(bytes)).await?;
     let ops = Ops::new(ports.registry, Actor::function("compare"), clock);
-    ops.record_evidence(
-        &record.model,
-        &record.id,
-        record.epoch,
-        EvidenceKind::Report,
-        &reference,
-        Some(report.verdict),
-    )
-    .await?;
-    Ok(Compared { verdict: report.verdict, why: report.why })
+    let held = (&record.model, &record.id, record.epoch);
+    ops.record_report(held, &reference, report.verdict, report.automatic.as_ref()).await?;
+    Ok(answer(&report, policy))
+}
+
+/// What the state machine is told: the verdict, and how long the wait for an approval may last before `gate` looks again.
+fn answer(report: &ComparisonReport, policy: &Policy) -> Compared {
+    let by_itself = report.automatic.as_ref().is_some_and(|a| a.eligible);
+    let approval_wait_seconds = if by_itself { policy.approval.window_seconds } else { LONGEST_WAIT_SECONDS };
+    Compared { verdict: report.verdict, why: report.why.clone(), approval_wait_seconds }
 }
 
 /// The summary of the frozen pairs: of the partitions that were counted before what was counted, the rest counted now. Both

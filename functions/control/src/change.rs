@@ -95,6 +95,7 @@ pub(crate) async fn promote(
             submission: None,
             version: Some(version),
             requested_by: actor.clone(),
+            emergency: None,
         };
         if control.starter.start(&input).await? == Start::Runs {
             return Ok((StatusCode::ACCEPTED, Json(Started { promotion, version })));

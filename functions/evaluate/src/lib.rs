@@ -19,7 +19,7 @@ use seatrial_domain::canonical;
 use seatrial_domain::head::BenchmarkRef;
 use seatrial_domain::ids::{Actor, VersionRef};
 use seatrial_domain::policy::Policy;
-use seatrial_domain::promotion::{EvidenceKind, PromotionRecord};
+use seatrial_domain::promotion::{EvidenceKind, PromotionRecord, Stage};
 use seatrial_domain::refusal::Refusal;
 use seatrial_domain::task::{Evaluated, Held, HeldTask};
 use seatrial_domain::verdict::Verdict;
@@ -86,7 +86,7 @@ where
         let bytes = get_evidence(ports.evidence, reference, DOCUMENT_LIMIT).await?;
         let document = serde_json::from_slice(&bytes)
             .map_err(|e| Failure::internal(&format!("reading the evaluation {}", reference.key), e))?;
-        return Ok(answer(&document, &policy));
+        return Ok(answer(&document, &policy, &record));
     }
     let document = evaluate(ports, &record, &policy, clock()).await?;
     let bytes = canonical::to_bytes(&document).map_err(|e| Failure::internal("writing canonical JSON", e))?;
@@ -109,13 +109,13 @@ where
         why = document.why,
         "evaluated"
     );
-    Ok(answer(&document, &policy))
+    Ok(answer(&document, &policy, &record))
 }
 
-fn answer(document: &Evaluation, policy: &Policy) -> Evaluated {
+fn answer(document: &Evaluation, policy: &Policy, record: &PromotionRecord) -> Evaluated {
     Evaluated {
         verdict: document.verdict,
-        shadow: policy.shadow.enabled && !document.first,
+        shadow: policy.shadow.enabled && !document.first && record.bypass(Stage::Shadow).is_none(),
         first: document.first,
         why: document.why.clone(),
     }

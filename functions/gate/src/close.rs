@@ -1,9 +1,10 @@
 //! What a wait that timed out is answered.
 
 use jiff::Timestamp;
-use seatrial_domain::GateId;
 use seatrial_domain::gate::{GateKind, GateRecord, answer_of};
-use seatrial_domain::task::{GateAnswer, GateOutcome, Held};
+use seatrial_domain::task::{GateAnswer, GateOutcome, Held, LONGEST_WAIT_SECONDS};
+use seatrial_domain::{GateId, Refusal};
+use seatrial_registry::OpError;
 use seatrial_runtime::Failure;
 
 use crate::At;
@@ -16,9 +17,58 @@ pub(crate) async fn close(at: &At<'_>, kind: GateKind, held: &Held) -> Result<Ga
         return Ok(waiting(kind, format!("gate {id} was not opened yet"), 0));
     }
     let gate = at.ops.close_gate(&id).await?.value;
-    let left = seconds_left(&gate, at.now);
+    if let Some(window) = gate.open_window().filter(|w| at.now >= w.ends_at) {
+        return by_itself(at, &gate, window.ends_at).await;
+    }
+    let left = next_look(&gate, at.now);
     Ok(answer_of(&gate)
-        .unwrap_or_else(|| waiting(kind, format!("gate {id} is open until {}", gate.expires_at), left)))
+        .unwrap_or_else(|| waiting(kind, format!("gate {id} is open until {}", gate.ends_at()), left)))
+}
+
+/// Approves a gate whose window is over, if people were told and nobody is against it; else it waits for people.
+async fn by_itself(at: &At<'_>, gate: &GateRecord, ended: Timestamp) -> Result<GateAnswer, Failure> {
+    let told = told(at, gate, OPENED).await? && told(at, gate, REMINDED).await?;
+    let why = match at.ops.approve_automatically(&gate.id, told).await {
+        Ok(done) => match answer_of(&done.value) {
+            Some(answer) => return Ok(answer),
+            None => "it is undecided".to_owned(),
+        },
+        // Somebody decided or blocked in this very moment.
+        Err(OpError::Refused(Refusal::GateClosed { .. })) => {
+            let now = at.ports.registry.gate(&gate.id).await?;
+            if let Some(answer) = now.as_ref().and_then(answer_of) {
+                return Ok(answer);
+            }
+            "it was blocked".to_owned()
+        }
+        Err(OpError::Refused(Refusal::NotApproved { why })) => why,
+        Err(error) => return Err(error.into()),
+    };
+    tracing::warn!(gate = %gate.id, why, "the window of an automatic approval ended, and the gate waits on");
+    let why = format!("the window of gate {} ended at {ended}, and it waits on: {why}", gate.id);
+    // Whoever is to tell people may still do so: a reminder that is due comes within a minute, deliveries are tried again.
+    Ok(waiting(GateKind::Approval, why, look_again_seconds(ended, at.now)))
+}
+
+/// How long to wait before a window that ended at `ended` is looked at again. It grows by a tenth each time, so that even a
+/// gate of 300 days is looked at fewer than 150 times: an execution keeps at most 25,000 events.
+fn look_again_seconds(ended: Timestamp, now: Timestamp) -> u32 {
+    let over = now.as_second().saturating_sub(ended.as_second()).max(0);
+    u32::try_from(over / 10).unwrap_or(LONGEST_WAIT_SECONDS).clamp(60, LONGEST_WAIT_SECONDS)
+}
+
+/// What `notify` marks once anybody was reached about a gate.
+pub(crate) const OPENED: &str = "opened";
+const REMINDED: &str = "reminded";
+
+/// Whether anybody was reached about `what`: by a mail of this function, or by whatever `notify` delivers.
+async fn told(at: &At<'_>, gate: &GateRecord, what: &str) -> Result<bool, Failure> {
+    Ok(at.ports.registry.attempt_finished(&gate.promotion, &told_mark(gate, what)).await?)
+}
+
+/// The mark of people having been told about a gate.
+pub(crate) fn told_mark(gate: &GateRecord, what: &str) -> String {
+    format!("told#{}#{what}", gate.id)
 }
 
 /// The answer about a gate that is undecided.
@@ -36,7 +86,13 @@ fn waiting(kind: GateKind, why: String, wait_seconds: u32) -> GateAnswer {
     }
 }
 
-/// Whole seconds until the gate expires.
-pub(crate) fn seconds_left(gate: &GateRecord, now: Timestamp) -> u32 {
-    u32::try_from(gate.expires_at.as_second().saturating_sub(now.as_second()).max(0)).unwrap_or(u32::MAX)
+/// Seconds until it is worth looking at the gate again: the end of its window, or beyond every expiry, which `sweep` notices.
+pub(crate) fn next_look(gate: &GateRecord, now: Timestamp) -> u32 {
+    match gate.open_window() {
+        Some(window) => {
+            let left = window.ends_at.as_second().saturating_sub(now.as_second()).max(0) + 1;
+            u32::try_from(left).unwrap_or(LONGEST_WAIT_SECONDS).min(LONGEST_WAIT_SECONDS)
+        }
+        None => LONGEST_WAIT_SECONDS,
+    }
 }

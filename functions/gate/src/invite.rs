@@ -6,9 +6,10 @@
 
 use std::time::Duration;
 
+use seatrial_domain::access::Access;
 use seatrial_domain::canonical::sha256;
 use seatrial_domain::gate::{Capability, GateRecord};
-use seatrial_domain::policy::{Approval, Approver};
+use seatrial_domain::policy::Person;
 use seatrial_registry::AttemptState;
 use seatrial_registry::ops::live_policy;
 use seatrial_report::mail::{self, Address};
@@ -29,16 +30,16 @@ pub(crate) async fn all(at: &At<'_>, gate: &GateRecord) {
         return;
     };
     // Who may decide is evaluated live, so that is who is told.
-    let approval = match live_policy(at.ports.registry, &gate.model).await {
-        Ok(record) => record.policy.approval,
+    let access = match live_policy(at.ports.registry, &gate.model).await {
+        Ok(record) => record.policy.access(),
         Err(error) => {
             let failure = Failure::from(error);
             tracing::error!(gate = %gate.id, label = failure.label, error = failure.chain(), "nobody was written to: the policy could not be read");
             return;
         }
     };
-    for approver in &approval.approvers {
-        let sent = tokio::time::timeout(MAIL_TIMEOUT, one(at, gate, &approval, approver, mailer)).await;
+    for approver in access.asked(at.now) {
+        let sent = tokio::time::timeout(MAIL_TIMEOUT, one(at, gate, &access, approver, mailer)).await;
         let sent = sent
             .unwrap_or_else(|_| Err(Failure::unavailable("sending a mail", "it took more than 10 seconds")));
         if let Err(failure) = sent {
@@ -53,8 +54,8 @@ pub(crate) async fn all(at: &At<'_>, gate: &GateRecord) {
 async fn one(
     at: &At<'_>,
     gate: &GateRecord,
-    approval: &Approval,
-    approver: &Approver,
+    access: &Access,
+    approver: &Person,
     mailer: &dyn Mailer,
 ) -> Result<(), Failure> {
     let registry = at.ports.registry;
@@ -64,7 +65,7 @@ async fn one(
     if matches!(before, AttemptState::Again { finished: true, .. }) {
         return Ok(());
     }
-    let (url, address) = if needs_login(approval) {
+    let (url, address) = if access.needs_login() {
         (format!("{}/g/{}", at.ports.approvals_url, gate.id), Address::Plain)
     } else {
         let secret = LinkSecret::mint()?;
@@ -83,11 +84,9 @@ async fn one(
         mail::about(gate, &url, address, at.now).map_err(|e| Failure::internal("writing the mail", e))?;
     mailer.send(&approver.email, &mail).await?;
     registry.finish_attempt(&gate.promotion, &mark).await?;
+    let told = crate::close::told_mark(gate, crate::close::OPENED);
+    registry.mark_attempt(&gate.promotion, &told, gate.expires_at).await?;
+    registry.finish_attempt(&gate.promotion, &told).await?;
     tracing::info!(gate = %gate.id, approver = approver.email, "an approver was written to");
     Ok(())
-}
-
-/// Whether a link alone cannot decide. Then it is no secret, only the gate's address.
-fn needs_login(approval: &Approval) -> bool {
-    approval.separation_of_duties || approval.quorum > 1
 }

@@ -2,13 +2,13 @@
 
 use fn_answer::{Told, tell};
 use jiff::{SignedDuration, Timestamp};
-use seatrial_domain::gate::{GateKind, GateRecord, GateStatus, answer_of};
+use seatrial_domain::gate::{GateKind, GateRecord, GateStatus, answer_of, window_of};
 use seatrial_domain::policy::Policy;
-use seatrial_domain::promotion::PromotionRecord;
+use seatrial_domain::promotion::{PromotionRecord, Stage};
 use seatrial_domain::task::{GateAnswer, GateOutcome, GateTask};
 use seatrial_domain::{GateId, Refusal};
-use seatrial_registry::TaskToken;
 use seatrial_registry::ops::{draft_gate, pinned_policy};
+use seatrial_registry::{OpError, TaskToken};
 use seatrial_runtime::Failure;
 
 use crate::{At, invite};
@@ -39,7 +39,10 @@ pub(crate) async fn open(at: &At<'_>, kind: GateKind, task: GateTask) -> Result<
     let policy = pinned_policy(registry, &promotion).await?.policy;
 
     let expires_at = expiry(kind, &promotion, &policy, at.now)?;
-    let draft = draft_gate(kind, 1, &promotion, &version, at.now, expires_at)?;
+    let mut draft = draft_gate(kind, 1, &promotion, &version, at.now, expires_at)?;
+    if kind == GateKind::Approval {
+        draft.window = window_of(&promotion, &policy.approval, at.now);
+    }
     let opened = at.ops.open_gate(&draft).await?;
     let gate = opened.value;
     // decide:      reads, decides ──► stream ► answer reads the token
@@ -50,6 +53,9 @@ pub(crate) async fn open(at: &At<'_>, kind: GateKind, task: GateTask) -> Result<
         // Its time may have run out, or its promotion ended, while nobody waited.
         at.ops.close_gate(&gate.id).await?;
     }
+    if kind == GateKind::Approval && promotion.bypass(Stage::Approval).is_some() {
+        skip_approval(at, &gate).await?;
+    }
     match tell(registry, at.ports.callbacks, &gate.id).await? {
         Told::Undecided => {}
         Told::Answered | Told::NobodyWaits => return standing(at, &gate).await,
@@ -59,6 +65,14 @@ pub(crate) async fn open(at: &At<'_>, kind: GateKind, task: GateTask) -> Result<
         invite::all(at, &gate).await;
     }
     standing(at, &gate).await
+}
+
+/// Carries out what an operator decided before the gate was there.
+async fn skip_approval(at: &At<'_>, gate: &GateRecord) -> Result<(), Failure> {
+    match at.ops.approve_in_emergency(&gate.id).await {
+        Ok(_) | Err(OpError::Refused(Refusal::GateClosed { .. })) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn not_found(what: String) -> Failure {
@@ -98,7 +112,7 @@ async fn standing(at: &At<'_>, gate: &GateRecord) -> Result<GateAnswer, Failure>
     Ok(now.as_ref().and_then(answer_of).unwrap_or_else(|| GateAnswer {
         outcome: GateOutcome::Pending,
         why: format!("gate {} is open until {}", gate.id, gate.expires_at),
-        wait_seconds: crate::close::seconds_left(gate, at.now),
+        wait_seconds: crate::close::next_look(gate, at.now),
     }))
 }
 

@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use seatrial_artifacts::store::ObjectStore;
 use seatrial_domain::canonical;
 use seatrial_domain::policy::Policy;
-use seatrial_domain::promotion::PromotionRecord;
+use seatrial_domain::promotion::{PromotionRecord, Stage};
 use seatrial_domain::refusal::Refusal;
 use seatrial_domain::task::{HealthAnswer, HealthState, HealthTask, Held};
 use seatrial_evidence::canary::{Counts, Facts, Judgement, judge};
@@ -103,6 +103,13 @@ where
     let wait_seconds = policy.canary.check_seconds.clamp(1, 60);
     let answer = |j: &Judgement| HealthAnswer { state: j.state, wait_seconds, why: j.why.clone() };
 
+    if let Some(bypass) = record.bypass(Stage::Canary) {
+        let why = format!(
+            "the canary was skipped in an emergency by {} at {}: {}",
+            bypass.by.principal, bypass.at, bypass.reason
+        );
+        return Ok(HealthAnswer { state: HealthState::Skipped, wait_seconds, why });
+    }
     let prefix = keys::evidence_prefix(model, promotion);
     let key = format!("{prefix}canary-step-{}.json", task.step);
     if let Some(judged) = judged_before(ports.evidence, &key).await? {

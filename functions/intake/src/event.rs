@@ -47,6 +47,8 @@ impl Asked {
             submission: self.submission,
             version: self.version,
             requested_by: self.requested_by,
+            // Only a person whom the API knows skips anything.
+            emergency: None,
         }
     }
 }

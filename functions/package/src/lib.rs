@@ -63,7 +63,14 @@ where
         }
     };
     let started = ops
-        .start_promotion(&input.model, &input.promotion, version, &input.requested_by, Some(execution))
+        .start_skipping(
+            &input.model,
+            &input.promotion,
+            version,
+            &input.requested_by,
+            Some(execution),
+            input.emergency.as_ref(),
+        )
         .await
         .map_err(|e| keep_label(e.into(), version))?
         .value;

@@ -72,6 +72,7 @@ impl World {
                 submission,
                 version,
                 requested_by: ann(),
+                emergency: None,
             },
             execution: "arn:aws:states:r:1:execution:m:pr".into(),
         }

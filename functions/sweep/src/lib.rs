@@ -7,7 +7,7 @@ mod executions;
 
 use jiff::{SignedDuration, Timestamp};
 use seatrial_artifacts::store::ObjectStore;
-use seatrial_domain::gate::GateStatus;
+use seatrial_domain::gate::{GateKind, GateStatus};
 use seatrial_domain::ids::Actor;
 use seatrial_domain::promotion::{PromotionRecord, PromotionStatus};
 use seatrial_domain::route::Weight;
@@ -107,6 +107,14 @@ impl<C: Fn() -> Timestamp + Send + Sync> Sweep<'_, C> {
             Err(e) => return self.note(Err(e.into())),
         };
         for gate in pending {
+            if gate.kind == GateKind::Approval {
+                let reminded = self.ops().remind_gate(&gate.id).await;
+                self.note(
+                    reminded
+                        .map_err(Failure::from)
+                        .map(|g| g.fresh.then(|| format!("people are reminded of gate {}", gate.id))),
+                );
+            }
             let closed = self.ops().close_gate(&gate.id).await;
             self.note(closed.map_err(Failure::from).map(|g| {
                 (g.value.status != GateStatus::Pending)
@@ -146,6 +154,10 @@ impl<C: Fn() -> Timestamp + Send + Sync> Sweep<'_, C> {
         let Standing::Dead(how) = self.ports.executions.standing(arn).await? else { return Ok(None) };
         let reason = format!("its execution is {how} and left the promotion unfinished");
         let ended = self.ops().end_promotion(model, &running.promotion, running.epoch, &reason).await?;
+        // Whatever its gate was decided, nobody is there to carry it out.
+        if let Some(gate) = &record.gate {
+            self.ops().orphan_gate(gate, &format!("its execution is {how}")).await?;
+        }
         Ok(ended.fresh.then(|| format!("promotion {} of {model} ended: {reason}", running.promotion)))
     }
 

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::access::{Access, Voice};
 use crate::ids::{Actor, Auth, Digest, GateId, ModelName, PromotionId, VersionRef};
-use crate::policy::Approval;
 use crate::refusal::Refusal;
 use crate::task::{GateAnswer, GateOutcome};
 use crate::verdict::Verdict;
@@ -73,6 +73,77 @@ pub struct Decision {
     /// Whether approver and submitter are the same person.
     #[serde(default)]
     pub self_approval: bool,
+    /// The approver for whom they decided, where it was as a delegate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_behalf_of: Option<String>,
+    /// Whether an operator decided in an emergency, past approvers, quorum and separation of duties.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub emergency: bool,
+    /// Whether it came by itself, at the end of a window in which nobody blocked it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub automatic: bool,
+    /// The digests that were shown and decided on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bound: Option<Bound>,
+}
+
+impl Decision {
+    /// A person's decision, as it is asked for: the rules add the rest.
+    #[must_use]
+    pub fn new(by: Actor, at: Timestamp, approve: bool, comment: &str) -> Self {
+        Self {
+            by,
+            at,
+            comment: comment.to_owned(),
+            approve,
+            self_approval: false,
+            on_behalf_of: None,
+            emergency: false,
+            automatic: false,
+            bound: None,
+        }
+    }
+}
+
+/// The time that people have to block an approval that would come by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    /// When the approval comes, unless somebody blocks it before.
+    pub ends_at: Timestamp,
+    /// Who blocked it. The gate then waits for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocked: Option<Blocked>,
+}
+
+/// A block of an automatic approval.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blocked {
+    /// Who.
+    pub by: Actor,
+    /// When.
+    pub at: Timestamp,
+    /// Why, in their words. Never empty.
+    pub comment: String,
+}
+
+/// A reminder that was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reminder {
+    /// The end that people were reminded of.
+    pub ends_at: Timestamp,
+    /// How many seconds before it the policy wants them reminded.
+    pub before_seconds: u32,
+    /// When it was given.
+    pub at: Timestamp,
+}
+
+/// A decided gate that no execution waits for any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Orphaned {
+    /// When that was found.
+    pub at: Timestamp,
+    /// The word of Step Functions for it.
+    pub why: String,
 }
 
 /// What the registry keeps about a gate. The task token is not here: it is kept apart, readable to `gate` and `answer`.
@@ -109,15 +180,49 @@ pub struct GateRecord {
     /// The decisions so far; more than one where the policy asks for a quorum.
     #[serde(default)]
     pub decisions: Vec<Decision>,
+    /// For an approval that comes by itself unless blocked: until when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<Window>,
+    /// The reminders given so far.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reminders: Vec<Reminder>,
+    /// Set when Step Functions no longer knew the waiting task: the decision stands, and nobody is there to carry it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub orphaned: Option<Orphaned>,
 }
 
 impl GateRecord {
+    /// The window in which the approval can still be blocked; none where a person has to decide.
+    #[must_use]
+    pub fn open_window(&self) -> Option<&Window> {
+        self.window.as_ref().filter(|w| self.status == GateStatus::Pending && w.blocked.is_none())
+    }
+
+    /// When the wait ends if nobody does anything: the window's end, or else the gate's expiry.
+    #[must_use]
+    pub fn ends_at(&self) -> Timestamp {
+        self.open_window().map_or(self.expires_at, |w| w.ends_at)
+    }
+
     /// A phrase that says how a closed gate ended, for example `approved by ann@example.com at …`.
     #[must_use]
     pub fn state_phrase(&self) -> String {
-        let last = self.decisions.last();
-        match (self.status, last) {
+        let mut phrase = self.decided_phrase();
+        if let Some(orphaned) = &self.orphaned {
+            phrase.push_str(&format!("; orphaned: no execution waits for it ({})", orphaned.why));
+        }
+        phrase
+    }
+
+    fn decided_phrase(&self) -> String {
+        match (self.status, self.decisions.last()) {
             (GateStatus::Pending, _) => "pending".into(),
+            (GateStatus::Approved, Some(d)) if d.automatic => {
+                format!("approved automatically at {}, because nobody blocked it", d.at)
+            }
+            (GateStatus::Approved, Some(d)) if d.emergency => {
+                format!("approved in an emergency by {} at {}", d.by.principal, d.at)
+            }
             (GateStatus::Approved, Some(d)) => format!("approved by {} at {}", d.by.principal, d.at),
             (GateStatus::Rejected, Some(d)) => format!("rejected by {} at {}", d.by.principal, d.at),
             (GateStatus::Approved, None) => "approved".into(),
@@ -152,73 +257,95 @@ pub fn answer_of(gate: &GateRecord) -> Option<GateAnswer> {
     Some(GateAnswer { outcome, why, wait_seconds: 0 })
 }
 
-/// The gate after `decision`, by the rules of `approval` as they are now (who may decide is evaluated live).
+/// The gate after `decision`, by the rules of `access` as they are now (who may decide is evaluated live).
 ///
 /// # Errors
 /// [`Refusal::GateClosed`] when the gate is closed or past its expiry, [`Refusal::Forbidden`] when this person may not
 /// decide, [`Refusal::Invalid`] when the comment is missing.
-pub fn decide(gate: &GateRecord, decision: Decision, approval: &Approval) -> Result<GateRecord, Refusal> {
-    if gate.status != GateStatus::Pending {
-        return Err(Refusal::GateClosed { gate: gate.id.clone(), state: gate.state_phrase() });
-    }
-    if decision.at >= gate.expires_at {
-        return Err(Refusal::GateClosed {
-            gate: gate.id.clone(),
-            state: format!("expired at {}", gate.expires_at),
-        });
-    }
-    let comment = decision.comment.trim();
-    if comment.is_empty() {
-        return Err(Refusal::Invalid {
-            why: "a comment is required: say in a sentence why you decide so".into(),
-        });
-    }
-    if comment.chars().count() > 4_000 {
-        return Err(Refusal::Invalid {
-            why: "the comment is longer than 4000 characters: shorten it".into(),
-        });
-    }
+pub fn decide(gate: &GateRecord, decision: Decision, access: &Access) -> Result<GateRecord, Refusal> {
+    open_at(gate, decision.at)?;
+    let comment = checked_comment(&decision.comment)?;
     let by = &decision.by.principal;
-    let own = same_person(by, &gate.submitted_by, approval) || same_person(by, &gate.requested_by, approval);
+    let voice = access.voice(by, decision.at);
+    let own = is_own(gate, by, voice.as_ref(), access);
     if gate.kind == GateKind::Approval {
-        may_decide(&decision, own, approval)?;
+        may_decide(&decision, voice.as_ref(), own, access)?;
     }
-    if gate.decisions.iter().any(|d| same_person(&d.by.principal, by, approval)) {
-        return Err(Refusal::GateClosed {
-            gate: gate.id.clone(),
-            state: format!("decided by {} already; it waits for another approver", decision.by.principal),
-        });
-    }
-    let mut after = gate.clone();
+    spoken_already(gate, by, voice.as_ref(), access)?;
     let approve = decision.approve;
-    after.decisions.push(Decision { comment: comment.to_owned(), self_approval: own && approve, ..decision });
-    // Who may decide is evaluated live: an approval by someone who is no longer an approver does not count any more.
-    let counts = |d: &&Decision| {
-        d.approve && (gate.kind != GateKind::Approval || approver(&d.by.principal, approval).is_some())
-    };
-    let in_favour = after.decisions.iter().filter(counts).count();
-    let needed = if gate.kind == GateKind::Approval { approval.quorum.max(1) as usize } else { 1 };
+    let on_behalf_of = voice.filter(|v| v.delegated).map(|v| v.of.email.clone());
+    let mut after = gate.clone();
+    after.decisions.push(Decision {
+        comment,
+        self_approval: own && approve,
+        on_behalf_of: on_behalf_of.filter(|_| gate.kind == GateKind::Approval),
+        bound: Some(gate.bound.clone()),
+        ..decision
+    });
+    let needed = if gate.kind == GateKind::Approval { access.quorum.max(1) as usize } else { 1 };
     if !approve {
         after.status = GateStatus::Rejected;
-    } else if in_favour >= needed {
+    } else if approvals(&after, access) >= needed {
         after.status = GateStatus::Approved;
     }
     Ok(after)
 }
 
-/// Whether two principals are one person by the policy. A person with an address, a user and a role is still one voice of
-/// a quorum, and cannot approve as one what they submitted as another.
+/// How many different people are in favour. Who may decide is evaluated live, so an approval by someone who is no longer an
+/// approver, or for one who is not, does not count any more.
 #[must_use]
-pub fn same_person(one: &str, other: &str, approval: &Approval) -> bool {
-    one == other || approval.approvers.iter().any(|a| a.is(one) && a.is(other))
+pub fn approvals(gate: &GateRecord, access: &Access) -> usize {
+    let in_favour = gate.decisions.iter().filter(|d| d.approve);
+    if gate.kind != GateKind::Approval {
+        return in_favour.count();
+    }
+    let voices = in_favour.filter_map(|d| access.voice(&d.by.principal, d.at));
+    voices.map(|v| v.of.email.to_lowercase()).collect::<std::collections::BTreeSet<_>>().len()
 }
 
-/// The approver whom `principal` names, by any of their names.
-fn approver<'a>(principal: &str, approval: &'a Approval) -> Option<&'a crate::policy::Approver> {
-    approval.approvers.iter().find(|a| a.is(principal))
+fn open_at(gate: &GateRecord, at: Timestamp) -> Result<(), Refusal> {
+    let closed = |state| Err(Refusal::GateClosed { gate: gate.id.clone(), state });
+    if gate.status != GateStatus::Pending {
+        return closed(gate.state_phrase());
+    }
+    if at >= gate.expires_at {
+        return closed(format!("expired at {}", gate.expires_at));
+    }
+    Ok(())
 }
 
-fn may_decide(decision: &Decision, own: bool, approval: &Approval) -> Result<(), Refusal> {
+/// The comment without the space around it.
+fn checked_comment(comment: &str) -> Result<String, Refusal> {
+    let comment = comment.trim();
+    if comment.is_empty() {
+        let why = "a comment is required: say in a sentence why you decide so";
+        return Err(Refusal::Invalid { why: why.into() });
+    }
+    if comment.chars().count() > 4_000 {
+        let why = "the comment is longer than 4000 characters: shorten it";
+        return Err(Refusal::Invalid { why: why.into() });
+    }
+    Ok(comment.to_owned())
+}
+
+/// Whether whoever decides, or the one they decide for, submitted the version or asked for its promotion. What was submitted
+/// by nobody in particular may be any submitter's.
+fn is_own(gate: &GateRecord, by: &str, voice: Option<&Voice<'_>>, access: &Access) -> bool {
+    let names = [Some(by), voice.map(|v| v.of.email.as_str())];
+    let anonymous = crate::ids::is_anonymous(&gate.submitted_by);
+    names.into_iter().flatten().any(|name| {
+        access.same_person(name, &gate.submitted_by)
+            || access.same_person(name, &gate.requested_by)
+            || (anonymous && access.person(name).is_some_and(|p| p.has(crate::policy::Role::Submitter)))
+    })
+}
+
+fn may_decide(
+    decision: &Decision,
+    voice: Option<&Voice<'_>>,
+    own: bool,
+    access: &Access,
+) -> Result<(), Refusal> {
     let by = &decision.by;
     let refuse = |why: &str| {
         Err(Refusal::Forbidden {
@@ -227,18 +354,170 @@ fn may_decide(decision: &Decision, own: bool, approval: &Approval) -> Result<(),
             why: why.into(),
         })
     };
-    if approver(&by.principal, approval).is_none() {
+    if voice.is_none() {
         return refuse("the policy does not name this principal among the approvers");
     }
-    if own && approval.separation_of_duties && decision.approve {
+    if own && access.separation_of_duties && decision.approve {
         return refuse(
             "separation of duties: the submitter or whoever started the promotion cannot approve it",
         );
     }
-    if by.auth == Auth::Link && (approval.separation_of_duties || approval.quorum > 1) {
+    if by.auth == Auth::Link && access.needs_login() {
         return refuse("separation of duties or a quorum needs a login; the link alone cannot decide");
     }
+    if by.auth == Auth::System {
+        return refuse("a function of the product never decides for a person");
+    }
     Ok(())
+}
+
+/// One person is one voice: under another name, as a delegate, or through one.
+fn spoken_already(
+    gate: &GateRecord,
+    by: &str,
+    voice: Option<&Voice<'_>>,
+    access: &Access,
+) -> Result<(), Refusal> {
+    let closed = |state| Err(Refusal::GateClosed { gate: gate.id.clone(), state });
+    for earlier in &gate.decisions {
+        if access.same_person(&earlier.by.principal, by) {
+            return closed(format!("decided by {by} already; it waits for another approver"));
+        }
+        let before = access.voice(&earlier.by.principal, earlier.at);
+        if let (Some(before), Some(voice)) = (before, voice)
+            && before.of.email.eq_ignore_ascii_case(&voice.of.email)
+        {
+            let state = format!(
+                "decided for {} already, by {}; it waits for another approver",
+                voice.of.email, earlier.by.principal
+            );
+            return closed(state);
+        }
+    }
+    Ok(())
+}
+
+/// The window of an approval that comes by itself unless blocked, for a gate that opens at `opened_at`: where the policy
+/// grants one and the promotion's evidence allows it. A first version and a promotion with a skipped stage get none.
+#[must_use]
+pub fn window_of(
+    promotion: &crate::promotion::PromotionRecord,
+    approval: &crate::policy::Approval,
+    opened_at: Timestamp,
+) -> Option<Window> {
+    let granted = approval.mode == crate::policy::ApprovalMode::AutoUnlessBlocked;
+    let allowed = promotion.automatic.as_ref().is_some_and(|a| a.eligible);
+    let plain = promotion.champion.is_some() && promotion.bypasses.is_empty();
+    let length = jiff::SignedDuration::from_secs(approval.window_seconds.into());
+    let ends_at = opened_at.checked_add(length).ok()?;
+    (granted && allowed && plain).then_some(Window { ends_at, blocked: None })
+}
+
+/// The gate after somebody blocked the approval that would have come by itself. It waits for people from then on.
+///
+/// # Errors
+/// [`Refusal::GateClosed`], [`Refusal::Forbidden`], [`Refusal::Invalid`] without a comment or without a window to block.
+pub fn block(
+    gate: &GateRecord,
+    by: Actor,
+    at: Timestamp,
+    comment: &str,
+    access: &Access,
+) -> Result<GateRecord, Refusal> {
+    open_at(gate, at)?;
+    access.may(crate::access::Action::Block, &by.principal)?;
+    let comment = checked_comment(comment)?;
+    let mut after = gate.clone();
+    match &mut after.window {
+        None => Err(Refusal::Invalid {
+            why: format!("gate {} waits for people; there is no automatic approval to block", gate.id),
+        }),
+        Some(Window { blocked: Some(before), .. }) => Err(Refusal::GateClosed {
+            gate: gate.id.clone(),
+            state: format!("blocked by {} at {}; it waits for people", before.by.principal, before.at),
+        }),
+        Some(window) => {
+            window.blocked = Some(Blocked { by, at, comment });
+            Ok(after)
+        }
+    }
+}
+
+/// The reminders that are due at `now` and not given yet: seconds before [`GateRecord::ends_at`]. Those longer than the whole
+/// wait are passed over.
+#[must_use]
+pub fn reminders_due(gate: &GateRecord, reminders_seconds: &[u32], now: Timestamp) -> Vec<u32> {
+    if gate.status != GateStatus::Pending || gate.kind != GateKind::Approval {
+        return Vec::new();
+    }
+    let ends_at = gate.ends_at();
+    let whole = ends_at.as_second() - gate.opened_at.as_second();
+    let left = ends_at.as_second() - now.as_second();
+    let given =
+        |before: u32| gate.reminders.iter().any(|r| r.before_seconds == before && r.ends_at == ends_at);
+    let due = |before: &u32| i64::from(*before) < whole && left <= i64::from(*before) && left > 0;
+    reminders_seconds.iter().copied().filter(|before| due(before) && !given(*before)).collect()
+}
+
+/// The gate after an approval that came by itself. `told` says that people were reached when the gate opened and again
+/// before the end.
+///
+/// # Errors
+/// [`Refusal::NotApproved`] with what is missing; [`Refusal::GateClosed`].
+pub fn approve_automatically(
+    gate: &GateRecord,
+    by: Actor,
+    at: Timestamp,
+    told: bool,
+    access: &Access,
+) -> Result<GateRecord, Refusal> {
+    open_at(gate, at)?;
+    let missing = |why: String| Err(Refusal::NotApproved { why });
+    let Some(window) = gate.window.as_ref().filter(|_| gate.kind == GateKind::Approval) else {
+        return missing(format!("gate {} waits for people", gate.id));
+    };
+    if let Some(blocked) = &window.blocked {
+        return missing(format!("{} blocked it at {}", blocked.by.principal, blocked.at));
+    }
+    if at < window.ends_at {
+        return missing(format!("people can block it until {}", window.ends_at));
+    }
+    if !access.automatic {
+        return missing("the policy in force asks for people to decide".into());
+    }
+    let reminded = gate.reminders.iter().any(|r| r.ends_at == window.ends_at);
+    if !reminded || !told {
+        return missing("people were not told of it when the gate opened and again before its end".into());
+    }
+    let comment = format!("nobody blocked it from {} to {}", gate.opened_at, window.ends_at);
+    let mut after = gate.clone();
+    after.decisions.push(Decision {
+        automatic: true,
+        bound: Some(gate.bound.clone()),
+        ..Decision::new(by, at, true, &comment)
+    });
+    after.status = GateStatus::Approved;
+    Ok(after)
+}
+
+/// The gate after an operator skipped the approval in an emergency.
+///
+/// # Errors
+/// [`Refusal::GateClosed`].
+pub fn approve_in_emergency(
+    gate: &GateRecord,
+    bypass: &crate::promotion::Bypass,
+    at: Timestamp,
+) -> Result<GateRecord, Refusal> {
+    open_at(gate, at)?;
+    let mut after = gate.clone();
+    after.decisions.push(Decision {
+        emergency: true,
+        bound: Some(gate.bound.clone()),
+        ..Decision::new(bypass.by.clone(), at, true, &bypass.reason)
+    });
+    after.status = GateStatus::Approved;
+    Ok(after)
 }
 
 /// The gate after its time ran out; unchanged when it was already closed.
@@ -275,7 +554,7 @@ pub struct Capability {
 mod tests {
     use super::*;
     use crate::ids::VersionName;
-    use crate::policy::Approver;
+    use crate::policy::{Approval, Approver, Delegation, Person, Policy, Role};
 
     const ANN: &str = "ann@example.com";
     const ANN_AS_USER: &str = "arn:aws:iam::1:user/ann";
@@ -304,18 +583,36 @@ mod tests {
             opened_at: at(100),
             expires_at: at(200),
             decisions: vec![],
+            window: None,
+            reminders: vec![],
+            orphaned: None,
         }
     }
 
-    fn rules(quorum: u32, separation_of_duties: bool) -> Approval {
+    fn policy(quorum: u32, separation_of_duties: bool) -> Policy {
         let ann = Approver { email: ANN.into(), principals: vec![ANN_AS_USER.into()] };
         let bob = Approver { email: BOB.into(), principals: vec![] };
-        Approval { approvers: vec![ann, bob], quorum, separation_of_duties, ..Approval::default() }
+        let approval =
+            Approval { approvers: vec![ann, bob], quorum, separation_of_duties, ..Approval::default() };
+        Policy { approval, ..Policy::default() }
+    }
+
+    fn rules(quorum: u32, separation_of_duties: bool) -> Access {
+        policy(quorum, separation_of_duties).access()
+    }
+
+    fn person(email: &str, role: Option<Role>) -> Person {
+        Person {
+            email: email.into(),
+            principals: vec![],
+            roles: role.into_iter().collect(),
+            emergency: false,
+        }
     }
 
     fn by(principal: &str, auth: Auth, approve: bool) -> Decision {
         let by = Actor { principal: principal.into(), auth };
-        Decision { by, at: at(150), comment: " looks right ".into(), approve, self_approval: false }
+        Decision::new(by, at(150), approve, " looks right ")
     }
 
     #[test]
@@ -359,6 +656,117 @@ mod tests {
             decide(&half, by(BOB, Auth::Iam, true), &rules(2, false)).unwrap().status,
             GateStatus::Approved
         );
+    }
+
+    #[test]
+    fn a_delegate_is_the_voice_of_the_lender_and_not_a_second_one() {
+        const CAT: &str = "cat@example.com";
+        let mut rules_of = policy(2, true);
+        rules_of.people = vec![person(CAT, None)];
+        rules_of.approval.delegations =
+            vec![Delegation { from: ANN.into(), to: CAT.into(), since: None, until: at(160) }];
+        let access = rules_of.access();
+        let mut gate = gate();
+        gate.submitted_by = "dan@example.com".into();
+        let half = decide(&gate, by(CAT, Auth::Oidc, true), &access).unwrap();
+        assert_eq!(half.decisions[0].on_behalf_of.as_deref(), Some(ANN));
+        assert!(decide(&half, by(ANN, Auth::Oidc, true), &access).is_err(), "ann has spoken through cat");
+        assert_eq!(decide(&half, by(BOB, Auth::Oidc, true), &access).unwrap().status, GateStatus::Approved);
+        // What the lender submitted, the delegate cannot approve either.
+        gate.submitted_by = ANN.into();
+        assert!(matches!(decide(&gate, by(CAT, Auth::Oidc, true), &access), Err(Refusal::Forbidden { .. })));
+        // It has ended, or was taken back: a decision under it counts no more.
+        let late = Decision { at: at(170), ..by(CAT, Auth::Oidc, true) };
+        assert!(decide(&gate, late, &access).is_err());
+        rules_of.approval.delegations.clear();
+        assert_eq!(approvals(&half, &rules_of.access()), 0);
+    }
+
+    #[test]
+    fn what_nobody_in_particular_submitted_no_submitter_approves() {
+        let mut rules_of = policy(1, true);
+        rules_of.people = vec![person(BOB, Some(Role::Submitter))];
+        let mut gate = gate();
+        gate.submitted_by = "account/123456789012".into();
+        gate.requested_by = gate.submitted_by.clone();
+        assert!(decide(&gate, by(BOB, Auth::Oidc, true), &rules_of.access()).is_err());
+        assert!(decide(&gate, by(ANN, Auth::Oidc, true), &rules_of.access()).is_ok());
+        assert!(decide(&gate, by(BOB, Auth::Oidc, false), &rules_of.access()).is_ok(), "rejecting is free");
+    }
+
+    #[test]
+    fn a_function_never_decides_for_a_person() {
+        let mut rules_of = policy(1, false);
+        rules_of.approval.approvers[0].principals.push("function/gate".into());
+        let by_function = Decision { by: Actor::function("gate"), ..by(ANN, Auth::Iam, true) };
+        assert!(matches!(decide(&gate(), by_function, &rules_of.access()), Err(Refusal::Forbidden { .. })));
+    }
+
+    fn automatic() -> (GateRecord, Access) {
+        let mut rules_of = policy(1, true);
+        rules_of.approval.mode = crate::policy::ApprovalMode::AutoUnlessBlocked;
+        let mut gate = gate();
+        gate.window = Some(Window { ends_at: at(180), blocked: None });
+        gate.reminders = vec![Reminder { ends_at: at(180), before_seconds: 20, at: at(161) }];
+        (gate, rules_of.access())
+    }
+
+    #[test]
+    fn an_automatic_approval_needs_the_whole_window_people_who_heard_and_nobody_against() {
+        let (gate, access) = automatic();
+        let ask = |gate: &GateRecord, second: i64, told: bool, access: &Access| {
+            approve_automatically(gate, Actor::function("gate"), at(second), told, access)
+        };
+        let after = ask(&gate, 180, true, &access).unwrap();
+        assert_eq!(after.status, GateStatus::Approved);
+        assert!(after.decisions[0].automatic && after.state_phrase().contains("nobody blocked it"));
+        let refused = |answer: Result<GateRecord, Refusal>| {
+            assert!(
+                matches!(answer, Err(Refusal::NotApproved { .. } | Refusal::GateClosed { .. })),
+                "{answer:?}"
+            );
+        };
+        refused(ask(&gate, 179, true, &access));
+        refused(ask(&gate, 180, false, &access));
+        refused(ask(&gate, 200, true, &access));
+        refused(ask(&GateRecord { reminders: vec![], ..gate.clone() }, 180, true, &access));
+        refused(ask(&GateRecord { window: None, ..gate.clone() }, 180, true, &access));
+        refused(ask(&gate, 180, true, &rules(1, true)));
+        let blocked =
+            block(&gate, Actor { principal: BOB.into(), auth: Auth::Link }, at(170), "wait", &access);
+        let blocked = blocked.unwrap();
+        refused(ask(&blocked, 180, true, &access));
+        assert_eq!((blocked.status, blocked.ends_at()), (GateStatus::Pending, at(200)));
+        assert_eq!(decide(&blocked, by(BOB, Auth::Iam, true), &access).unwrap().status, GateStatus::Approved);
+    }
+
+    #[test]
+    fn blocking_needs_a_named_person_a_comment_and_a_window_and_is_final() {
+        let (gate, access) = automatic();
+        let bob = || Actor { principal: BOB.into(), auth: Auth::Oidc };
+        assert!(block(&gate, bob(), at(170), " ", &access).is_err());
+        let eve = Actor { principal: "eve@example.com".into(), auth: Auth::Oidc };
+        assert!(matches!(block(&gate, eve, at(170), "x", &access), Err(Refusal::Forbidden { .. })));
+        assert!(block(&GateRecord { window: None, ..gate.clone() }, bob(), at(170), "x", &access).is_err());
+        let once = block(&gate, bob(), at(170), "x", &access).unwrap();
+        assert!(matches!(block(&once, bob(), at(171), "y", &access), Err(Refusal::GateClosed { .. })));
+    }
+
+    #[test]
+    fn reminders_come_once_each_before_whatever_ends_first() {
+        let (mut gate, _) = automatic();
+        gate.reminders.clear();
+        assert_eq!(reminders_due(&gate, &[20, 500], at(159)), Vec::<u32>::new());
+        assert_eq!(
+            reminders_due(&gate, &[20, 500], at(161)),
+            [20],
+            "longer than the whole wait is passed over"
+        );
+        gate.reminders.push(Reminder { ends_at: at(180), before_seconds: 20, at: at(161) });
+        assert_eq!(reminders_due(&gate, &[20], at(165)), Vec::<u32>::new());
+        gate.window = None;
+        assert_eq!(reminders_due(&gate, &[20], at(185)), [20], "another end is another reminder");
+        assert_eq!(reminders_due(&gate, &[20], at(200)), Vec::<u32>::new(), "too late");
     }
 
     #[test]

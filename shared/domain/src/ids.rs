@@ -219,6 +219,12 @@ impl Actor {
     }
 }
 
+/// Whether `principal` names an account and no person: what an S3 event knows of who wrote an object.
+#[must_use]
+pub fn is_anonymous(principal: &str) -> bool {
+    principal.starts_with("account/")
+}
+
 /// How a principal was authenticated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -5,6 +5,7 @@
 //! is one function from the facts to a [`change::Change`], a set of records that is committed in one transaction,
 //! conditional on the revision of the model's [`head::Head`].
 
+pub mod access;
 pub mod canonical;
 pub mod change;
 pub mod gate;

@@ -72,6 +72,66 @@ pub struct PromotionRecord {
     /// Whether the evidence manifest of the ended promotion is written.
     #[serde(default)]
     pub attested: bool,
+    /// Whether the report's evidence would allow an approval without people, where the policy grants one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub automatic: Option<Automatic>,
+    /// Stages that an operator skipped in an emergency.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bypasses: Vec<Bypass>,
+}
+
+impl PromotionRecord {
+    /// The bypass of `stage`, if an operator skipped it.
+    #[must_use]
+    pub fn bypass(&self, stage: Stage) -> Option<&Bypass> {
+        self.bypasses.iter().find(|b| b.stage == stage)
+    }
+}
+
+/// Whether the evidence allows an approval that comes by itself unless somebody blocks it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Automatic {
+    /// Whether it does.
+    pub eligible: bool,
+    /// Why, or everything that stands against it: a sentence each.
+    pub why: Vec<String>,
+}
+
+/// A stage that an emergency can skip. Evaluation and a failing verdict cannot be skipped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// The shadow.
+    Shadow,
+    /// The approval by people.
+    Approval,
+    /// The steps of the canary.
+    Canary,
+}
+
+impl Stage {
+    /// The word in messages.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Shadow => "shadow",
+            Self::Approval => "approval",
+            Self::Canary => "canary",
+        }
+    }
+}
+
+/// A stage that was skipped, by whom and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bypass {
+    /// What was skipped.
+    pub stage: Stage,
+    /// Who skipped it.
+    pub by: Actor,
+    /// When.
+    pub at: Timestamp,
+    /// Why, in their words. Never empty.
+    pub reason: String,
 }
 
 /// The times of a promotion's shadow.

@@ -38,6 +38,19 @@ pub struct PromotionInput {
     pub version: Option<VersionName>,
     /// Who asked.
     pub requested_by: Actor,
+    /// Stages to skip from the start, in an emergency.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub emergency: Option<Emergency>,
+}
+
+/// A promotion that skips stages from its start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Emergency {
+    /// What is skipped.
+    pub skip: Vec<crate::promotion::Stage>,
+    /// Why, in their words.
+    pub reason: String,
 }
 
 /// The input of `package`: [`PromotionInput`] and the execution's ARN.
@@ -194,6 +207,16 @@ pub struct Compared {
     pub verdict: Verdict,
     /// One sentence.
     pub why: String,
+    /// How long the approval's wait may last before `gate` looks at it again, in seconds.
+    #[serde(default = "longest_wait")]
+    pub approval_wait_seconds: u32,
+}
+
+/// The longest wait for an approval, in seconds: it lies beyond every expiry that a policy may set.
+pub const LONGEST_WAIT_SECONDS: u32 = 26_000_000;
+
+const fn longest_wait() -> u32 {
+    LONGEST_WAIT_SECONDS
 }
 
 /// The input of `gate`.
@@ -239,7 +262,7 @@ pub struct GateAnswer {
     pub outcome: GateOutcome,
     /// One sentence, for the execution's history.
     pub why: String,
-    /// With `pending`: seconds until the gate expires.
+    /// With `pending`: seconds until it is worth asking again.
     #[serde(default)]
     pub wait_seconds: u32,
 }
@@ -293,6 +316,8 @@ pub enum HealthState {
     NotYetKnown,
     /// Neither, at the longest hold.
     Exhausted,
+    /// An operator skipped the canary in an emergency: it is not judged any further.
+    Skipped,
 }
 
 /// The input of `crown` and `attest`: only the promotion.

@@ -3,10 +3,11 @@
 use jiff::Timestamp;
 use seatrial_domain::ids::{ModelName, PromotionId};
 use seatrial_domain::policy::Policy;
-use seatrial_domain::promotion::{EvidenceRef, PromotionRecord, ShadowTimes};
+use seatrial_domain::promotion::{EvidenceRef, PromotionRecord, ShadowTimes, Stage};
 use seatrial_domain::verdict::Verdict;
 use serde::{Deserialize, Serialize};
 
+use crate::automatic::automatic;
 use crate::charts::ChartData;
 use crate::drift::{self, BENCHMARK, LiveCounts, Moved};
 use crate::evaluation::Evaluation;
@@ -108,7 +109,10 @@ pub fn report(facts: &Facts<'_>) -> ComparisonReport {
             name("pairs", MetricUnit::Number),
             0,
             Verdict::Inconclusive,
-            "the policy asks for a shadow, and there was none",
+            match promotion.bypass(Stage::Shadow) {
+                Some(by) => format!("the shadow was skipped in an emergency by {}", by.by.principal),
+                None => "the policy asks for a shadow, and there was none".to_owned(),
+            },
         ));
     }
     let moved = moved(facts);
@@ -127,7 +131,8 @@ pub fn report(facts: &Facts<'_>) -> ComparisonReport {
             ),
         });
     }
-    if let Some(traffic) = facts.traffic {
+    // What is skipped needs no plan.
+    if let Some(traffic) = facts.traffic.filter(|_| promotion.bypass(Stage::Canary).is_none()) {
         rows.extend(plan::rows(policy, traffic));
     }
     let (mut verdict, mut why) = offline::verdict(&rows);
@@ -139,7 +144,7 @@ pub fn report(facts: &Facts<'_>) -> ComparisonReport {
         verdict = verdict.max(Verdict::Inconclusive);
         why = format!("interim, the evidence is still coming in: {why}");
     }
-    ComparisonReport {
+    let mut report = ComparisonReport {
         schema: SCHEMA,
         model: promotion.model.clone(),
         promotion: promotion.id.clone(),
@@ -161,7 +166,11 @@ pub fn report(facts: &Facts<'_>) -> ComparisonReport {
         policy: promotion.policy.digest.clone(),
         charts: charts(facts, &moved),
         notes,
-    }
+        bypasses: promotion.bypasses.clone(),
+        automatic: None,
+    };
+    report.automatic = automatic(&report, policy);
+    report
 }
 
 /// How far live requests are from each reference: the challenger's training sample first, where it brought one.

@@ -1,5 +1,6 @@
 //! What decisions rest on: observations, tallies, pairs, summaries, and the comparison report.
 
+pub mod automatic;
 pub mod benchmark;
 pub mod canary;
 pub mod charts;

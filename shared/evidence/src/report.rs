@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use seatrial_domain::ids::{Digest, ModelName, PromotionId, VersionRef};
 use seatrial_domain::policy::Margin;
-use seatrial_domain::promotion::EvidenceRef;
+use seatrial_domain::promotion::{Automatic, Bypass, EvidenceRef};
 use seatrial_domain::verdict::{Direction, MetricClass, Verdict};
 use serde::{Deserialize, Serialize};
 
@@ -70,6 +70,14 @@ pub struct ComparisonReport {
     /// What else a person who decides should know, a sentence each.
     #[serde(default)]
     pub notes: Vec<String>,
+    /// Stages that an operator had skipped in an emergency when the report was made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<form::Bypass>")]
+    pub bypasses: Vec<Bypass>,
+    /// Whether the evidence allows an approval that comes by itself unless blocked; none where the policy asks for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<form::Automatic>")]
+    pub automatic: Option<Automatic>,
 }
 
 /// One metric, judged by one rule.
@@ -254,6 +262,46 @@ pub(crate) mod form {
         /// The SHA-256 of its bytes.
         #[schemars(regex(pattern = r"^sha256:[0-9a-f]{64}$"))]
         digest: String,
+    }
+
+    /// A stage that was skipped in an emergency.
+    #[derive(JsonSchema)]
+    pub(super) struct Bypass {
+        /// What was skipped.
+        stage: Stage,
+        /// Who skipped it.
+        by: Actor,
+        /// When, RFC 3339.
+        at: String,
+        /// Why, in their words.
+        reason: String,
+    }
+
+    /// A stage of a promotion.
+    #[derive(JsonSchema)]
+    #[schemars(rename_all = "snake_case")]
+    pub(super) enum Stage {
+        Shadow,
+        Approval,
+        Canary,
+    }
+
+    /// Who did something, and how we know.
+    #[derive(JsonSchema)]
+    pub(super) struct Actor {
+        /// The principal.
+        principal: String,
+        /// How it was authenticated: iam, oidc, link, system or local.
+        auth: String,
+    }
+
+    /// Whether the evidence allows an approval that comes by itself.
+    #[derive(JsonSchema)]
+    pub(super) struct Automatic {
+        /// Whether it does.
+        eligible: bool,
+        /// Why, or everything that stands against it.
+        why: Vec<String>,
     }
 
     /// From good to bad: pass, inconclusive, fail.

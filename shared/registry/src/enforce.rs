@@ -7,10 +7,11 @@
 
 use seatrial_domain::Refusal;
 use seatrial_domain::change::{Change, bound_now};
-use seatrial_domain::gate::GateStatus;
+use seatrial_domain::gate::{Decision, GateKind, GateRecord, GateStatus};
 use seatrial_domain::head::Head;
 use seatrial_domain::history::ChainTip;
 use seatrial_domain::ids::{Auth, VersionRef};
+use seatrial_domain::promotion::Stage;
 use seatrial_domain::route::Weight;
 use seatrial_domain::version::VersionStatus;
 
@@ -194,16 +195,50 @@ fn decision(change: &Change) -> Result<(), Refusal> {
     let Some(gate) = &change.gate else {
         return must(change.use_capability.is_none(), "a link is used up without a decision");
     };
+    // These write a gate without deciding it; the transaction checks that its status stays what it is.
+    if ["gate_reminded", "gate_blocked", "gate_orphaned"].contains(&change.entry.event.as_str()) {
+        return must(change.use_capability.is_none(), "a link is used up without a decision");
+    }
     let decided = match gate.status {
         GateStatus::Approved | GateStatus::Rejected => true,
         GateStatus::Pending => !gate.decisions.is_empty(),
         GateStatus::Expired | GateStatus::Cancelled => false,
     };
     if decided {
-        let by_actor =
-            gate.decisions.last().is_some_and(|d| d.by == change.entry.actor && d.at == change.entry.at);
-        must(by_actor, "a gate is decided by a decision that is not this actor's")?;
+        let last = gate.decisions.last();
+        let now = last.filter(|d| d.at == change.entry.at);
+        let by_whom =
+            now.is_some_and(|d| (d.by == change.entry.actor && itself(gate, d)) || skipped(change, d));
+        must(by_whom, "a gate is decided by a decision that is not this actor's")?;
+        must(
+            now.is_none_or(|d| !d.automatic || window_over(gate, d)),
+            "an approval comes by itself before its window is over, or although somebody blocked it",
+        )?;
+        must(now.is_none_or(|d| !d.emergency || skipped(change, d)), "nobody skipped this approval")?;
     }
     let by_link = gate.decisions.last().is_some_and(|d| d.by.auth == Auth::Link && d.at == change.entry.at);
     must(!by_link || change.use_capability.is_some(), "a link decides without being used up")
+}
+
+/// Whether a decision of the product's own is one that came by itself. (A shadow's window is also ended by its own rules.)
+fn itself(gate: &GateRecord, decision: &Decision) -> bool {
+    gate.kind != GateKind::Approval || decision.automatic == (decision.by.auth == Auth::System)
+}
+
+/// Whether the promotion's record, written in the same transaction, says that this person skipped the approval.
+fn skipped(change: &Change, decision: &Decision) -> bool {
+    let promotion = change.promotion.as_ref();
+    let bypass = promotion.and_then(|p| p.bypass(Stage::Approval));
+    decision.emergency && bypass.is_some_and(|b| b.by == decision.by && b.reason == decision.comment)
+}
+
+/// Whether the window of an automatic approval was over, with a reminder before its end and nobody against it.
+fn window_over(gate: &GateRecord, decision: &Decision) -> bool {
+    gate.kind == GateKind::Approval
+        && decision.approve
+        && gate.window.as_ref().is_some_and(|w| {
+            w.blocked.is_none()
+                && decision.at >= w.ends_at
+                && gate.reminders.iter().any(|r| r.ends_at == w.ends_at)
+        })
 }

@@ -178,6 +178,15 @@ impl<T: Table> Attempts for TableRegistry<T> {
         Ok(if earlier == 0 { AttemptState::First } else { AttemptState::Again { earlier, finished } })
     }
 
+    async fn attempt_finished(
+        &self,
+        promotion: &PromotionId,
+        observation_id: &str,
+    ) -> Result<bool, StoreError> {
+        let found = self.table.get(&layout::attempt_key(promotion, observation_id)).await?;
+        Ok(found.is_some_and(|item| item.get("finished") == Some(&Attr::B(true))))
+    }
+
     async fn finish_attempt(&self, promotion: &PromotionId, observation_id: &str) -> Result<(), StoreError> {
         let set = Action::Set(item([("finished", Attr::B(true))]));
         // Only an attempt that was marked can end: without its mark it would count as the first and carry no expiry.

@@ -88,9 +88,13 @@ pub(crate) fn plan(change: &Change) -> Result<Vec<(Part, Write)>, StoreError> {
     if let Some(gate) = &change.gate {
         // Two approvers press at once.     A: Put approved if pending → written    B: Put rejected if pending → refused
         // A closed gate is final. A gate begins pending and without decisions, and only where none is.
-        let new = gate.status == GateStatus::Pending && gate.decisions.is_empty();
+        // What marks a gate changes no status: a reminder and a block find it pending, an orphaned one stays as decided.
+        let marked =
+            ["gate_reminded", "gate_blocked", "gate_orphaned"].contains(&change.entry.event.as_str());
+        let new = gate.status == GateStatus::Pending && gate.decisions.is_empty() && !marked;
+        let before = if marked { gate.status } else { GateStatus::Pending };
         let pending = Cond::All(vec![
-            Cond::Eq("status", text(layout::gate_status(GateStatus::Pending))),
+            Cond::Eq("status", text(layout::gate_status(before))),
             Cond::Eq("promotion", text(&gate.promotion)),
             Cond::Eq("epoch", number(gate.epoch)),
         ]);

@@ -217,6 +217,12 @@ pub trait Attempts: Send + Sync {
         observation_id: &str,
         expires_at: Timestamp,
     ) -> Result<AttemptState, StoreError>;
+    /// Whether an attempt of this name came to its end. Counts none.
+    async fn attempt_finished(
+        &self,
+        promotion: &PromotionId,
+        observation_id: &str,
+    ) -> Result<bool, StoreError>;
     /// Records that an attempt came to its end.
     async fn finish_attempt(&self, promotion: &PromotionId, observation_id: &str) -> Result<(), StoreError>;
 }

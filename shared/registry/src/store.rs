@@ -181,7 +181,12 @@ mod tests {
         let head = Head::new(ModelName::parse("m").unwrap(), now);
         let actor = Actor::function("test");
         let benchmark = BenchmarkRef { digest: sha256(b"b"), key: "b".into(), size: 1, set_at: now };
-        change::set_benchmark(&Context { head: &head, actor: &actor, now }, benchmark).unwrap()
+        change::set_benchmark(
+            &Context { head: &head, actor: &actor, now },
+            benchmark,
+            &change::Right::Platform,
+        )
+        .unwrap()
     }
 
     #[tokio::test]

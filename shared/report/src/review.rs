@@ -2,8 +2,9 @@
 
 use askama::Template;
 use jiff::Timestamp;
+use seatrial_domain::access::Access;
 use seatrial_domain::gate::{GateRecord, GateStatus};
-use seatrial_domain::policy::{Approval, Policy};
+use seatrial_domain::policy::Policy;
 use seatrial_domain::version::VersionRecord;
 use seatrial_evidence::report::ComparisonReport;
 
@@ -24,7 +25,7 @@ pub struct ReviewFacts<'a> {
     /// The policy pinned for the promotion.
     pub policy: &'a Policy,
     /// Who may decide, as it is now.
-    pub live: &'a Approval,
+    pub live: &'a Access,
     /// The time.
     pub now: Timestamp,
 }
@@ -206,7 +207,7 @@ fn decisions(gate: &GateRecord) -> Vec<DecisionView> {
     gate.decisions.iter().map(view).collect()
 }
 
-fn quorum(gate: &GateRecord, live: &Approval) -> Option<String> {
+fn quorum(gate: &GateRecord, live: &Access) -> Option<String> {
     let given = gate.decisions.iter().filter(|d| d.approve).count();
     let waits = live.quorum > 1 && gate.status == GateStatus::Pending;
     waits.then(|| format!("{given} of {} approvals are given. One rejection ends it.", live.quorum))

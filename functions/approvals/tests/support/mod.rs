@@ -377,5 +377,7 @@ pub fn report(promotion: &PromotionRecord, verdict: Verdict) -> ComparisonReport
         policy: promotion.policy.digest.clone(),
         charts: None,
         notes: vec![],
+        bypasses: vec![],
+        automatic: None,
     }
 }

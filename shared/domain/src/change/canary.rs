@@ -6,7 +6,7 @@ use super::promoting::challenger_route;
 use super::{Change, Context, DecisionCheck, Draft};
 use crate::gate::{Bound, GateRecord};
 use crate::policy::Policy;
-use crate::promotion::{CanaryStep, EvidenceKind, PromotionRecord, PromotionStatus};
+use crate::promotion::{CanaryStep, EvidenceKind, PromotionRecord, PromotionStatus, Stage};
 use crate::refusal::Refusal;
 use crate::route::Weight;
 use crate::version::{VersionEvent, VersionRecord, VersionStatus};
@@ -126,7 +126,8 @@ pub fn crown(
     super::is_named(champion, context.head.champion(), "champion")?;
     super::is_named(standby, context.head.standby.as_ref(), "standby")?;
     let approval = approval_of(promotion, gate)?;
-    if champion.is_some() && promotion.steps.len() != policy.canary.steps.len() {
+    let skipped = promotion.bypass(Stage::Canary);
+    if champion.is_some() && skipped.is_none() && promotion.steps.len() != policy.canary.steps.len() {
         return Err(Refusal::Invalid {
             why: format!(
                 "the canary took {} of {} steps; it is crowned after the last",
@@ -137,6 +138,7 @@ pub fn crown(
     }
     let details = json!({
         "champion": promotion.challenger, "standby": context.head.champion(), "gate": approval.gate, "bound": approval.bound,
+        "bypasses": promotion.bypasses,
     });
     let mut draft =
         Draft::new(context, "crowned", details).about(Some(&promotion.id), Some(challenger.version));

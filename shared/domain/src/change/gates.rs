@@ -3,10 +3,10 @@
 use serde_json::json;
 
 use super::{Change, Context, Draft};
-use crate::gate::{self, Decision, GateKind, GateRecord, GateStatus};
+use crate::access::Access;
+use crate::gate::{self, Decision, GateKind, GateRecord, GateStatus, Orphaned, Reminder};
 use crate::ids::Digest;
-use crate::policy::Approval;
-use crate::promotion::PromotionRecord;
+use crate::promotion::{PromotionRecord, Stage};
 use crate::refusal::Refusal;
 use crate::version::{VersionEvent, VersionRecord};
 
@@ -34,8 +34,9 @@ pub fn open_gate(
             why: format!("gate {} cannot open {}", gate.id, gate.state_phrase()),
         });
     }
-    let details =
-        json!({ "gate": gate.id, "kind": gate.kind, "expires_at": gate.expires_at, "bound": gate.bound });
+    let details = json!({
+        "gate": gate.id, "kind": gate.kind, "expires_at": gate.expires_at, "bound": gate.bound, "window": gate.window,
+    });
     let mut draft =
         Draft::new(context, "gate_opened", details).about(Some(&promotion.id), Some(gate.challenger.version));
     if gate.kind == GateKind::Approval {
@@ -47,7 +48,7 @@ pub fn open_gate(
     draft.finish()
 }
 
-/// Decides a gate by the rules of `approval` as they are now. `capability` is the link that is used up by it.
+/// Decides a gate by the rules of `access` as they are now. `capability` is the link that is used up by it.
 ///
 /// # Errors
 /// As [`gate::decide`]; [`Refusal::NotApproved`] when what the gate binds is not what the promotion has now.
@@ -57,10 +58,60 @@ pub fn decide_gate(
     version: &VersionRecord,
     gate: &GateRecord,
     decision: Decision,
-    approval: &Approval,
+    access: &Access,
     capability: Option<Digest>,
 ) -> Result<Change, Refusal> {
-    let after = gate::decide(gate, decision, approval)?;
+    let after = gate::decide(gate, decision, access)?;
+    let mut draft = decided(context, promotion, version, gate, after)?;
+    draft.change.use_capability = capability;
+    draft.finish()
+}
+
+/// Approves a gate whose window ended without a block. `told` says that people were reached.
+///
+/// # Errors
+/// As [`gate::approve_automatically`] and [`decide_gate`].
+pub fn approve_automatically(
+    context: &Context<'_>,
+    promotion: &PromotionRecord,
+    version: &VersionRecord,
+    gate: &GateRecord,
+    told: bool,
+    access: &Access,
+) -> Result<Change, Refusal> {
+    let after = gate::approve_automatically(gate, context.actor.clone(), context.now, told, access)?;
+    decided(context, promotion, version, gate, after)?.finish()
+}
+
+/// Approves a gate whose approval an operator has skipped in an emergency.
+///
+/// # Errors
+/// [`Refusal::NotApproved`] when nobody has; as [`decide_gate`] else.
+pub fn approve_in_emergency(
+    context: &Context<'_>,
+    promotion: &PromotionRecord,
+    version: &VersionRecord,
+    gate: &GateRecord,
+) -> Result<Change, Refusal> {
+    let bypass = promotion.bypass(Stage::Approval).filter(|_| gate.kind == GateKind::Approval);
+    let Some(bypass) = bypass else {
+        return Err(Refusal::NotApproved { why: format!("nobody skipped the approval of {}", promotion.id) });
+    };
+    let after = gate::approve_in_emergency(gate, bypass, context.now)?;
+    let mut draft = decided(context, promotion, version, gate, after)?;
+    // The registry checks that the record of the promotion names whoever skipped it.
+    draft.change.promotion = Some(promotion.clone());
+    draft.finish()
+}
+
+/// The change that writes `after` in the place of `gate`, while what it binds is what the promotion has.
+fn decided(
+    context: &Context<'_>,
+    promotion: &PromotionRecord,
+    version: &VersionRecord,
+    gate: &GateRecord,
+    after: GateRecord,
+) -> Result<Draft, Refusal> {
     context.head.held_by(&promotion.id, promotion.epoch)?;
     if gate.kind == GateKind::Approval && super::canary::bound_now(promotion)? != gate.bound {
         return Err(Refusal::NotApproved {
@@ -76,7 +127,75 @@ pub fn decide_gate(
         draft.change.versions.push(version.apply(VersionEvent::Approve)?);
     }
     draft.change.gate = Some(after);
-    draft.change.use_capability = capability;
+    Ok(draft)
+}
+
+/// Blocks an approval that would come by itself: the gate waits for people from then on.
+///
+/// # Errors
+/// As [`gate::block`]; [`Refusal::Superseded`] when the promotion has ended.
+pub fn block_gate(
+    context: &Context<'_>,
+    gate: &GateRecord,
+    comment: &str,
+    access: &Access,
+) -> Result<Change, Refusal> {
+    let after = gate::block(gate, context.actor.clone(), context.now, comment, access)?;
+    context.head.held_by(&gate.promotion, gate.epoch)?;
+    let comment = after.window.as_ref().and_then(|w| w.blocked.as_ref()).map(|b| b.comment.as_str());
+    let details = json!({ "gate": gate.id, "comment": comment, "window": gate.window });
+    let mut draft = Draft::new(context, "gate_blocked", details)
+        .about(Some(&gate.promotion), Some(gate.challenger.version));
+    draft.change.gate = Some(after);
+    draft.finish()
+}
+
+/// Records that people are reminded of a gate: the event is what they are told by.
+///
+/// # Errors
+/// [`Refusal::Invalid`] when no reminder is due; [`Refusal::Superseded`] when the promotion has ended.
+pub fn remind_gate(
+    context: &Context<'_>,
+    gate: &GateRecord,
+    reminders_seconds: &[u32],
+) -> Result<Change, Refusal> {
+    context.head.held_by(&gate.promotion, gate.epoch)?;
+    let due = gate::reminders_due(gate, reminders_seconds, context.now);
+    if due.is_empty() {
+        return Err(Refusal::Invalid { why: format!("no reminder of gate {} is due", gate.id) });
+    }
+    let ends_at = gate.ends_at();
+    let details = json!({
+        "gate": gate.id, "kind": gate.kind, "ends_at": ends_at, "automatic": gate.open_window().is_some(),
+    });
+    let mut draft = Draft::new(context, "gate_reminded", details)
+        .about(Some(&gate.promotion), Some(gate.challenger.version));
+    let mut after = gate.clone();
+    // Several that are due at once (nobody looked for a while) are one message.
+    after.reminders.extend(due.into_iter().map(|before_seconds| Reminder {
+        ends_at,
+        before_seconds,
+        at: context.now,
+    }));
+    draft.change.gate = Some(after);
+    draft.finish()
+}
+
+/// Records that no execution waits for a decided gate any more.
+///
+/// # Errors
+/// [`Refusal::Invalid`] while it is undecided, or known as orphaned already.
+pub fn orphan_gate(context: &Context<'_>, gate: &GateRecord, why: &str) -> Result<Change, Refusal> {
+    if gate.status == GateStatus::Pending || gate.orphaned.is_some() {
+        return Err(Refusal::Invalid { why: format!("gate {} is {}", gate.id, gate.state_phrase()) });
+    }
+    let details = json!({ "gate": gate.id, "kind": gate.kind, "status": gate.status, "why": why });
+    let mut draft = Draft::new(context, "gate_orphaned", details)
+        .about(Some(&gate.promotion), Some(gate.challenger.version));
+    draft.change.gate = Some(GateRecord {
+        orphaned: Some(Orphaned { at: context.now, why: why.to_owned() }),
+        ..gate.clone()
+    });
     draft.finish()
 }
 

@@ -4,18 +4,23 @@
 //! the caller reads the facts again and asks the same function again: it may then refuse.
 
 mod canary;
+mod emergency;
 mod ending;
 mod gates;
 mod promoting;
 mod settings;
 
 pub use canary::{bound_now, crown, end_holdback, shift};
+pub use emergency::bypass;
 pub use ending::{Running, end_promotion, retire, roll_back};
-pub use gates::{close_gate, decide_gate, open_gate};
-pub use promoting::{
-    attested, close_shadow, open_shadow, record_evidence, register_version, start_promotion,
+pub use gates::{
+    approve_automatically, approve_in_emergency, block_gate, close_gate, decide_gate, open_gate, orphan_gate,
+    remind_gate,
 };
-pub use settings::{set_benchmark, set_policy};
+pub use promoting::{
+    attested, close_shadow, open_shadow, record_evidence, record_report, register_version, start_promotion,
+};
+pub use settings::{Right, set_benchmark, set_policy};
 
 use jiff::Timestamp;
 use serde_json::Value;

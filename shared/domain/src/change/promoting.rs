@@ -5,9 +5,12 @@ use serde_json::json;
 use super::{Change, Context, Draft, PolicyRecord};
 use crate::ids::{Actor, Digest, PromotionId, VersionName};
 use crate::package::PackageSummary;
-use crate::promotion::{EvidenceKind, EvidenceRef, PromotionRecord, PromotionStatus, ShadowTimes};
+use crate::promotion::{
+    Automatic, Bypass, EvidenceKind, EvidenceRef, PromotionRecord, PromotionStatus, ShadowTimes,
+};
 use crate::refusal::Refusal;
 use crate::route::{Route, Weight};
+use crate::task::Emergency;
 use crate::verdict::Verdict;
 use crate::version::{VersionEvent, VersionRecord, VersionStatus};
 
@@ -52,8 +55,10 @@ pub fn start_promotion(
     policy: &PolicyRecord,
     requested_by: &Actor,
     execution: Option<&str>,
+    emergency: Option<&Emergency>,
 ) -> Result<Change, Refusal> {
     let head = context.head;
+    let bypasses = bypasses(context, policy, requested_by, emergency)?;
     if let Some(running) = &head.running {
         return Err(Refusal::Busy { by: running.promotion.clone(), version: running.challenger.version });
     }
@@ -64,7 +69,7 @@ pub fn start_promotion(
     }
     let details = json!({
         "from": head.champion(), "to": version.reference(), "policy": policy.reference, "benchmark": head.benchmark,
-        "requested_by": requested_by, "execution": execution,
+        "requested_by": requested_by, "execution": execution, "bypasses": bypasses,
     });
     let mut draft = Draft::new(context, "promotion_started", details).about(Some(id), Some(version.version));
     draft.head.epoch += 1;
@@ -103,8 +108,28 @@ pub fn start_promotion(
         shadow: None,
         steps: Vec::new(),
         attested: false,
+        automatic: None,
+        bypasses,
     });
     draft.finish()
+}
+
+/// The stages that the promotion skips from its start. Who asked for it needs the right, by the policy in force; whoever
+/// carries the request (a state machine's input) is not believed.
+fn bypasses(
+    context: &Context<'_>,
+    policy: &PolicyRecord,
+    requested_by: &Actor,
+    emergency: Option<&Emergency>,
+) -> Result<Vec<Bypass>, Refusal> {
+    let Some(emergency) = emergency else { return Ok(Vec::new()) };
+    policy.policy.access().may_bypass(&requested_by.principal)?;
+    let reason = super::emergency::checked_reason(&emergency.reason)?;
+    let mut stages = emergency.skip.clone();
+    stages.sort_unstable();
+    stages.dedup();
+    let made = |stage| Bypass { stage, by: requested_by.clone(), at: context.now, reason: reason.clone() };
+    Ok(stages.into_iter().map(made).collect())
 }
 
 /// Records an evidence object of the running promotion. Recording the same object again changes nothing but the history.
@@ -140,6 +165,22 @@ pub fn record_evidence(
     }
     draft.change.promotion = Some(after);
     draft.finish()
+}
+
+/// Records the comparison report of the running promotion, and whether it allows an approval that comes by itself.
+///
+/// # Errors
+/// As [`record_evidence`].
+pub fn record_report(
+    context: &Context<'_>,
+    promotion: &PromotionRecord,
+    version: &VersionRecord,
+    object: EvidenceRef,
+    verdict: Verdict,
+    automatic: Option<Automatic>,
+) -> Result<Change, Refusal> {
+    let noted = PromotionRecord { automatic, ..promotion.clone() };
+    record_evidence(context, &noted, version, EvidenceKind::Report, object, Some(verdict))
 }
 
 /// Puts the challenger on the route at weight 0, so that servers load it, and begins sampling.

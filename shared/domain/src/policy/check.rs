@@ -1,10 +1,12 @@
 //! Every defect of a policy, found at once.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::{
     ACCURACY, ApprovalMode, ERROR_RATE, LATENCY_P99, Margin, OFFLINE_METRICS, OUTPUT_DISTRIBUTION, Policy,
-    SHADOW_METRICS, Task, applies, metrics,
+    Role, SHADOW_METRICS, Task, applies, mailbox, metrics,
 };
 use crate::route::Weight;
 use crate::verdict::{Direction, MetricClass};
@@ -14,6 +16,8 @@ use crate::verdict::{Direction, MetricClass};
 const MAX_SHADOW_SECONDS: u32 = 30 * 86_400;
 const MAX_CANARY_SECONDS: u64 = 60 * 86_400;
 const MAX_STEPS: usize = 50;
+/// The longest that a gate waits: the state machine's own limit lies beyond it.
+const MAX_WAIT_SECONDS: u32 = 300 * 86_400;
 
 /// A defect of a policy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -99,6 +103,7 @@ impl Policy {
         self.check_canary(&mut add);
         self.check_canary_metrics(&mut add);
         self.check_approval(&mut add);
+        self.check_people(&mut add);
         for (set, rules, known, defaults) in [
             ("offline.metrics", &self.offline.metrics, &OFFLINE_METRICS[..], metrics::offline()),
             ("shadow.metrics", &self.shadow.metrics, &SHADOW_METRICS[..], metrics::shadow()),
@@ -231,48 +236,134 @@ impl Policy {
 
     fn check_approval(&self, add: &mut impl FnMut(&str, String)) {
         let approval = &self.approval;
-        if approval.mode == ApprovalMode::AutoUnlessBlocked {
-            add(
-                "approval.mode",
-                "auto_unless_blocked is not supported by this release; expected required".into(),
-            );
-        }
-        if approval.quorum == 0 || approval.quorum as usize > approval.approvers.len().max(1) {
+        let approvers = self.access().with(Role::Approver).count();
+        if approval.quorum == 0 || approval.quorum as usize > approvers.max(1) {
             add(
                 "approval.quorum",
                 format!(
-                    "{} of {} approvers can never be reached; expected 1 to the number of approvers",
-                    approval.quorum,
-                    approval.approvers.len()
+                    "{} of {approvers} approvers can never be reached; expected 1 to the number of approvers",
+                    approval.quorum
                 ),
             );
         }
-        if approval.approvers.is_empty() {
-            add("approval.approvers", "is empty: nobody could approve; name at least one {email}".into());
+        if approvers == 0 {
+            add(
+                "approval.approvers",
+                "is empty: nobody could approve; name at least one {email}, here or in `people` with the role approver".into(),
+            );
         }
-        for approver in &approval.approvers {
-            let parts: Vec<_> = approver.email.split('@').collect();
-            if parts.len() != 2
-                || parts.iter().any(|p| p.is_empty())
-                || approver.email.chars().any(char::is_whitespace)
-            {
-                add("approval.approvers", format!("{:?} is not a mail address", approver.email));
-            }
-        }
-        if approval.expires_seconds < 5 || approval.expires_seconds > 300 * 86_400 {
+        if approval.expires_seconds < 5 || approval.expires_seconds > MAX_WAIT_SECONDS {
             add(
                 "approval.expires_seconds",
-                format!("{} is not between 5 and 25920000", approval.expires_seconds),
+                format!("{} is not between 5 and {MAX_WAIT_SECONDS}", approval.expires_seconds),
+            );
+        }
+        if approval.reminders_seconds.len() > 10 || approval.reminders_seconds.contains(&0) {
+            let problem = format!("{:?} must be at most 10 numbers above 0", approval.reminders_seconds);
+            add("approval.reminders_seconds", problem);
+        }
+        if approval.mode == ApprovalMode::AutoUnlessBlocked {
+            self.check_automatic(add);
+        }
+    }
+
+    /// What an approval that comes by itself needs: something that must be better, and people who hear of it in time.
+    fn check_automatic(&self, add: &mut impl FnMut(&str, String)) {
+        let approval = &self.approval;
+        if self.offline.tracked.is_empty() {
+            add(
+                "offline.tracked",
+                "is empty: approval.mode auto_unless_blocked needs at least one metric in which the challenger must be better"
+                    .into(),
+            );
+        }
+        if approval.window_seconds < 10 || approval.window_seconds > MAX_WAIT_SECONDS {
+            add(
+                "approval.window_seconds",
+                format!("{} is not between 10 and {MAX_WAIT_SECONDS}", approval.window_seconds),
+            );
+        }
+        if approval.window_seconds >= approval.expires_seconds {
+            add(
+                "approval.window_seconds",
+                format!(
+                    "{} is not shorter than approval.expires_seconds ({}): the gate would expire first",
+                    approval.window_seconds, approval.expires_seconds
+                ),
+            );
+        }
+        if !approval.reminders_seconds.iter().any(|before| *before < approval.window_seconds) {
+            add(
+                "approval.reminders_seconds",
+                format!(
+                    "{:?} has none within the window of {} seconds: people must be told shortly before its end",
+                    approval.reminders_seconds, approval.window_seconds
+                ),
             );
         }
     }
+
+    fn check_people(&self, add: &mut impl FnMut(&str, String)) {
+        let mut names: BTreeMap<String, &str> = BTreeMap::new();
+        let approvers =
+            self.approval.approvers.iter().map(|a| ("approval.approvers", &a.email, &a.principals));
+        let people = self.people.iter().map(|p| ("people", &p.email, &p.principals));
+        for (field, email, principals) in approvers.chain(people) {
+            if !is_address(email) {
+                add(field, format!("{email:?} is not a mail address"));
+            }
+            // One mailbox or one login under two people would be two voices of one person.
+            let boxes = std::iter::once(mailbox(email));
+            for name in boxes.chain(principals.iter().cloned()) {
+                match names.insert(name.clone(), email) {
+                    Some(other) if !other.eq_ignore_ascii_case(email) => {
+                        add(
+                            field,
+                            format!("{name:?} belongs to {other} and to {email}; one person is one entry"),
+                        );
+                    }
+                    _ => {}
+                }
+            }
+        }
+        for (place, person) in self.people.iter().enumerate() {
+            if self.people[..place].iter().any(|p| p.email.eq_ignore_ascii_case(&person.email)) {
+                add("people", format!("{} stands twice", person.email));
+            }
+            if person.emergency && !person.has(Role::Operator) {
+                add("people", format!("{} has emergency without the role operator", person.email));
+            }
+        }
+        let access = self.access();
+        for delegation in &self.approval.delegations {
+            let mut problem = |what: String| add("approval.delegations", what);
+            if !access.person(&delegation.from).is_some_and(|p| p.has(Role::Approver)) {
+                problem(format!("{} is no approver and has no right to lend", delegation.from));
+            }
+            match access.person(&delegation.to) {
+                None => problem(format!("{} is not among the people; name them in `people`", delegation.to)),
+                Some(to) if to.is(&delegation.from) => {
+                    problem(format!("{} lends to themselves", delegation.from))
+                }
+                Some(_) => {}
+            }
+            if delegation.since.is_some_and(|since| since >= delegation.until) {
+                problem(format!("of {} to {} ends before it begins", delegation.from, delegation.to));
+            }
+        }
+    }
+}
+
+fn is_address(email: &str) -> bool {
+    let parts: Vec<_> = email.split('@').collect();
+    parts.len() == 2 && parts.iter().all(|p| !p.is_empty()) && !email.chars().any(char::is_whitespace)
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::policy::{Approver, Margin, MetricRule};
+    use crate::policy::{Approver, Delegation, Margin, MetricRule, Person};
 
     fn usable() -> Policy {
         let mut policy = Policy::default();
@@ -313,6 +404,51 @@ mod tests {
         ] {
             assert!(fields.iter().any(|f| f == field), "{field} in {fields:?}");
         }
+    }
+
+    #[test]
+    fn one_person_is_one_entry_and_delegations_name_known_people() {
+        let mut policy = usable();
+        let person = |email: &str, principal: &str| Person {
+            email: email.into(),
+            principals: vec![principal.into()],
+            roles: [Role::Operator].into(),
+            emergency: false,
+        };
+        policy.people = vec![person("op@example.com", "AROAOP"), person("ann+second@example.com", "AROAX")];
+        let lent = |from: &str, to: &str| Delegation {
+            from: from.into(),
+            to: to.into(),
+            since: None,
+            until: "2026-12-01T00:00:00Z".parse().unwrap(),
+        };
+        policy.approval.delegations = vec![
+            lent("ann@example.com", "op@example.com"),
+            lent("op@example.com", "ann@example.com"),
+            lent("ann@example.com", "eve@example.com"),
+        ];
+        let found: Vec<_> = policy.check().iter().map(ToString::to_string).collect();
+        assert_eq!(found.len(), 3, "{found:?}");
+        assert!(found[0].contains("ann@example.com and to ann+second@example.com"), "{found:?}");
+        assert!(found[1].contains("op@example.com is no approver"), "{found:?}");
+        assert!(found[2].contains("eve@example.com is not among the people"), "{found:?}");
+        policy.people[1] = person("bob@example.com", "AROAOP");
+        policy.approval.delegations.clear();
+        assert_eq!(policy.check().len(), 1, "one login is not two people");
+    }
+
+    #[test]
+    fn an_automatic_approval_needs_a_tracked_metric_and_a_notice_within_its_window() {
+        let mut policy = usable();
+        policy.approval.mode = ApprovalMode::AutoUnlessBlocked;
+        let fields = |p: &Policy| p.check().into_iter().map(|d| d.field).collect::<Vec<_>>();
+        assert_eq!(fields(&policy), ["offline.tracked"]);
+        policy.offline.tracked.push("accuracy".into());
+        assert_eq!(policy.check(), vec![]);
+        policy.approval.window_seconds = 3_600;
+        assert_eq!(fields(&policy), ["approval.reminders_seconds"]);
+        policy.approval.window_seconds = policy.approval.expires_seconds;
+        assert_eq!(fields(&policy), ["approval.window_seconds"]);
     }
 
     #[test]

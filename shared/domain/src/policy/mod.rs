@@ -8,6 +8,7 @@ mod check;
 mod hooks;
 mod margin;
 mod metrics;
+mod people;
 
 use std::collections::BTreeMap;
 
@@ -23,6 +24,7 @@ pub use check::Defect;
 pub use hooks::IntegrationCheck;
 pub use margin::Margin;
 pub use metrics::{OFFLINE_METRICS, SHADOW_METRICS, applies};
+pub use people::{Approver, Delegation, Person, Role, mailbox};
 
 /// The rules of one model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -55,6 +57,8 @@ pub struct Policy {
     pub offline: Offline,
     /// Rules of the shadow.
     pub shadow: Shadow,
+    /// The people of the model and their roles.
+    pub people: Vec<Person>,
     /// Who decides, and how.
     pub approval: Approval,
     /// How traffic shifts.
@@ -79,6 +83,7 @@ impl Default for Policy {
             checks: Vec::new(),
             offline: Offline::default(),
             shadow: Shadow::default(),
+            people: Vec::new(),
             approval: Approval::default(),
             canary: Canary::default(),
             observations: Observations::default(),
@@ -208,14 +213,21 @@ impl Default for Labels {
 pub struct Approval {
     /// Whether people must decide.
     pub mode: ApprovalMode,
-    /// Who may decide.
+    /// Who may decide: short for people with the role `approver`.
     pub approvers: Vec<Approver>,
-    /// How many of them must approve.
+    /// Approvers' rights that others hold for a time.
+    pub delegations: Vec<Delegation>,
+    /// How many different people must approve.
     pub quorum: u32,
     /// Whether submitter and approver must differ. Then a link alone cannot decide: a login is needed.
     pub separation_of_duties: bool,
     /// Seconds until an undecided gate expires.
     pub expires_seconds: u32,
+    /// For `auto_unless_blocked`: how long people have to block an approval that would come by itself, in seconds.
+    pub window_seconds: u32,
+    /// When people are reminded: seconds before the end of the window, or else before the gate expires. Those longer than the
+    /// whole time are passed over.
+    pub reminders_seconds: Vec<u32>,
 }
 
 impl Default for Approval {
@@ -223,9 +235,12 @@ impl Default for Approval {
         Self {
             mode: ApprovalMode::Required,
             approvers: Vec::new(),
+            delegations: Vec::new(),
             quorum: 1,
             separation_of_duties: true,
             expires_seconds: 3 * 86_400,
+            window_seconds: 2 * 86_400,
+            reminders_seconds: vec![86_400, 7_200],
         }
     }
 }
@@ -236,27 +251,8 @@ impl Default for Approval {
 pub enum ApprovalMode {
     /// Always.
     Required,
-    /// Unless every tracked metric is better; refused by this release.
+    /// Unless every tracked metric is surely better, everybody was told, and nobody blocked it in time.
     AutoUnlessBlocked,
-}
-
-/// A person who may decide.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Approver {
-    /// Their own mail address, to which links go; also their name in records.
-    pub email: String,
-    /// Other principals that are the same person: IAM user ARNs, role ids, OIDC subjects.
-    #[serde(default)]
-    pub principals: Vec<String>,
-}
-
-impl Approver {
-    /// Whether `principal` is this person.
-    #[must_use]
-    pub fn is(&self, principal: &str) -> bool {
-        self.email.eq_ignore_ascii_case(principal) || self.principals.iter().any(|p| p == principal)
-    }
 }
 
 /// What servers report.

@@ -183,17 +183,10 @@ pub async fn a_closed_gate_is_final<R: Full>(registry: &R) {
     // Past the operations: someone with an old copy of the gate decides it.
     let head = s.head().await;
     let context = Context { head: &head, actor: &ann(), now: gate.opened_at + SignedDuration::from_secs(1) };
-    let decision = seatrial_domain::gate::Decision {
-        by: ann(),
-        at: context.now,
-        comment: "yes".into(),
-        approve: true,
-        self_approval: false,
-    };
+    let decision = seatrial_domain::gate::Decision::new(ann(), context.now, true, "yes");
     let (promotion, version) = (s.promotion(&run).await, s.version(2).await);
-    let approval = policy().approval;
-    let change =
-        change::decide_gate(&context, &promotion, &version, &gate, decision, &approval, None).unwrap();
+    let access = policy().access();
+    let change = change::decide_gate(&context, &promotion, &version, &gate, decision, &access, None).unwrap();
     let answer = registry.commit(change).await;
     assert!(matches!(answer, Err(CommitError::Refused(Refusal::GateClosed { .. }))), "{answer:?}");
     // And a gate that was decided before it opened cannot be opened at all.

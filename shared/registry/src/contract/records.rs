@@ -1,7 +1,7 @@
 //! Reading, committing, and doing everything twice.
 
 use jiff::SignedDuration;
-use seatrial_domain::change::{self, Context};
+use seatrial_domain::change::{self, Context, Right};
 use seatrial_domain::head::{BenchmarkRef, Head};
 use seatrial_domain::history;
 use seatrial_domain::ids::Actor;
@@ -149,7 +149,7 @@ pub async fn a_change_is_committed_once_and_from_the_present_head_only<R: Full>(
     let actor = Actor::function("contract");
     let change = |name: &str| {
         let context = Context { head: &head, actor: &actor, now: s.clock.now() };
-        change::set_benchmark(&context, benchmark(&s, name)).unwrap()
+        change::set_benchmark(&context, benchmark(&s, name), &Right::Platform).unwrap()
     };
     let (first, other) = (change("a"), change("b"));
     registry.commit(first.clone()).await.unwrap();
@@ -165,7 +165,7 @@ pub async fn a_change_is_committed_once_and_from_the_present_head_only<R: Full>(
     // A change that does not follow from the head is refused, whatever it says.
     let head = s.head().await;
     let context = Context { head: &head, actor: &actor, now: s.clock.now() };
-    let good = change::set_benchmark(&context, benchmark(&s, "c")).unwrap();
+    let good = change::set_benchmark(&context, benchmark(&s, "c"), &Right::Platform).unwrap();
     let mut forged = Vec::new();
     let mut wrong = good.clone();
     wrong.entry.details = serde_json::json!({ "to": "something else" });
@@ -194,7 +194,7 @@ pub async fn a_new_model_begins_once<R: Full>(registry: &R) {
     let actor = Actor::function("contract");
     let change = |name: &str| {
         let context = Context { head: &head, actor: &actor, now };
-        change::set_benchmark(&context, benchmark(&s, name)).unwrap()
+        change::set_benchmark(&context, benchmark(&s, name), &Right::Platform).unwrap()
     };
     registry.commit(change("a")).await.unwrap();
     assert!(matches!(registry.commit(change("b")).await, Err(CommitError::Conflict { .. })));

@@ -2,14 +2,13 @@
 
 use jiff::Timestamp;
 use seatrial_domain::change::{self, bound_now};
-use seatrial_domain::gate::{Bound, Decision, GateKind, GateRecord, GateStatus};
-use seatrial_domain::policy::Approval;
+use seatrial_domain::gate::{Bound, Decision, GateKind, GateRecord, GateStatus, reminders_due};
 use seatrial_domain::promotion::PromotionRecord;
 use seatrial_domain::version::VersionRecord;
-use seatrial_domain::{Digest, GateId, Refusal};
+use seatrial_domain::{Digest, GateId, ModelName, Refusal};
 
 use super::promoting::missing_record;
-use super::{Missing, Next, Ops, Outcome, not_found};
+use super::{Missing, Next, Ops, Outcome};
 use crate::error::OpError;
 
 /// The gate of `kind` as it opens. `round` counts deliberate re-openings, from 1. An approval binds what the promotion has
@@ -51,6 +50,9 @@ pub fn draft_gate(
         opened_at,
         expires_at,
         decisions: Vec::new(),
+        window: None,
+        reminders: Vec::new(),
+        orphaned: None,
     })
 }
 
@@ -89,21 +91,13 @@ impl Ops<'_> {
         let model = &model;
         self.transact(model, Missing::Refuse, |head| {
             Box::pin(async move {
-                let record = self.gate(gate).await?;
-                let promotion = self.promotion(model, &record.promotion).await?;
-                let version = self.version(model, record.challenger.version).await?;
-                let approval = self.live_approval(&head).await?;
+                let (record, promotion, version) = self.gate_facts(model, gate).await?;
+                let access = self.live_policy(&head).await?.policy.access();
                 let context = self.context(&head);
-                let decision = Decision {
-                    by: self.actor.clone(),
-                    at: context.now,
-                    comment: comment.to_owned(),
-                    approve,
-                    self_approval: false,
-                };
+                let decision = Decision::new(self.actor.clone(), context.now, approve, comment);
                 let link = capability.cloned();
                 commit_gate(change::decide_gate(
-                    &context, &promotion, &version, &record, decision, &approval, link,
+                    &context, &promotion, &version, &record, decision, &access, link,
                 )?)
             })
         })
@@ -132,15 +126,120 @@ impl Ops<'_> {
         .await
     }
 
-    /// Who may decide now: by the policy in force, not by the one that is pinned.
-    async fn live_approval(&self, head: &seatrial_domain::head::Head) -> Result<Approval, OpError> {
-        let Some(reference) = &head.policy else {
-            return Err(not_found(format!("a policy of model {}", head.model)));
-        };
-        let found = self.registry.policy(&head.model, reference.number).await?;
-        let policy =
-            found.ok_or_else(|| not_found(format!("policy {} of model {}", reference.number, head.model)))?;
-        Ok(policy.policy.approval)
+    /// Blocks an approval that would come by itself. A gate that this actor blocked already is the outcome.
+    ///
+    /// # Errors
+    /// [`Refusal::GateClosed`], [`Refusal::Forbidden`], [`Refusal::Invalid`] (no comment, or nothing to block).
+    pub async fn block_gate(&self, gate: &GateId, comment: &str) -> Result<Outcome<GateRecord>, OpError> {
+        let model = self.gate(gate).await?.model;
+        self.transact(&model, Missing::Refuse, |head| {
+            Box::pin(async move {
+                let record = self.gate(gate).await?;
+                let blocked = record.window.as_ref().and_then(|w| w.blocked.as_ref());
+                if blocked.is_some_and(|b| b.by == self.actor && b.comment == comment.trim()) {
+                    return Ok(Next::Already(record));
+                }
+                let access = self.live_policy(&head).await?.policy.access();
+                commit_gate(change::block_gate(&self.context(&head), &record, comment, &access)?)
+            })
+        })
+        .await
+    }
+
+    /// Records that people are reminded of a gate, when that is due by the policy in force; the event tells them. The
+    /// outcome is fresh when it was due.
+    ///
+    /// # Errors
+    /// [`OpError`] when the table fails; [`Refusal::NotFound`] without such a gate.
+    pub async fn remind_gate(&self, gate: &GateId) -> Result<Outcome<GateRecord>, OpError> {
+        let model = self.gate(gate).await?.model;
+        self.transact(&model, Missing::Refuse, |head| {
+            Box::pin(async move {
+                let record = self.gate(gate).await?;
+                let reminders = self.live_policy(&head).await?.policy.approval.reminders_seconds;
+                let context = self.context(&head);
+                let holds = head.held_by(&record.promotion, record.epoch).is_ok();
+                if !holds || reminders_due(&record, &reminders, context.now).is_empty() {
+                    return Ok(Next::Already(record));
+                }
+                commit_gate(change::remind_gate(&context, &record, &reminders)?)
+            })
+        })
+        .await
+    }
+
+    /// Approves a gate whose window ended without a block. `told` says that people were reached.
+    ///
+    /// # Errors
+    /// [`Refusal::NotApproved`] with what is missing, [`Refusal::GateClosed`], [`Refusal::Superseded`].
+    pub async fn approve_automatically(
+        &self,
+        gate: &GateId,
+        told: bool,
+    ) -> Result<Outcome<GateRecord>, OpError> {
+        let model = self.gate(gate).await?.model;
+        let model = &model;
+        self.transact(model, Missing::Refuse, |head| {
+            Box::pin(async move {
+                let (record, promotion, version) = self.gate_facts(model, gate).await?;
+                let access = self.live_policy(&head).await?.policy.access();
+                let context = self.context(&head);
+                commit_gate(change::approve_automatically(
+                    &context, &promotion, &version, &record, told, &access,
+                )?)
+            })
+        })
+        .await
+    }
+
+    /// Approves an open gate whose approval an operator skipped in an emergency before it opened.
+    ///
+    /// # Errors
+    /// [`Refusal::NotApproved`] when nobody did, [`Refusal::GateClosed`], [`Refusal::Superseded`].
+    pub async fn approve_in_emergency(&self, gate: &GateId) -> Result<Outcome<GateRecord>, OpError> {
+        let model = self.gate(gate).await?.model;
+        let model = &model;
+        self.transact(model, Missing::Refuse, |head| {
+            Box::pin(async move {
+                let (record, promotion, version) = self.gate_facts(model, gate).await?;
+                commit_gate(change::approve_in_emergency(
+                    &self.context(&head),
+                    &promotion,
+                    &version,
+                    &record,
+                )?)
+            })
+        })
+        .await
+    }
+
+    /// Marks a decided gate that no execution waits for. One that is marked already, or undecided, is the outcome.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`] without such a gate.
+    pub async fn orphan_gate(&self, gate: &GateId, why: &str) -> Result<Outcome<GateRecord>, OpError> {
+        let model = self.gate(gate).await?.model;
+        self.transact(&model, Missing::Refuse, |head| {
+            Box::pin(async move {
+                let record = self.gate(gate).await?;
+                if record.status == GateStatus::Pending || record.orphaned.is_some() {
+                    return Ok(Next::Already(record));
+                }
+                commit_gate(change::orphan_gate(&self.context(&head), &record, why)?)
+            })
+        })
+        .await
+    }
+
+    async fn gate_facts(
+        &self,
+        model: &ModelName,
+        gate: &GateId,
+    ) -> Result<(GateRecord, PromotionRecord, VersionRecord), OpError> {
+        let record = self.gate(gate).await?;
+        let promotion = self.promotion(model, &record.promotion).await?;
+        let version = self.version(model, record.challenger.version).await?;
+        Ok((record, promotion, version))
     }
 }
 

@@ -4,6 +4,7 @@
 //! outcome with [`Outcome::fresh`] `false` and writes nothing.
 
 mod canary;
+mod emergency;
 mod ending;
 mod gates;
 mod promoting;
@@ -25,6 +26,7 @@ use seatrial_domain::{GateId, ModelName, PromotionId, Refusal, VersionName};
 pub use canary::{Crown, Shift};
 pub use ending::Rollback;
 pub use gates::draft_gate;
+pub use settings::By;
 
 use crate::error::{CommitError, OpError};
 use crate::ports::Registry;
@@ -167,6 +169,11 @@ impl<'a> Ops<'a> {
         found.ok_or_else(|| not_found(format!("version {version} of model {model}")))
     }
 
+    /// The policy in force by `head`: it says who may do what, whatever a promotion has pinned.
+    async fn live_policy(&self, head: &Head) -> Result<PolicyRecord, OpError> {
+        in_force(self.registry, head).await
+    }
+
     async fn gate(&self, id: &GateId) -> Result<GateRecord, OpError> {
         self.registry.gate(id).await?.ok_or_else(|| not_found(format!("gate {id}")))
     }
@@ -210,7 +217,12 @@ pub async fn pinned_policy(
 /// [`Refusal::NotFound`] without such a model, or when it has no policy.
 pub async fn live_policy(registry: &dyn Registry, model: &ModelName) -> Result<PolicyRecord, OpError> {
     let head = registry.head(model).await?.ok_or_else(|| not_found(format!("model {model}")))?;
-    let Some(reference) = head.policy else {
+    in_force(registry, &head).await
+}
+
+async fn in_force(registry: &dyn Registry, head: &Head) -> Result<PolicyRecord, OpError> {
+    let model = &head.model;
+    let Some(reference) = &head.policy else {
         return Err(not_found(format!("a policy of model {model}")));
     };
     let found = registry.policy(model, reference.number).await?;

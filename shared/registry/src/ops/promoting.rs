@@ -3,11 +3,12 @@
 use seatrial_domain::change;
 use seatrial_domain::ids::Actor;
 use seatrial_domain::package::PackageSummary;
-use seatrial_domain::promotion::{EvidenceKind, EvidenceRef, PromotionRecord, PromotionStatus};
+use seatrial_domain::promotion::{Automatic, EvidenceKind, EvidenceRef, PromotionRecord, PromotionStatus};
+use seatrial_domain::task::Emergency;
 use seatrial_domain::version::VersionRecord;
 use seatrial_domain::{Digest, ModelName, PromotionId, Refusal, Verdict, VersionName};
 
-use super::{Missing, Next, Ops, Outcome, not_found, pinned_policy};
+use super::{Missing, Next, Ops, Outcome, pinned_policy};
 use crate::error::{OpError, StoreError};
 
 impl Ops<'_> {
@@ -50,6 +51,22 @@ impl Ops<'_> {
         requested_by: &Actor,
         execution: Option<&str>,
     ) -> Result<Outcome<PromotionRecord>, OpError> {
+        self.start_skipping(model, id, version, requested_by, execution, None).await
+    }
+
+    /// The same, with stages that are skipped from the start in an emergency.
+    ///
+    /// # Errors
+    /// As [`Ops::start_promotion`]; [`Refusal::Forbidden`] when whoever asked has no right to skip.
+    pub async fn start_skipping(
+        &self,
+        model: &ModelName,
+        id: &PromotionId,
+        version: VersionName,
+        requested_by: &Actor,
+        execution: Option<&str>,
+        emergency: Option<&Emergency>,
+    ) -> Result<Outcome<PromotionRecord>, OpError> {
         self.transact(model, Missing::Refuse, |head| {
             Box::pin(async move {
                 if let Some(known) = self.registry.promotion(model, id).await? {
@@ -61,20 +78,24 @@ impl Ops<'_> {
                     }
                     return Ok(Next::Already(known));
                 }
-                let Some(policy) = &head.policy else {
+                if head.policy.is_none() {
                     let why = format!(
                         "model {model} has no policy; set one with `seatrial policy set {model} FILE`"
                     );
                     return Err(Refusal::Invalid { why }.into());
-                };
+                }
                 let challenger = self.version(model, version).await?;
-                let found = self.registry.policy(model, policy.number).await?;
-                let policy =
-                    found.ok_or_else(|| not_found(format!("policy {} of model {model}", policy.number)))?;
+                let policy = self.live_policy(&head).await?;
                 let context = self.context(&head);
-                let change =
-                    change::start_promotion(&context, id, &challenger, &policy, requested_by, execution)?;
-                commit_promotion(change)
+                commit_promotion(change::start_promotion(
+                    &context,
+                    id,
+                    &challenger,
+                    &policy,
+                    requested_by,
+                    execution,
+                    emergency,
+                )?)
             })
         })
         .await
@@ -109,6 +130,43 @@ impl Ops<'_> {
                     kind,
                     object.clone(),
                     verdict,
+                )?)
+            })
+        })
+        .await
+    }
+
+    /// Records the comparison report, and whether it allows an approval that comes by itself.
+    ///
+    /// # Errors
+    /// [`Refusal::Superseded`] when the promotion no longer holds the model at `epoch`.
+    pub async fn record_report(
+        &self,
+        held: (&ModelName, &PromotionId, u64),
+        object: &EvidenceRef,
+        verdict: Verdict,
+        automatic: Option<&Automatic>,
+    ) -> Result<Outcome<PromotionRecord>, OpError> {
+        let (model, promotion, epoch) = held;
+        self.transact(model, Missing::Refuse, |head| {
+            Box::pin(async move {
+                let record = self.holding(&head, promotion, epoch).await?;
+                let same = record.evidence.get(&EvidenceKind::Report) == Some(object)
+                    && record.verdict == Some(verdict)
+                    && record.automatic.as_ref() == automatic;
+                if same {
+                    return Ok(Next::Already(record));
+                }
+                let version = self.version(model, record.challenger.version).await?;
+                let context = self.context(&head);
+                let automatic = automatic.cloned();
+                commit_promotion(change::record_report(
+                    &context,
+                    &record,
+                    &version,
+                    object.clone(),
+                    verdict,
+                    automatic,
                 )?)
             })
         })

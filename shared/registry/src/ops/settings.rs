@@ -1,6 +1,7 @@
 //! A model's policy and benchmark.
 
-use seatrial_domain::head::{BenchmarkRef, PolicyRef};
+use seatrial_domain::change::{PolicyRecord, Right};
+use seatrial_domain::head::{BenchmarkRef, Head, PolicyRef};
 use seatrial_domain::policy::Policy;
 use seatrial_domain::{ModelName, canonical, change};
 
@@ -8,15 +9,48 @@ use super::promoting::missing_record;
 use super::{Missing, Next, Ops, Outcome};
 use crate::error::OpError;
 
+/// By whose right a setting is changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// The model's owner's.
+    Owner,
+    /// The platform team's, which the deployment names.
+    Platform,
+}
+
+impl By {
+    const fn right(self, in_force: Option<&PolicyRecord>) -> Right<'_> {
+        match self {
+            Self::Owner => Right::Owner(in_force),
+            Self::Platform => Right::Platform,
+        }
+    }
+}
+
 impl Ops<'_> {
-    /// Sets the policy for promotions that start from now on. The policy that is in force already is the outcome.
+    /// Sets the policy for promotions that start from now on, as the model's owner. The policy that is in force already is
+    /// the outcome.
     ///
     /// # Errors
-    /// [`seatrial_domain::Refusal::Invalid`] with every defect of the policy.
+    /// [`seatrial_domain::Refusal::Invalid`] with every defect of the policy, [`seatrial_domain::Refusal::Forbidden`] to
+    /// everybody but the owner.
     pub async fn set_policy(
         &self,
         model: &ModelName,
         policy: &Policy,
+    ) -> Result<Outcome<PolicyRef>, OpError> {
+        self.set_policy_by(model, policy, By::Owner).await
+    }
+
+    /// The same by the right `by`.
+    ///
+    /// # Errors
+    /// As [`Ops::set_policy`].
+    pub async fn set_policy_by(
+        &self,
+        model: &ModelName,
+        policy: &Policy,
+        by: By,
     ) -> Result<Outcome<PolicyRef>, OpError> {
         let digest = canonical::digest(policy).ok();
         let digest = &digest;
@@ -25,7 +59,9 @@ impl Ops<'_> {
                 if let Some(present) = head.policy.as_ref().filter(|p| Some(&p.digest) == digest.as_ref()) {
                     return Ok(Next::Already(present.clone()));
                 }
-                let change = change::set_policy(&self.context(&head), policy.clone())?;
+                let in_force = self.right(&head).await?;
+                let right = by.right(in_force.as_ref());
+                let change = change::set_policy(&self.context(&head), policy.clone(), &right)?;
                 match change.head.policy.clone() {
                     Some(set) => Next::commit(change, set),
                     None => Err(missing_record(&change, "a policy")),
@@ -35,14 +71,36 @@ impl Ops<'_> {
         .await
     }
 
-    /// Sets the benchmark for promotions that start from now on. The file that is in force already is the outcome.
+    /// Sets the benchmark for promotions that start from now on, as the model's owner. The file that is in force already is
+    /// the outcome.
     ///
     /// # Errors
-    /// [`OpError`] when the table fails or others keep changing the model.
+    /// [`seatrial_domain::Refusal::Forbidden`] to everybody but the owner.
     pub async fn set_benchmark(
         &self,
         model: &ModelName,
         benchmark: &BenchmarkRef,
+    ) -> Result<Outcome<BenchmarkRef>, OpError> {
+        self.set_benchmark_by(model, benchmark, By::Owner).await
+    }
+
+    /// The policy whose owner may change the model's settings; none before the first.
+    async fn right(&self, head: &Head) -> Result<Option<PolicyRecord>, OpError> {
+        match head.policy {
+            Some(_) => self.live_policy(head).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The same by the right `by`.
+    ///
+    /// # Errors
+    /// As [`Ops::set_benchmark`].
+    pub async fn set_benchmark_by(
+        &self,
+        model: &ModelName,
+        benchmark: &BenchmarkRef,
+        by: By,
     ) -> Result<Outcome<BenchmarkRef>, OpError> {
         self.transact(model, Missing::Create, |head| {
             Box::pin(async move {
@@ -50,7 +108,9 @@ impl Ops<'_> {
                 if let Some(present) = head.benchmark.as_ref().filter(same) {
                     return Ok(Next::Already(present.clone()));
                 }
-                let change = change::set_benchmark(&self.context(&head), benchmark.clone())?;
+                let in_force = self.right(&head).await?;
+                let right = by.right(in_force.as_ref());
+                let change = change::set_benchmark(&self.context(&head), benchmark.clone(), &right)?;
                 Next::commit(change, benchmark.clone())
             })
         })

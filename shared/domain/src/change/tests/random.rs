@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use proptest::prelude::*;
 
 use super::world::{World, actor, evidence, policy};
-use crate::change;
+use crate::change::{self, Right};
 use crate::ids::VersionName;
 use crate::promotion::EvidenceKind;
 use crate::route::Weight;
@@ -100,7 +100,7 @@ fn run(w: &mut World, act: &Act) -> bool {
             let mut rules = policy();
             rules.approval.quorum = if *two { 2 } else { 1 };
             rules.canary.holdback_percent = if *two { 0.0 } else { 1.0 };
-            w.act(|w| change::set_policy(&w.context(), rules))
+            w.act(|w| change::set_policy(&w.context(), rules, &Right::Owner(None)))
         }
         Act::Attest(n) => {
             let Some(promotion) = w.promotions.values().nth(*n).cloned() else { return false };

@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 
 use super::world::{World, actor, draft_gate, evidence, policy};
 use crate::canonical::sha256;
-use crate::change;
+use crate::change::{self, Right};
 use crate::gate::{Decision, GateKind, GateStatus};
 use crate::ids::{Auth, VersionName};
 use crate::promotion::{EvidenceKind, PromotionStatus};
@@ -201,13 +201,7 @@ fn a_gate_opens_pending_and_for_its_own_promotion() {
     w.advance_to(VersionStatus::InReview);
     let promotion = w.running().unwrap();
     let good = draft_gate(promotion, &w.versions[&v(2)], w.now);
-    let decision = Decision {
-        by: actor("ann@example.com"),
-        at: w.now,
-        comment: "forged".into(),
-        approve: true,
-        self_approval: false,
-    };
+    let decision = Decision::new(actor("ann@example.com"), w.now, true, "forged");
     for n in 0..4 {
         let mut gate = good.clone();
         match n {
@@ -229,7 +223,7 @@ fn one_person_with_two_names_is_one_approver() {
     let mut w = World::with_champion();
     let mut rules = policy();
     rules.approval.quorum = 2;
-    w.act(|w| change::set_policy(&w.context(), rules)).unwrap();
+    w.act(|w| change::set_policy(&w.context(), rules, &Right::Owner(None))).unwrap();
     w.advance_to(VersionStatus::InReview);
     w.open_gate().unwrap();
     approve(&mut w, "ann@example.com").unwrap();
@@ -249,12 +243,12 @@ fn a_revoked_approver_neither_decides_nor_counts() {
         .approval
         .approvers
         .push(crate::policy::Approver { email: "cat@example.com".into(), principals: vec![] });
-    w.act(|w| change::set_policy(&w.context(), rules.clone())).unwrap();
+    w.act(|w| change::set_policy(&w.context(), rules.clone(), &Right::Owner(None))).unwrap();
     w.advance_to(VersionStatus::InReview);
     w.open_gate().unwrap();
     approve(&mut w, "ann@example.com").unwrap();
     rules.approval.approvers.remove(0);
-    w.act(|w| change::set_policy(&w.context(), rules)).unwrap();
+    w.act(|w| change::set_policy(&w.context(), rules, &Right::Owner(None))).unwrap();
     assert!(matches!(approve(&mut w, "arn:aws:iam::1:user/ann"), Err(Refusal::Forbidden { .. })));
     approve(&mut w, "bob@example.com").unwrap();
     assert_eq!(w.versions[&v(2)].status, VersionStatus::InReview, "ann's approval counts no more");
@@ -281,7 +275,7 @@ fn a_solo_operator_approves_his_own_where_the_policy_lets_him_and_it_shows() {
     let mut w = World::with_champion();
     let mut rules = policy();
     rules.approval.separation_of_duties = false;
-    w.act(|w| change::set_policy(&w.context(), rules)).unwrap();
+    w.act(|w| change::set_policy(&w.context(), rules, &Right::Owner(None))).unwrap();
     w.advance_to(VersionStatus::InReview);
     w.open_gate().unwrap();
     w.gates.values_mut().find(|g| g.status == GateStatus::Pending).unwrap().submitted_by =
@@ -326,10 +320,13 @@ fn settings_refuse_defects_and_pin_what_runs() {
     let pinned = w.running().unwrap().policy.clone();
     let mut bad = policy();
     bad.canary.steps.clear();
-    assert!(matches!(w.act(|w| change::set_policy(&w.context(), bad)), Err(Refusal::Invalid { .. })));
+    assert!(matches!(
+        w.act(|w| change::set_policy(&w.context(), bad, &Right::Owner(None))),
+        Err(Refusal::Invalid { .. })
+    ));
     let mut other = policy();
     other.canary.steps = vec![10.0];
-    w.act(|w| change::set_policy(&w.context(), other)).unwrap();
+    w.act(|w| change::set_policy(&w.context(), other, &Right::Owner(None))).unwrap();
     assert_eq!(w.running().unwrap().policy, pinned);
     assert_ne!(w.head.policy.as_ref(), Some(&pinned));
 }

@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::access::Access;
 use crate::canonical::sha256;
-use crate::change::{self, Change, Context, PolicyRecord, bound_now};
+use crate::change::{self, Change, Context, PolicyRecord, Right, bound_now};
 use crate::gate::{Decision, GateKind, GateRecord, GateStatus};
 use crate::head::Head;
 use crate::history::{self, HistoryEntry};
 use crate::ids::{Actor, Auth, GateId, ModelName, PromotionId, VersionName};
 use crate::package::PackageSummary;
 use crate::policy::{Approver, Policy};
-use crate::promotion::{EvidenceKind, EvidenceRef, PromotionRecord, PromotionStatus};
+use crate::promotion::{EvidenceKind, EvidenceRef, PromotionRecord, PromotionStatus, Stage};
 use crate::refusal::Refusal;
 use crate::route::Weight;
 use crate::verdict::Verdict;
@@ -67,7 +68,7 @@ impl World {
             now,
             actor: Actor::function("test"),
         };
-        world.act(|w| change::set_policy(&w.context(), policy())).unwrap();
+        world.act(|w| change::set_policy(&w.context(), policy(), &Right::Owner(None))).unwrap();
         world
     }
 
@@ -109,7 +110,15 @@ impl World {
         }
         if let Some(gate) = &change.gate {
             let known = self.gates.insert(gate.id.clone(), gate.clone());
-            assert!(known.is_none_or(|g| g.status == GateStatus::Pending), "a closed gate was written again");
+            let final_again = |g: GateRecord| {
+                g.status == gate.status
+                    && g.decisions == gate.decisions
+                    && change.entry.event == "gate_orphaned"
+            };
+            assert!(
+                known.is_none_or(|g| g.status == GateStatus::Pending || final_again(g)),
+                "a closed gate was written again"
+            );
         }
         if let Some(policy) = &change.policy {
             assert!(self.policies.insert(policy.reference.number, policy.clone()).is_none());
@@ -135,6 +144,17 @@ impl World {
             assert_eq!(check.bound, gate.bound);
             assert_eq!(check.bound, bound_now(&self.promotions[&running.promotion]).unwrap());
             assert!(gate.decisions.iter().any(|d| d.approve));
+            let promotion = &self.promotions[&running.promotion];
+            for decision in &gate.decisions {
+                if decision.emergency {
+                    let bypass = promotion.bypass(Stage::Approval).expect("who skipped the approval");
+                    assert_eq!(bypass.by, decision.by);
+                }
+                if decision.automatic {
+                    let window = gate.window.as_ref().expect("a window");
+                    assert!(window.blocked.is_none() && decision.at >= window.ends_at);
+                }
+            }
         }
         let ended = before.running.is_some() && change.head.running.is_none();
         if ended || change.entry.event == "rolled_back" {
@@ -215,6 +235,11 @@ impl World {
         self.head.running.as_ref().map(|r| &self.promotions[&r.promotion])
     }
 
+    /// Who may do what now.
+    pub(super) fn access(&self) -> Access {
+        self.policies[&self.head.policy.as_ref().unwrap().number].policy.access()
+    }
+
     pub(super) fn gate_of(&self, promotion: &PromotionRecord) -> Option<&GateRecord> {
         promotion.gate.as_ref().map(|g| &self.gates[g])
     }
@@ -245,6 +270,9 @@ pub(super) fn draft_gate(promotion: &PromotionRecord, version: &VersionRecord, n
         opened_at: now,
         expires_at: now + SignedDuration::from_hours(1),
         decisions: Vec::new(),
+        window: None,
+        reminders: Vec::new(),
+        orphaned: None,
     }
 }
 
@@ -271,7 +299,7 @@ impl World {
         self.act(|w| {
             let policy = &w.policies[&w.head.policy.as_ref().unwrap().number];
             let version = &w.versions[&VersionName::new(version)];
-            change::start_promotion(&w.context(), &id, version, policy, &asker, None)
+            change::start_promotion(&w.context(), &id, version, policy, &asker, None, None)
         })
     }
 
@@ -308,10 +336,8 @@ impl World {
     pub(super) fn decide(&mut self, by: &Actor, approve: bool) -> Result<(), Refusal> {
         self.on_running(|w, p, v| {
             let gate = w.gate_of(p).ok_or(Refusal::NotFound { what: "a gate".into() })?;
-            let decision =
-                Decision { by: by.clone(), at: w.now, comment: "seen".into(), approve, self_approval: false };
-            let live = &w.policies[&w.head.policy.as_ref().unwrap().number].policy.approval;
-            change::decide_gate(&w.context(), p, v, gate, decision, live, None)
+            let decision = Decision::new(by.clone(), w.now, approve, "seen");
+            change::decide_gate(&w.context(), p, v, gate, decision, &w.access(), None)
         })
     }
 

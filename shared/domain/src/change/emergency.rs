@@ -1,0 +1,90 @@
+//! Skipping a stage in an emergency: only whom the policy names for it, only with a reason, and never quietly.
+
+use serde_json::json;
+
+use super::{Change, Context, Draft};
+use crate::access::Access;
+use crate::gate::{self, GateKind, GateRecord, GateStatus};
+use crate::promotion::{Bypass, PromotionRecord, Stage};
+use crate::refusal::Refusal;
+use crate::version::{VersionEvent, VersionRecord};
+
+/// Skips `stage` of the running promotion. An approval gate that is open is approved with it; one that opens later is
+/// approved then.
+///
+/// # Errors
+/// [`Refusal::Forbidden`] to whom the policy does not give this right, [`Refusal::Superseded`] when the promotion has ended,
+/// [`Refusal::Invalid`] without a reason, for a stage that was skipped already or is over.
+pub fn bypass(
+    context: &Context<'_>,
+    promotion: &PromotionRecord,
+    version: &VersionRecord,
+    gate: Option<&GateRecord>,
+    stage: Stage,
+    reason: &str,
+    access: &Access,
+) -> Result<Change, Refusal> {
+    context.head.held_by(&promotion.id, promotion.epoch)?;
+    let bypass = checked(context, promotion, stage, reason, access)?;
+    let details = json!({ "stage": stage, "reason": bypass.reason });
+    let mut draft =
+        Draft::new(context, "emergency_bypass", details).about(Some(&promotion.id), Some(version.version));
+    let open = gate.filter(|g| g.kind == GateKind::Approval && g.status == GateStatus::Pending);
+    if let (Stage::Approval, Some(gate)) = (stage, open) {
+        if super::canary::bound_now(promotion)? != gate.bound {
+            return Err(Refusal::NotApproved {
+                why: "the package, report, benchmark or policy changed since the gate opened".into(),
+            });
+        }
+        draft.change.gate = Some(gate::approve_in_emergency(gate, &bypass, context.now)?);
+        draft.change.versions.push(version.apply(VersionEvent::Approve)?);
+    }
+    let mut after = promotion.clone();
+    after.bypasses.push(bypass);
+    draft.change.promotion = Some(after);
+    draft.finish()
+}
+
+fn checked(
+    context: &Context<'_>,
+    promotion: &PromotionRecord,
+    stage: Stage,
+    reason: &str,
+    access: &Access,
+) -> Result<Bypass, Refusal> {
+    access.may_bypass(&context.actor.principal)?;
+    let reason = checked_reason(reason)?;
+    if let Some(before) = promotion.bypass(stage) {
+        let why = format!(
+            "the {} of {} was skipped already, by {} at {}",
+            stage.as_str(),
+            promotion.id,
+            before.by.principal,
+            before.at
+        );
+        return Err(Refusal::Invalid { why });
+    }
+    let over = match stage {
+        Stage::Shadow => promotion.shadow.as_ref().is_some_and(|s| s.closed_at.is_some()),
+        Stage::Approval => !promotion.steps.is_empty(),
+        Stage::Canary => false,
+    };
+    if over {
+        return Err(Refusal::Invalid {
+            why: format!("the {} of {} is over; there is nothing to skip", stage.as_str(), promotion.id),
+        });
+    }
+    Ok(Bypass { stage, by: context.actor.clone(), at: context.now, reason })
+}
+
+/// The reason without the space around it.
+pub(super) fn checked_reason(reason: &str) -> Result<String, Refusal> {
+    let reason = reason.trim();
+    if reason.is_empty() || reason.chars().count() > 1_000 {
+        return Err(Refusal::Invalid {
+            why: "a reason of 1 to 1000 characters is required: say in a sentence why a stage is skipped"
+                .into(),
+        });
+    }
+    Ok(reason.to_owned())
+}
