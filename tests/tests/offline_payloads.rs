@@ -134,7 +134,11 @@ fn answer(task: &Value) -> Value {
             serde_json::to_value(Frozen { frozen: true, wait_seconds: 0, parts: vec![0] })
         }
         ("${CompareFunction}", "summarise") => serde_json::to_value(Summarised { part: 0, pairs: 1 }),
-        ("${CompareFunction}", _) => serde_json::to_value(Compared { verdict: Verdict::Pass, why: why() }),
+        ("${CompareFunction}", _) => serde_json::to_value(Compared {
+            verdict: Verdict::Pass,
+            why: why(),
+            approval_wait_seconds: seatrial_domain::task::LONGEST_WAIT_SECONDS,
+        }),
         ("${GateFunction}", _) => {
             serde_json::to_value(GateAnswer { outcome: GateOutcome::Approved, why: why(), wait_seconds: 0 })
         }

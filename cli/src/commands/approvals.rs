@@ -41,6 +41,14 @@ pub enum Approvals {
         #[arg(long)]
         comment: String,
     },
+    /// Block an approval that would come by itself; the gate then waits for people.
+    Block {
+        /// The gate.
+        gate: GateId,
+        /// Why, in a sentence; kept with the gate.
+        #[arg(long)]
+        comment: String,
+    },
 }
 
 /// Runs the command.
@@ -83,6 +91,7 @@ pub(crate) async fn run(session: &Session, command: Approvals) -> Result<(), Fai
         }
         Approvals::Approve { gate, comment } => decide(session, &gate, "approve", &comment).await,
         Approvals::Reject { gate, comment } => decide(session, &gate, "reject", &comment).await,
+        Approvals::Block { gate, comment } => decide(session, &gate, "block", &comment).await,
     }
 }
 

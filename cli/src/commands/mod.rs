@@ -2,6 +2,7 @@
 
 mod approvals;
 mod connect;
+mod emergency;
 mod promote;
 mod report;
 mod rollback;
@@ -137,6 +138,9 @@ pub enum Command {
     /// List, show and decide gates.
     #[command(subcommand)]
     Approvals(approvals::Approvals),
+    /// Skip stages when waiting would be worse. Needs `emergency: true` in the policy, and is never quiet.
+    #[command(subcommand)]
+    Emergency(emergency::Emergency),
     /// Take a canary back, or the champion. Waits for nothing.
     ///
     /// While a promotion runs, its challenger is taken back and the champion stays. Otherwise, or with --champion, the
@@ -219,7 +223,11 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Report { model, promotion, files } => {
             report::report(&session, &model, promotion.as_deref(), &files).await
         }
-        Command::Promote { model, version, wait } => promote::promote(&session, &model, version, wait).await,
+        Command::Promote { model, version, wait } => {
+            let promotion = promote::Promotion { model, version, emergency: None, wait };
+            promote::promote(&session, &promotion).await
+        }
+        Command::Emergency(command) => emergency::run(&session, command).await,
         Command::Approvals(command) => approvals::run(&session, command).await,
         Command::Rollback { model, reason, champion, direct } => {
             rollback::rollback(&session, &model, &reason, champion, direct).await

@@ -10,18 +10,27 @@ use super::Session;
 use crate::failure::{Failure, NOT_PROMOTED, UNAVAILABLE};
 use crate::output::{self, Format, text};
 
+/// What is promoted, and how.
+pub(crate) struct Promotion {
+    pub(crate) model: ModelName,
+    pub(crate) version: VersionName,
+    /// The stages to skip, and why.
+    pub(crate) emergency: Option<Value>,
+    /// Whether to wait until it ended.
+    pub(crate) wait: bool,
+}
+
 /// Starts a promotion of a packaged version.
-pub(crate) async fn promote(
-    session: &Session,
-    model: &ModelName,
-    version: VersionName,
-    wait: bool,
-) -> Result<(), Failure> {
+pub(crate) async fn promote(session: &Session, promotion: &Promotion) -> Result<(), Failure> {
+    let Promotion { model, version, wait, .. } = promotion;
+    let mut body = json!({ "version": version });
+    if let Some(emergency) = &promotion.emergency {
+        body["emergency"] = emergency.clone();
+    }
     let control = session.control().await?;
-    let started: Value =
-        control.post(&format!("/v1/models/{model}/promotions"), &json!({ "version": version })).await?;
+    let started: Value = control.post(&format!("/v1/models/{model}/promotions"), &body).await?;
     let promotion = text(&started, "/promotion");
-    if !wait {
+    if !*wait {
         return output::print(session.format, &started, |_| {
             format!("promotion {promotion} of {version} started: `seatrial status {model}`")
         });

@@ -38,7 +38,10 @@ pub enum Shadow {
 /// Runs the command.
 pub(crate) async fn run(session: &Session, command: Shadow) -> Result<(), Failure> {
     match command {
-        Shadow::Start { model, version } => promote::promote(session, &model, version, false).await,
+        Shadow::Start { model, version } => {
+            let promotion = promote::Promotion { model, version, emergency: None, wait: false };
+            promote::promote(session, &promotion).await
+        }
         Shadow::Status { model } => {
             let progress: Value = session.control().await?.get(&format!("/v1/models/{model}/shadow")).await?;
             output::print(session.format, &progress, |p| {

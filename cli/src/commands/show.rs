@@ -55,6 +55,9 @@ pub(crate) async fn status(session: &Session, model: &ModelName) -> Result<(), F
             ),
             ("next", text(v, "/next")),
         ]);
+        for notice in v.get("notices").and_then(Value::as_array).into_iter().flatten() {
+            out.push_str(&format!("\n{}\n", notice.as_str().unwrap_or_default()));
+        }
         out.push('\n');
         let versions = v.get("versions").and_then(Value::as_array).cloned().unwrap_or_default();
         out.push_str(&output::table(
@@ -149,6 +152,10 @@ fn what(entry: &HistoryEntry) -> String {
         "gate_opened" | "gate_closed" => {
             format!("{} {}", text(d, "/kind"), d.get("status").and_then(Value::as_str).unwrap_or_default())
         }
+        "gate_blocked" => format!("automatic approval: {}", text(d, "/comment")),
+        "gate_reminded" => format!("ends at {}", text(d, "/ends_at")),
+        "gate_orphaned" => text(d, "/why"),
+        "emergency_bypass" => format!("skips the {}: {}", text(d, "/stage"), text(d, "/reason")),
         "policy_set" => format!("number {}", text(d, "/to/number")),
         "shadow_opened" => format!("sample {}", percent("/sample")),
         _ => String::new(),

@@ -6,11 +6,12 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use seatrial_artifacts::benchmark_key;
 use seatrial_artifacts::store::Hasher;
+use seatrial_domain::access::Action;
 use seatrial_domain::gate::{GateKind, GateRecord};
 use seatrial_domain::head::{BenchmarkRef, PolicyRef};
 use seatrial_domain::ids::{Actor, Digest, GateId, VersionName};
 use seatrial_domain::policy::Policy;
-use seatrial_domain::task::{PromotionInput, SCHEMA};
+use seatrial_domain::task::{Emergency, PromotionInput, SCHEMA};
 use seatrial_domain::version::VersionRecord;
 use seatrial_domain::{ModelName, PromotionId};
 use seatrial_registry::ops::Ops;
@@ -21,17 +22,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::starter::Start;
-use crate::{Caller, Control, model_of, no_model};
+use crate::{Caller, Control, model_of, no_model, people};
 
-fn parse<T: DeserializeOwned>(body: &Bytes, what: &str) -> Result<T, Problem> {
+pub(crate) fn parse<T: DeserializeOwned>(body: &Bytes, what: &str) -> Result<T, Problem> {
     serde_json::from_slice(body).map_err(|e| Problem::bad_request(format!("the body is not {what}: {e}")))
 }
 
-fn operations<'a>(control: &'a Control, actor: Actor) -> Ops<'a> {
+pub(crate) fn operations<'a>(control: &'a Control, actor: Actor) -> Ops<'a> {
     Ops::new(control.registry.as_ref(), actor, &control.clock)
 }
 
-fn reason(text: &str) -> Result<&str, Problem> {
+pub(crate) fn reason(text: &str) -> Result<&str, Problem> {
     let text = text.trim();
     if text.is_empty() || text.chars().count() > 1_000 {
         return Err(Problem::bad_request("`reason` must have 1 to 1000 characters: say in a sentence why"));
@@ -46,6 +47,9 @@ const ATTEMPTS: u32 = 50;
 #[serde(deny_unknown_fields)]
 pub(crate) struct Promote {
     version: VersionName,
+    /// Stages to skip, by an operator whom the policy names for it.
+    #[serde(default)]
+    emergency: Option<Emergency>,
 }
 
 #[derive(Debug, Serialize)]
@@ -62,7 +66,8 @@ pub(crate) async fn promote(
     body: Bytes,
 ) -> Result<(StatusCode, Json<Started>), Problem> {
     let model = model_of(&model)?;
-    let Promote { version } = parse(&body, r#"{"version": "v<n>"}"#)?;
+    let Promote { version, emergency } = parse(&body, r#"{"version": "v<n>"}"#)?;
+    may_promote(&control, &model, &actor, emergency.as_ref()).await?;
     let head = control.registry.head(&model).await.map_err(Failure::from)?.ok_or_else(|| no_model(&model))?;
     if let Some(running) = head.running {
         return Err(seatrial_domain::Refusal::Busy {
@@ -95,7 +100,7 @@ pub(crate) async fn promote(
             submission: None,
             version: Some(version),
             requested_by: actor.clone(),
-            emergency: None,
+            emergency: emergency.clone(),
         };
         if control.starter.start(&input).await? == Start::Runs {
             return Ok((StatusCode::ACCEPTED, Json(Started { promotion, version })));
@@ -108,6 +113,27 @@ pub(crate) async fn promote(
             "{ATTEMPTS} executions that promote {version} of model {model} ended before they began; see why in Step Functions"
         ),
     ))
+}
+
+/// A promotion needs a submitter, and one that skips stages an operator with that right and a reason. The registry asks again
+/// when it begins.
+async fn may_promote(
+    control: &Control,
+    model: &ModelName,
+    actor: &Actor,
+    emergency: Option<&Emergency>,
+) -> Result<(), Problem> {
+    let Some(emergency) = emergency else {
+        return people::may(control, model, Action::Promote, actor).await;
+    };
+    reason(&emergency.reason)?;
+    if emergency.skip.is_empty() {
+        return Err(Problem::bad_request("`emergency.skip` names no stage: shadow, approval, canary"));
+    }
+    match people::access(control, model).await? {
+        Some(access) => Ok(access.may_bypass(&actor.principal)?),
+        None => Ok(()),
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -125,6 +151,7 @@ pub(crate) async fn stop_shadow(
 ) -> Result<Json<GateRecord>, Problem> {
     let model = model_of(&model)?;
     let body: Reason = parse(&body, r#"{"reason": "…"}"#)?;
+    people::may(&control, &model, Action::StopShadow, &actor).await?;
     let head = control.registry.head(&model).await.map_err(Failure::from)?.ok_or_else(|| no_model(&model))?;
     let running =
         head.running.ok_or_else(|| Problem::not_found(&format!("a running promotion of model {model}")))?;
@@ -153,6 +180,7 @@ pub(crate) async fn roll_back(
 ) -> Result<Json<serde_json::Value>, Problem> {
     let model = model_of(&model)?;
     let body: RollBack = parse(&body, r#"{"reason": "…", "champion": false}"#)?;
+    people::may(&control, &model, Action::RollBack, &actor).await?;
     let done = operations(&control, actor)
         .roll_back(&model, reason(&body.reason)?, body.champion)
         .await
@@ -174,6 +202,7 @@ pub(crate) async fn retire(
     let version: VersionName =
         version.parse().map_err(|e: seatrial_domain::ids::InvalidId| Problem::bad_request(e.to_string()))?;
     let body: Reason = parse(&body, r#"{"reason": "…"}"#)?;
+    people::may(&control, &model, Action::Retire, &actor).await?;
     let retired = operations(&control, actor).retire(&model, version, reason(&body.reason)?).await;
     Ok(Json(retired.map_err(problem)?.value))
 }
@@ -196,7 +225,9 @@ pub(crate) async fn set_policy(
         )
         .with_defects(list));
     }
-    Ok(Json(operations(&control, actor).set_policy(&model, &policy).await.map_err(problem)?.value))
+    let right = people::right(&control, &actor);
+    let set = operations(&control, actor).set_policy_by(&model, &policy, right).await;
+    Ok(Json(set.map_err(problem)?.value))
 }
 
 #[derive(Debug, Deserialize)]
@@ -217,7 +248,9 @@ pub(crate) async fn set_benchmark(
     let key = benchmark_key(&model, &digest);
     let size = verified_size(&control, &model, &key, &digest).await?;
     let benchmark = BenchmarkRef { digest, key, size, set_at: (control.clock)() };
-    Ok(Json(operations(&control, actor).set_benchmark(&model, &benchmark).await.map_err(problem)?.value))
+    let right = people::right(&control, &actor);
+    let set = operations(&control, actor).set_benchmark_by(&model, &benchmark, right).await;
+    Ok(Json(set.map_err(problem)?.value))
 }
 
 async fn verified_size(
@@ -246,7 +279,7 @@ async fn verified_size(
     Ok(meta.size)
 }
 
-fn problem(error: seatrial_registry::OpError) -> Problem {
+pub(crate) fn problem(error: seatrial_registry::OpError) -> Problem {
     match error {
         seatrial_registry::OpError::Refused(refusal) => refusal.into(),
         other => Failure::from(other).into(),

@@ -4,6 +4,8 @@
 //! Crowning is not here: people approve at the gate, and roll back here.
 
 mod change;
+mod emergency;
+mod people;
 mod read;
 mod starter;
 mod view;
@@ -42,6 +44,8 @@ pub struct Control {
     pub starter: Arc<dyn Starter>,
     /// The fixed identity of an engine without IAM.
     pub local_identity: Option<String>,
+    /// Principals that may change every model's policy and benchmark.
+    pub platform_owners: Vec<String>,
     /// The time.
     pub clock: fn() -> Timestamp,
 }
@@ -65,6 +69,7 @@ pub fn app(control: Control) -> Router {
         .route("/v1/models/{model}/promotions/{promotion}/manifest", get(read::manifest))
         .route("/v1/models/{model}/shadow", get(read::shadow))
         .route("/v1/models/{model}/shadow/stop", post(change::stop_shadow))
+        .route("/v1/models/{model}/emergency", post(emergency::skip))
         .route("/v1/models/{model}/rollback", post(change::roll_back))
         .route("/v1/models/{model}/versions/{version}/retire", post(change::retire))
         .route("/v1/models/{model}/policy", get(read::policy).put(change::set_policy))

@@ -19,6 +19,7 @@ async fn main() -> Result<(), lambda_http::Error> {
         evidence: wiring.bucket("SEATRIAL_EVIDENCE_BUCKET")?,
         starter: Arc::new(StepFunctions::new(aws_sdk_sfn::Client::new(&wiring.aws), machine)),
         local_identity: wiring.config.get("SEATRIAL_LOCAL_IDENTITY").map(str::to_owned),
+        platform_owners: wiring.config.list("SEATRIAL_PLATFORM_OWNERS"),
         clock: seatrial_runtime::now,
     };
     lambda_http::run(app(control)).await

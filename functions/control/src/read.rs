@@ -17,7 +17,7 @@ use seatrial_runtime::Failure;
 use seatrial_runtime::problem::Problem;
 use serde::{Deserialize, Serialize};
 
-use crate::view::{ModelLine, ModelView, next_step};
+use crate::view::{ModelLine, ModelView, next_step, notices};
 use crate::{Caller, Control, model_of, no_model};
 
 /// The largest report or manifest that is answered: what fits a Lambda's answer.
@@ -85,7 +85,12 @@ pub(crate) async fn model(
         None => None,
     };
     let next = next_step(&head, challenger.as_ref(), gate.as_ref());
-    Ok(Json(ModelView { head, versions, promotion, gate, next }))
+    let decided = match promotion.as_ref().and_then(|p| p.gate.as_ref()) {
+        Some(id) => control.registry.gate(id).await.map_err(Failure::from)?,
+        None => None,
+    };
+    let notices = notices(promotion.as_ref(), decided.as_ref());
+    Ok(Json(ModelView { head, versions, promotion, gate, next, notices }))
 }
 
 #[derive(Debug, Deserialize)]

@@ -36,6 +36,25 @@ pub struct ModelView {
     pub gate: Option<GateRecord>,
     /// One line about what happens next.
     pub next: String,
+    /// What must not be overlooked: skipped stages, and decisions that nobody carries out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notices: Vec<String>,
+}
+
+/// What must not be overlooked about a promotion.
+#[must_use]
+pub fn notices(promotion: Option<&PromotionRecord>, gate: Option<&GateRecord>) -> Vec<String> {
+    let skipped = promotion.into_iter().flat_map(|p| &p.bypasses).map(|b| {
+        format!("EMERGENCY: {} skipped the {} at {}: {}", b.by.principal, b.stage.as_str(), b.at, b.reason)
+    });
+    let orphaned = gate.filter(|g| g.orphaned.is_some()).map(|g| {
+        format!(
+            "ORPHANED: gate {} was {}. Nothing goes live by it; promote the version again if it should",
+            g.id,
+            g.state_phrase()
+        )
+    });
+    skipped.chain(orphaned).collect()
 }
 
 impl ModelLine {
@@ -78,12 +97,17 @@ fn stage(version: &VersionRecord) -> &'static str {
 pub fn next_step(head: &Head, challenger: Option<&VersionRecord>, gate: Option<&GateRecord>) -> String {
     let model = &head.model;
     match (challenger, gate) {
-        (_, Some(gate)) if gate.kind == seatrial_domain::gate::GateKind::Approval => {
-            format!(
+        (_, Some(gate)) if gate.kind == seatrial_domain::gate::GateKind::Approval => match gate.open_window()
+        {
+            Some(window) => format!(
+                "is approved by itself at {} unless somebody blocks it: `seatrial approvals block {} --comment …`",
+                window.ends_at, gate.id
+            ),
+            None => format!(
                 "waits for a decision at {} until {}: `seatrial approvals show {}`",
                 gate.id, gate.expires_at, gate.id
-            )
-        }
+            ),
+        },
         (Some(version), _) => match stage(version) {
             "shadowing" => format!(
                 "{} answers sampled requests unseen: `seatrial shadow status {model}`",

@@ -73,6 +73,7 @@ impl World {
             evidence: Arc::new(self.evidence.clone()),
             starter: Arc::new(NoStarter),
             local_identity: identity.map(str::to_owned),
+            platform_owners: Vec::new(),
             clock: || Timestamp::UNIX_EPOCH,
         };
         let path = format!("/v1/models/{}/promotions/latest/canary", self.scenario.model);

@@ -70,11 +70,14 @@ fn not_better(row: &MetricRow) -> Option<String> {
         Some(Margin::Relative(share)) => share * row.champion.unwrap_or(f64::INFINITY).abs(),
         None => f64::INFINITY,
     };
-    if !(least > 0.0) {
+    // Said so that what is not a number is not better.
+    let surely = least > 0.0;
+    // A gain of exactly the margin is enough; what is left of a subtraction of floats is not held against it.
+    let enough = gain >= margin - 1e-12;
+    if !surely {
         return Some(format!("{} is not surely better: its gain may be as little as {least:.4}", label(row)));
     }
-    // A gain of exactly the margin is enough; what is left of a subtraction of floats is not held against it.
-    if !(gain >= margin - 1e-12) {
+    if !enough {
         return Some(format!("{} is better by {gain:.4}, less than its margin of {margin:.4}", label(row)));
     }
     None
@@ -174,7 +177,7 @@ mod tests {
         let cases = [
             (ComparisonReport { champion: None, ..base.clone() }, "first version"),
             (ComparisonReport { interim: true, ..base.clone() }, "still coming in"),
-            (ComparisonReport { verdict: Verdict::Inconclusive, ..base.clone() }, "verdict is inconclusive"),
+            (ComparisonReport { verdict: Verdict::Inconclusive, ..base }, "verdict is inconclusive"),
             (report(vec![]), "accuracy is tracked, and was not measured"),
             (report(vec![row("accuracy", MetricClass::Guardrail, 0.02, 0.02)]), "not surely better"),
             (report(vec![row("accuracy", MetricClass::Guardrail, 0.009, 0.001)]), "less than its margin"),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::failure::Failure;
 
 /// The environment names the functions know. The template sets only those a function needs.
-pub const NAMES: [(&str, &str); 19] = [
+pub const NAMES: [(&str, &str); 20] = [
     ("SEATRIAL_TABLE", "the registry's table"),
     ("SEATRIAL_SUBMISSIONS_BUCKET", "where submissions arrive"),
     ("SEATRIAL_MODELS_BUCKET", "OCI layouts and benchmarks"),
@@ -18,6 +18,10 @@ pub const NAMES: [(&str, &str); 19] = [
     (
         "SEATRIAL_LOCAL_IDENTITY",
         "the identity of callers on an engine without IAM; account 000000000000 only",
+    ),
+    (
+        "SEATRIAL_PLATFORM_OWNERS",
+        "principals that may change every model's policy and benchmark, separated by commas; default none",
     ),
     ("SEATRIAL_MAIL_FROM", "the sender of mail to approvers"),
     ("SEATRIAL_SERVE_URL", "what the addresses of versions begin with"),
@@ -76,6 +80,13 @@ impl Config {
         self.0.get(name).map(String::as_str)
     }
 
+    /// The values of a list that is separated by commas; none when it is not set.
+    #[must_use]
+    pub fn list(&self, name: &str) -> Vec<String> {
+        let values = self.get(name).unwrap_or_default().split(',').map(str::trim);
+        values.filter(|v| !v.is_empty()).map(str::to_owned).collect()
+    }
+
     /// The registry's table.
     ///
     /// # Errors
@@ -128,6 +139,13 @@ pub fn has_custom_endpoint(config: &aws_config::SdkConfig) -> bool {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_has_no_empty_values() {
+        let config = Config::of(&[("SEATRIAL_PLATFORM_OWNERS", " a , ,b,")]);
+        assert_eq!(config.list("SEATRIAL_PLATFORM_OWNERS"), ["a", "b"]);
+        assert!(Config::default().list("SEATRIAL_PLATFORM_OWNERS").is_empty());
+    }
 
     #[test]
     fn a_missing_name_is_named_with_its_meaning() {

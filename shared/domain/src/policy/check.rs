@@ -343,7 +343,7 @@ impl Policy {
             match access.person(&delegation.to) {
                 None => problem(format!("{} is not among the people; name them in `people`", delegation.to)),
                 Some(to) if to.is(&delegation.from) => {
-                    problem(format!("{} lends to themselves", delegation.from))
+                    problem(format!("{} lends to themselves", delegation.from));
                 }
                 Some(_) => {}
             }

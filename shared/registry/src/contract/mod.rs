@@ -14,6 +14,7 @@ pub mod operational;
 pub mod races;
 pub mod records;
 mod scenario;
+pub mod unattended;
 
 pub use scenario::{Full, Scenario};
 
@@ -42,6 +43,16 @@ macro_rules! contract_tests {
             a_revoked_or_expired_link_decides_nothing
             who_may_decide_is_read_at_the_moment
             gates_are_listed_by_status
+        );
+        $crate::contract_tests!(@module unattended, $make,
+            an_approval_comes_by_itself_after_its_window_and_its_reminder
+            a_blocked_gate_waits_for_people
+            an_automatic_or_emergency_decision_of_anothers_making_is_refused
+            only_whom_the_policy_names_skips_a_stage_and_it_stays_marked
+            a_promotion_that_skips_from_its_start_needs_the_right_too
+            an_orphaned_gate_keeps_its_decision
+            settings_are_the_owners
+            an_attempts_end_is_told_without_counting_one
         );
         $crate::contract_tests!(@module races, $make,
             twenty_crowns_make_one_champion

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 
 use super::scenario::{Full, Run, Scenario, ann, evidence, links_decide, package, person, v};
 use crate::error::OpError;
-use crate::ops::Clock;
+use crate::ops::{By, Clock};
 
 /// Runs `n` of the same call at once.
 async fn at_once<R, T, F>(s: &Scenario<R>, n: u32, call: impl Fn(Scenario<R>, u32) -> F) -> Vec<T>
@@ -240,7 +240,7 @@ pub async fn twenty_writers_make_one_chain<R: Full>(registry: &R) {
         let set_at = s.clock.now();
         let benchmark = BenchmarkRef { digest: object.digest, key: object.key, size: 1, set_at };
         s.ops(Actor::function(&format!("writer-{i}")))
-            .set_benchmark(&s.model, &benchmark)
+            .set_benchmark_by(&s.model, &benchmark, By::Platform)
             .await
             .unwrap()
             .fresh

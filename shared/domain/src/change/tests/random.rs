@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::world::{World, actor, evidence, policy};
 use crate::change::{self, Right};
 use crate::ids::VersionName;
-use crate::promotion::EvidenceKind;
+use crate::promotion::{Automatic, EvidenceKind, Stage};
 use crate::route::Weight;
 
 #[derive(Debug, Clone)]
@@ -20,6 +20,13 @@ enum Act {
     OpenGate,
     Decide(bool, bool),
     CloseGate,
+    Skip(Stage, bool),
+    Eligible(bool),
+    Block,
+    Remind,
+    Automatic(bool),
+    Emergency,
+    Orphan,
     Shift(u32),
     Crown,
     End,
@@ -29,6 +36,10 @@ enum Act {
     Policy(bool),
     Attest(usize),
     Wait(i64),
+}
+
+fn stage() -> impl Strategy<Value = Stage> {
+    prop_oneof![Just(Stage::Shadow), Just(Stage::Approval), Just(Stage::Canary)]
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -48,6 +59,13 @@ fn act() -> impl Strategy<Value = Act> {
         1 => Just(Act::OpenGate),
         2 => (any::<bool>(), any::<bool>()).prop_map(|(a, b)| Act::Decide(a, b)),
         1 => Just(Act::CloseGate),
+        2 => (stage(), any::<bool>()).prop_map(|(s, olga)| Act::Skip(s, olga)),
+        1 => any::<bool>().prop_map(Act::Eligible),
+        1 => Just(Act::Block),
+        2 => Just(Act::Remind),
+        2 => any::<bool>().prop_map(Act::Automatic),
+        1 => Just(Act::Emergency),
+        1 => Just(Act::Orphan),
         2 => (0..3_u32).prop_map(Act::Shift),
         2 => Just(Act::Crown),
         1 => Just(Act::End),
@@ -87,6 +105,20 @@ fn run(w: &mut World, act: &Act) -> bool {
             let Some(gate) = w.gates.values().last().cloned() else { return false };
             w.act(|w| change::close_gate(&w.context(), &gate))
         }
+        Act::Skip(stage, olga) => w.skip(*stage, if *olga { "olga@example.com" } else { "bob@example.com" }),
+        Act::Eligible(eligible) => w.on_running(|w, p, v| {
+            let automatic = Automatic { eligible: *eligible, why: vec![] };
+            let (object, verdict) = (evidence("report"), crate::verdict::Verdict::Pass);
+            change::record_report(&w.context(), p, v, object, verdict, Some(automatic))
+        }),
+        Act::Block => w.block("bob@example.com"),
+        Act::Remind => w.remind(),
+        Act::Automatic(told) => w.automatic(*told),
+        Act::Emergency => w.emergency(),
+        Act::Orphan => {
+            let Some(gate) = w.gates.values().last().cloned() else { return false };
+            w.act(|w| change::orphan_gate(&w.context(), &gate, "TaskTimedOut"))
+        }
         Act::Shift(step) => w.shift(*step),
         Act::Crown => w.crown(),
         Act::End => w.end("worse"),
@@ -99,6 +131,9 @@ fn run(w: &mut World, act: &Act) -> bool {
         Act::Policy(two) => {
             let mut rules = policy();
             rules.approval.quorum = if *two { 2 } else { 1 };
+            let modes =
+                [crate::policy::ApprovalMode::Required, crate::policy::ApprovalMode::AutoUnlessBlocked];
+            rules.approval.mode = modes[usize::from(!*two)];
             rules.canary.holdback_percent = if *two { 0.0 } else { 1.0 };
             w.act(|w| change::set_policy(&w.context(), rules, &Right::Owner(None)))
         }

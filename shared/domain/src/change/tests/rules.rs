@@ -4,10 +4,11 @@ use jiff::SignedDuration;
 
 use super::world::{World, actor, draft_gate, evidence, policy};
 use crate::canonical::sha256;
-use crate::change::{self, Right};
+use crate::change::{self, Context, Right};
 use crate::gate::{Decision, GateKind, GateStatus};
 use crate::ids::{Auth, VersionName};
-use crate::promotion::{EvidenceKind, PromotionStatus};
+use crate::policy::Policy;
+use crate::promotion::{EvidenceKind, PromotionStatus, Stage};
 use crate::refusal::Refusal;
 use crate::route::Weight;
 use crate::version::VersionStatus;
@@ -367,4 +368,146 @@ fn a_changed_history_does_not_verify() {
     let mut swapped = good;
     swapped.swap(1, 2);
     assert!(verify(&swapped).is_err());
+}
+
+/// An open gate of v2 whose approval comes by itself; the promotion runs under a policy that says so.
+fn with_window() -> World {
+    let mut w = World::with_champion();
+    let mut rules = policy();
+    rules.approval.mode = crate::policy::ApprovalMode::AutoUnlessBlocked;
+    w.act(|w| change::set_policy(&w.context(), rules, &Right::Owner(None))).unwrap();
+    w.advance_to(VersionStatus::Shadowing);
+    w.on_running(|w, p, v| {
+        let automatic = crate::promotion::Automatic { eligible: true, why: vec![] };
+        let (object, verdict) = (evidence("report"), crate::verdict::Verdict::Pass);
+        change::record_report(&w.context(), p, v, object, verdict, Some(automatic))
+    })
+    .unwrap();
+    w.open_gate().unwrap();
+    w
+}
+
+#[test]
+fn an_approval_comes_by_itself_only_after_its_window_and_when_people_were_told_twice() {
+    let mut w = with_window();
+    let missing = |answer: Result<(), Refusal>| assert!(matches!(answer, Err(Refusal::NotApproved { .. })));
+    missing(w.automatic(true));
+    assert!(matches!(w.remind(), Err(Refusal::Invalid { .. })), "it is not due yet");
+    w.now += SignedDuration::from_secs(500);
+    w.remind().unwrap();
+    assert!(matches!(w.remind(), Err(Refusal::Invalid { .. })), "it was given");
+    missing(w.automatic(true));
+    w.now += SignedDuration::from_secs(600);
+    missing(w.automatic(false));
+    w.automatic(true).unwrap();
+    let decision = w.gate_of(w.running().unwrap()).unwrap().decisions[0].clone();
+    assert!(decision.automatic && decision.approve && decision.bound.is_some());
+    assert_eq!(decision.by.auth, Auth::System, "nobody's name stands under it");
+    w.shift(0).unwrap();
+}
+
+#[test]
+fn without_a_reminder_an_approval_never_comes_by_itself() {
+    let mut w = with_window();
+    w.now += SignedDuration::from_secs(1_100);
+    assert!(matches!(w.automatic(true), Err(Refusal::NotApproved { .. })));
+    approve(&mut w, "ann@example.com").unwrap();
+}
+
+#[test]
+fn a_block_leaves_the_gate_to_people() {
+    let mut w = with_window();
+    assert!(matches!(w.block("eve@example.com"), Err(Refusal::Forbidden { .. })));
+    w.block("olga@example.com").unwrap();
+    assert!(matches!(w.block("bob@example.com"), Err(Refusal::GateClosed { .. })), "it is blocked");
+    w.now += SignedDuration::from_secs(500);
+    let _ = w.remind();
+    w.now += SignedDuration::from_secs(600);
+    assert!(matches!(w.automatic(true), Err(Refusal::NotApproved { .. })));
+    approve(&mut w, "ann@example.com").unwrap();
+    assert!(!w.gate_of(w.running().unwrap()).unwrap().decisions[0].automatic);
+}
+
+#[test]
+fn who_made_the_approval_automatic_can_unmake_it_while_the_window_runs() {
+    let mut w = with_window();
+    w.now += SignedDuration::from_secs(500);
+    w.remind().unwrap();
+    w.act(|w| change::set_policy(&w.context(), policy(), &Right::Owner(None))).unwrap();
+    w.now += SignedDuration::from_secs(600);
+    assert!(matches!(w.automatic(true), Err(Refusal::NotApproved { .. })));
+}
+
+#[test]
+fn an_emergency_needs_its_right_and_is_marked_on_the_gate_and_the_promotion() {
+    let mut w = World::with_champion();
+    w.advance_to(VersionStatus::InReview);
+    w.open_gate().unwrap();
+    for nobody in ["ann@example.com", "eve@example.com"] {
+        assert!(matches!(w.skip(Stage::Approval, nobody), Err(Refusal::Forbidden { .. })), "{nobody}");
+    }
+    assert!(matches!(w.emergency(), Err(Refusal::NotApproved { .. })), "nobody skipped it");
+    w.skip(Stage::Approval, "olga@example.com").unwrap();
+    let promotion = w.running().unwrap().clone();
+    assert_eq!(promotion.bypasses[0].reason, "it burns");
+    let gate = w.gate_of(&promotion).unwrap();
+    assert!(gate.status == GateStatus::Approved && gate.decisions[0].emergency);
+    assert!(w.skip(Stage::Approval, "olga@example.com").is_err(), "once");
+    w.shift(0).unwrap();
+    assert!(
+        matches!(w.crown(), Err(Refusal::Invalid { .. } | Refusal::NotApproved { .. })),
+        "steps are left"
+    );
+    w.skip(Stage::Canary, "olga@example.com").unwrap();
+    w.crown().unwrap();
+    assert_eq!(w.versions[&v(2)].status, VersionStatus::Champion);
+}
+
+#[test]
+fn an_approval_skipped_before_its_gate_opens_is_given_when_it_does() {
+    let mut w = World::with_champion();
+    w.start(2, 1).unwrap();
+    w.skip(Stage::Approval, "olga@example.com").unwrap();
+    w.advance_to(VersionStatus::InReview);
+    w.open_gate().unwrap();
+    w.emergency().unwrap();
+    assert_eq!(w.versions[&v(2)].status, VersionStatus::Approved);
+}
+
+#[test]
+fn a_decided_gate_is_orphaned_once_and_its_decision_stays() {
+    let mut w = World::with_champion();
+    w.advance_to(VersionStatus::InReview);
+    w.open_gate().unwrap();
+    let id = w.running().unwrap().gate.clone().unwrap();
+    let orphan = |w: &World| change::orphan_gate(&w.context(), &w.gates[&id], "TaskTimedOut");
+    assert!(matches!(w.act(orphan), Err(Refusal::Invalid { .. })), "it waits");
+    approve(&mut w, "ann@example.com").unwrap();
+    let decisions = w.gates[&id].decisions.clone();
+    w.act(orphan).unwrap();
+    assert_eq!(w.gates[&id].decisions, decisions);
+    assert!(w.gates[&id].state_phrase().contains("orphaned"));
+    assert!(matches!(w.act(orphan), Err(Refusal::Invalid { .. })), "once");
+}
+
+#[test]
+fn settings_belong_to_the_owner_or_to_whoever_set_them() {
+    let mut w = World::with_champion();
+    let set = |w: &mut World, by: &str, rules: &Policy, platform: bool| {
+        let by = actor(by);
+        let rules = rules.clone();
+        w.act(|w| {
+            let in_force = &w.policies[&w.head.policy.as_ref().unwrap().number];
+            let right = if platform { Right::Platform } else { Right::Owner(Some(in_force)) };
+            change::set_policy(&Context { actor: &by, ..w.context() }, rules, &right)
+        })
+    };
+    let mut owned = policy();
+    owned.people[0].roles.insert(crate::policy::Role::Owner);
+    let refused = set(&mut w, "eve@example.com", &owned, false);
+    assert!(matches!(refused, Err(Refusal::Forbidden { .. })), "a function set it, so nobody else may");
+    set(&mut w, "team@example.com", &owned, true).unwrap();
+    assert!(matches!(set(&mut w, "team@example.com", &policy(), false), Err(Refusal::Forbidden { .. })));
+    set(&mut w, "olga@example.com", &policy(), false).unwrap();
+    set(&mut w, "OLGA@example.com", &owned, false).unwrap();
 }

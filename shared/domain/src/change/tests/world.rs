@@ -7,12 +7,12 @@ use jiff::{SignedDuration, Timestamp};
 use crate::access::Access;
 use crate::canonical::sha256;
 use crate::change::{self, Change, Context, PolicyRecord, Right, bound_now};
-use crate::gate::{Decision, GateKind, GateRecord, GateStatus};
+use crate::gate::{self, Decision, GateKind, GateRecord, GateStatus};
 use crate::head::Head;
 use crate::history::{self, HistoryEntry};
 use crate::ids::{Actor, Auth, GateId, ModelName, PromotionId, VersionName};
 use crate::package::PackageSummary;
-use crate::policy::{Approver, Policy};
+use crate::policy::{Approver, Person, Policy, Role};
 use crate::promotion::{EvidenceKind, EvidenceRef, PromotionRecord, PromotionStatus, Stage};
 use crate::refusal::Refusal;
 use crate::route::Weight;
@@ -25,7 +25,7 @@ pub(super) fn actor(principal: &str) -> Actor {
     Actor { principal: principal.into(), auth: Auth::Oidc }
 }
 
-/// Two approvers, one of whom has a second name; a canary of two steps.
+/// Two approvers, one of whom has a second name; an operator for emergencies; a canary of two steps.
 pub(super) fn policy() -> Policy {
     let mut policy = Policy::default();
     policy.canary.steps = vec![5.0, 50.0];
@@ -33,6 +33,15 @@ pub(super) fn policy() -> Policy {
         Approver { email: "ann@example.com".into(), principals: vec!["arn:aws:iam::1:user/ann".into()] },
         Approver { email: "bob@example.com".into(), principals: vec![] },
     ];
+    policy.people = vec![Person {
+        email: "olga@example.com".into(),
+        principals: vec![],
+        roles: [Role::Operator].into(),
+        emergency: true,
+    }];
+    policy.offline.tracked = policy.offline.metrics.keys().take(1).cloned().collect();
+    policy.approval.window_seconds = 1_000;
+    policy.approval.reminders_seconds = vec![600];
     policy
 }
 
@@ -248,7 +257,7 @@ impl World {
 /// The approval gate of `promotion`; it binds what the promotion has, or the package where there is no report.
 pub(super) fn draft_gate(promotion: &PromotionRecord, version: &VersionRecord, now: Timestamp) -> GateRecord {
     let package = promotion.challenger.digest.clone();
-    let unreported = crate::gate::Bound {
+    let unreported = gate::Bound {
         package: package.clone(),
         report: package,
         benchmark: None,
@@ -325,7 +334,8 @@ impl World {
 
     pub(super) fn open_gate(&mut self) -> Result<(), Refusal> {
         self.on_running(|w, p, v| {
-            let gate = draft_gate(p, v, w.now);
+            let mut gate = draft_gate(p, v, w.now);
+            gate.window = gate::window_of(p, &w.policies[&p.policy.number].policy.approval, gate.opened_at);
             if w.gates.contains_key(&gate.id) {
                 return Err(Refusal::Invalid { why: "it is open".into() });
             }
@@ -338,6 +348,46 @@ impl World {
             let gate = w.gate_of(p).ok_or(Refusal::NotFound { what: "a gate".into() })?;
             let decision = Decision::new(by.clone(), w.now, approve, "seen");
             change::decide_gate(&w.context(), p, v, gate, decision, &w.access(), None)
+        })
+    }
+
+    fn on_gate(
+        &mut self,
+        ask: impl FnOnce(&Self, &PromotionRecord, &VersionRecord, &GateRecord) -> Answer,
+    ) -> Result<(), Refusal> {
+        self.on_running(|w, p, v| {
+            let gate = w.gate_of(p).ok_or(Refusal::NotFound { what: "a gate".into() })?;
+            ask(w, p, v, gate)
+        })
+    }
+
+    pub(super) fn block(&mut self, by: &str) -> Result<(), Refusal> {
+        let by = actor(by);
+        self.on_gate(|w, _, _, gate| {
+            let context = Context { actor: &by, ..w.context() };
+            change::block_gate(&context, gate, "wait", &w.access())
+        })
+    }
+
+    pub(super) fn remind(&mut self) -> Result<(), Refusal> {
+        self.on_gate(|w, _, _, gate| change::remind_gate(&w.context(), gate, &[600]))
+    }
+
+    pub(super) fn automatic(&mut self, told: bool) -> Result<(), Refusal> {
+        self.on_gate(|w, p, v, gate| {
+            change::approve_automatically(&w.context(), p, v, gate, told, &w.access())
+        })
+    }
+
+    pub(super) fn emergency(&mut self) -> Result<(), Refusal> {
+        self.on_gate(|w, p, v, gate| change::approve_in_emergency(&w.context(), p, v, gate))
+    }
+
+    pub(super) fn skip(&mut self, stage: Stage, by: &str) -> Result<(), Refusal> {
+        let by = actor(by);
+        self.on_running(|w, p, v| {
+            let context = Context { actor: &by, ..w.context() };
+            change::bypass(&context, p, v, w.gate_of(p), stage, "it burns", &w.access())
         })
     }
 

@@ -1,0 +1,187 @@
+//! What the policy lets a caller do through the operator API, and what it does not.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use axum::body::{Body, to_bytes};
+use axum::http::{Request, StatusCode};
+use fn_control::{Control, Start, Starter, app};
+use jiff::Timestamp;
+use seatrial_artifacts::MemoryS3;
+use seatrial_domain::gate::{GateKind, GateStatus};
+use seatrial_domain::ids::{Actor, Auth, GateId};
+use seatrial_domain::policy::Policy;
+use seatrial_domain::promotion::Stage;
+use seatrial_domain::task::PromotionInput;
+use seatrial_registry::contract::Scenario;
+use seatrial_registry::ops::{By, Clock, draft_gate};
+use seatrial_registry::{MemoryRegistry, Records};
+use seatrial_runtime::Failure;
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+/// Remembers what was started.
+#[derive(Clone, Default)]
+struct Started(Arc<Mutex<Vec<PromotionInput>>>);
+
+#[async_trait]
+impl Starter for Started {
+    async fn start(&self, input: &PromotionInput) -> Result<Start, Failure> {
+        self.0.lock().unwrap().push(input.clone());
+        Ok(Start::Runs)
+    }
+}
+
+struct World {
+    scenario: Scenario<MemoryRegistry>,
+    started: Started,
+    platform: Vec<String>,
+}
+
+fn policy() -> Policy {
+    serde_json::from_value(json!({
+        "people": [
+            { "email": "sue@example.com", "roles": ["submitter"] },
+            { "email": "olga@example.com", "roles": ["operator"], "emergency": true },
+            { "email": "otto@example.com", "roles": ["operator"] },
+            { "email": "owen@example.com", "roles": ["owner"] },
+            { "email": "audrey@example.com", "roles": ["auditor"] },
+        ],
+        "approval": { "approvers": [{ "email": "ann@example.com" }] },
+        "canary": { "steps": [5, 50] },
+    }))
+    .unwrap()
+}
+
+impl World {
+    /// v1 is the champion, v2 is packaged.
+    async fn new() -> Self {
+        let scenario = Scenario::with_champion(&MemoryRegistry::default()).await;
+        scenario.system().set_policy_by(&scenario.model, &policy(), By::Platform).await.unwrap();
+        Self { scenario, started: Started::default(), platform: Vec::new() }
+    }
+
+    async fn send(&self, who: &str, method: &str, path: &str, body: Value) -> (StatusCode, Value) {
+        let registry = Arc::new(self.scenario.registry.clone());
+        let empty = || Arc::new(MemoryS3::default().bucket("empty"));
+        let control = Control {
+            tallies: registry.clone(),
+            registry,
+            models: empty(),
+            data: empty(),
+            evidence: empty(),
+            starter: Arc::new(self.started.clone()),
+            local_identity: Some(who.to_owned()),
+            platform_owners: self.platform.clone(),
+            clock: Timestamp::now,
+        };
+        let path = format!("/v1/models/{}{path}", self.scenario.model);
+        let request = Request::builder().method(method).uri(path).body(Body::from(body.to_string())).unwrap();
+        let answer = app(control).oneshot(request).await.unwrap();
+        let status = answer.status();
+        let bytes = to_bytes(answer.into_body(), 1 << 20).await.unwrap();
+        (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+    }
+
+    /// Those of the policy's people, and a stranger, who are let through: their status is not `forbidden`.
+    async fn let_through(&self, method: &str, path: &str, body: &Value) -> Vec<&'static str> {
+        let mut through = Vec::new();
+        for who in ["sue", "olga", "otto", "owen", "audrey", "ann", "eve"] {
+            let email = format!("{who}@example.com");
+            let (status, problem) = self.send(&email, method, path, body.clone()).await;
+            if status == StatusCode::FORBIDDEN {
+                assert!(problem["detail"].as_str().unwrap().contains(&email), "{problem}");
+            } else {
+                through.push(who);
+            }
+        }
+        through
+    }
+}
+
+#[tokio::test]
+async fn each_role_opens_its_own_doors() {
+    let world = World::new().await;
+    let promote = json!({ "version": "v2" });
+    assert_eq!(world.let_through("POST", "/promotions", &promote).await, ["sue", "owen"]);
+    let started = world.started.0.lock().unwrap().len();
+    assert_eq!(started, 2, "nobody else started one");
+    let reason = json!({ "reason": "errors" });
+    assert_eq!(world.let_through("POST", "/rollback", &reason).await, ["olga", "otto", "owen", "ann"]);
+    assert_eq!(world.let_through("POST", "/versions/v2/retire", &reason).await, ["olga", "otto", "owen"]);
+    assert_eq!(world.let_through("POST", "/shadow/stop", &reason).await, ["olga", "otto", "owen"]);
+    let set = serde_json::to_value(policy()).unwrap();
+    assert_eq!(
+        world.let_through("PUT", "/policy", &set).await,
+        ["sue", "olga", "otto", "owen", "audrey", "ann", "eve"],
+        "setting what is in force changes nothing"
+    );
+    let mut other = policy();
+    other.canary.steps = vec![10.0];
+    let set = serde_json::to_value(other).unwrap();
+    assert_eq!(world.send("olga@example.com", "PUT", "/policy", set.clone()).await.0, StatusCode::FORBIDDEN);
+    assert_eq!(world.send("owen@example.com", "PUT", "/policy", set).await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn the_platform_team_sets_every_models_policy_and_nothing_else() {
+    let mut world = World::new().await;
+    world.platform = vec!["arn:aws:iam::1:role/platform".into()];
+    let mut other = policy();
+    other.canary.steps = vec![10.0];
+    let set = serde_json::to_value(other).unwrap();
+    let platform = "arn:aws:iam::1:role/platform";
+    assert_eq!(world.send(platform, "PUT", "/policy", set).await.0, StatusCode::OK);
+    let promote = json!({ "version": "v2" });
+    assert_eq!(world.send(platform, "POST", "/promotions", promote).await.0, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn an_emergency_needs_the_right_a_stage_and_a_reason() {
+    let world = World::new().await;
+    let ask = |skip: Value, reason: &str| json!({ "version": "v2", "emergency": { "skip": skip, "reason": reason } });
+    let good = ask(json!(["shadow", "approval"]), "it burns");
+    for who in ["sue@example.com", "otto@example.com", "owen@example.com", "ann@example.com"] {
+        let (status, problem) = world.send(who, "POST", "/promotions", good.clone()).await;
+        assert_eq!(status, StatusCode::FORBIDDEN, "{who}: {problem}");
+    }
+    for wrong in [ask(json!([]), "it burns"), ask(json!(["shadow"]), " "), ask(json!(["evaluation"]), "no")] {
+        let (status, problem) = world.send("olga@example.com", "POST", "/promotions", wrong).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{problem}");
+    }
+    assert!(world.started.0.lock().unwrap().is_empty());
+    let (status, problem) = world.send("olga@example.com", "POST", "/promotions", good).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{problem}");
+    let started = world.started.0.lock().unwrap()[0].clone();
+    assert_eq!(started.emergency.unwrap().skip, [Stage::Shadow, Stage::Approval]);
+    assert_eq!(started.requested_by, Actor { principal: "olga@example.com".into(), auth: Auth::Local });
+}
+
+#[tokio::test]
+async fn skipping_the_shadow_ends_the_one_that_is_open_and_shows_in_the_status() {
+    let world = World::new().await;
+    let s = &world.scenario;
+    let skip = json!({ "stage": "shadow", "reason": "it burns" });
+    let (status, problem) = world.send("olga@example.com", "POST", "/emergency", skip.clone()).await;
+    assert_eq!(status, StatusCode::NOT_FOUND, "nothing runs: {problem}");
+    let run = s.start(2).await;
+    let now = s.clock.now();
+    let expires = now + jiff::SignedDuration::from_hours(1);
+    let (promotion, version) = (s.promotion(&run).await, s.version(2).await);
+    let window = draft_gate(GateKind::ShadowWindow, 1, &promotion, &version, now, expires).unwrap();
+    s.system().open_gate(&window).await.unwrap();
+    let window = GateId::derive(&run.id, GateKind::ShadowWindow.as_str(), 1);
+    let (status, _) = world.send("ann@example.com", "POST", "/emergency", skip.clone()).await;
+    assert_eq!(status, StatusCode::FORBIDDEN);
+    let open = s.registry.gate(&window).await.unwrap().unwrap();
+    assert_eq!(open.status, GateStatus::Pending);
+    for _ in 0..2 {
+        let (status, problem) = world.send("olga@example.com", "POST", "/emergency", skip.clone()).await;
+        assert_eq!(status, StatusCode::OK, "again is the same: {problem}");
+    }
+    assert_eq!(s.registry.gate(&window).await.unwrap().unwrap().status, GateStatus::Approved);
+    let (_, view) = world.send("audrey@example.com", "GET", "", Value::Null).await;
+    let notice = view["notices"][0].as_str().unwrap();
+    assert!(notice.starts_with("EMERGENCY: olga@example.com skipped the shadow"), "{notice}");
+}
