@@ -227,7 +227,13 @@ fn a_task_waits_longer_than_its_function_may_run() {
 #[test]
 fn the_approval_waits_beyond_what_any_policy_sets_and_within_a_year() {
     let promotion = asl::machine("promotion").unwrap();
-    let seconds = promotion.tasks()["AwaitApproval"]["TimeoutSeconds"].as_u64().unwrap();
+    let seconds = u64::from(seatrial_domain::task::LONGEST_WAIT_SECONDS);
+    // How long it waits is what `compare` and `gate` say; both say this where no window ends earlier, and so does a machine
+    // whose `compare` is older.
+    let timeout = promotion.tasks()["AwaitApproval"]["TimeoutSeconds"].as_str().unwrap();
+    assert_eq!(timeout, "{% $max([1, $wait_seconds]) %}");
+    let compared = promotion.tasks()["CompareVersions"]["Assign"]["wait_seconds"].as_str().unwrap();
+    assert!(compared.ends_with(&format!(": {seconds} %}}")), "{compared}");
     let mut policy = seatrial_domain::policy::Policy::default();
     policy.approval.expires_seconds = u32::try_from(seconds).unwrap();
     let refused = policy.check().iter().any(|d| d.field == "approval.expires_seconds");

@@ -12,13 +12,13 @@ use seatrial_domain::canonical::sha256;
 use seatrial_domain::gate::{GateKind, GateRecord, GateStatus};
 use seatrial_domain::ids::{Actor, Auth};
 use seatrial_domain::package::PackageSummary;
-use seatrial_domain::policy::{Approver, Policy};
-use seatrial_domain::promotion::{EvidenceKind, EvidenceRef};
-use seatrial_domain::task::{GateAction, GateAnswer, GateOutcome, GateTask, Held};
+use seatrial_domain::policy::{ApprovalMode, Approver, Person, Policy, Role};
+use seatrial_domain::promotion::{Automatic, EvidenceKind, EvidenceRef, Stage};
+use seatrial_domain::task::{GateAction, GateAnswer, GateOutcome, GateTask, Held, LONGEST_WAIT_SECONDS};
 use seatrial_domain::verdict::Verdict;
 use seatrial_domain::{GateId, ModelName, PromotionId};
 use seatrial_registry::ops::Ops;
-use seatrial_registry::{Capabilities, MemoryRegistry, Records, TaskToken, Tokens};
+use seatrial_registry::{Attempts, Capabilities, MemoryRegistry, Records, TaskToken, Tokens};
 use seatrial_report::mail::Mail;
 use seatrial_runtime::Failure;
 use seatrial_runtime::link::LinkSecret;
@@ -189,7 +189,7 @@ impl World {
 async fn an_approval_gate_binds_the_evidence_and_each_approver_gets_a_link_of_their_own() {
     let world = World::reported(policy()).await;
     let answer = world.run(GateAction::OpenApproval, Some("token-1")).await.unwrap();
-    assert_eq!((answer.outcome, answer.wait_seconds), (GateOutcome::Pending, 3_600));
+    assert_eq!((answer.outcome, answer.wait_seconds), (GateOutcome::Pending, LONGEST_WAIT_SECONDS));
     let gate = world.gate(GateKind::Approval).await;
     assert_eq!((&gate.bound.package, &gate.bound.report), (&sha256(b"v1"), &sha256(b"report")));
     assert_eq!(world.token(GateKind::Approval).await.as_deref(), Some("token-1"));
@@ -275,7 +275,7 @@ async fn the_registrys_expiry_decides_and_not_the_machines_timeout() {
     world.open("token-1").await;
     world.pass(3_599);
     let early = world.run(GateAction::CloseApproval, None).await.unwrap();
-    assert_eq!((early.outcome, early.wait_seconds), (GateOutcome::Pending, 1));
+    assert_eq!((early.outcome, early.wait_seconds), (GateOutcome::Pending, LONGEST_WAIT_SECONDS));
     world.pass(1);
     for _ in 0..2 {
         assert_eq!(world.run(GateAction::CloseApproval, None).await.unwrap().outcome, GateOutcome::Expired);
@@ -375,4 +375,125 @@ async fn a_token_nobody_waits_with_is_forgotten() {
     world.execution.gone.store(true, Ordering::SeqCst);
     assert_eq!(world.open("token-2").await, GateOutcome::Approved);
     assert_eq!(world.token(GateKind::Approval).await, None);
+}
+
+/// Approvals come by themselves after 600 s; olga may skip stages.
+fn unattended() -> Policy {
+    let mut policy = policy();
+    policy.offline.tracked = policy.offline.metrics.keys().take(1).cloned().collect();
+    policy.approval.mode = ApprovalMode::AutoUnlessBlocked;
+    policy.approval.window_seconds = 600;
+    policy.approval.reminders_seconds = vec![120];
+    policy.people = vec![Person {
+        email: "olga@example.com".into(),
+        principals: vec![],
+        roles: [Role::Operator].into(),
+        emergency: true,
+    }];
+    policy
+}
+
+impl World {
+    /// A second version with a report that allows an approval by itself, and its gate open.
+    async fn windowed() -> Self {
+        let mut world = Self::reported(unattended()).await;
+        let clock = world.clock();
+        let model = world.held.model.clone();
+        world.open("token-0").await;
+        assert!(world.gate(GateKind::Approval).await.window.is_none(), "a first version waits for people");
+        world.decide(GateKind::Approval, ANN, true).await;
+        world.post.sent.lock().unwrap().clear();
+        let ops = Ops::new(&world.registry, Actor::function("test"), &clock);
+        ops.crown(&model, &world.held.promotion, world.held.epoch).await.unwrap();
+        let package = world.registry.version(&model, world.held.version).await.unwrap().unwrap().package;
+        let two = ops.register_version(&model, &sha256(b"v2"), &package, "evil").await.unwrap().value;
+        let id = PromotionId::derive(&model, "y", 1);
+        let dana = person("dana@example.com");
+        let run = ops.start_promotion(&model, &id, two.version, &dana, None).await.unwrap().value;
+        ops.open_shadow(&model, &id, run.epoch).await.unwrap();
+        let report = EvidenceRef { key: "report 2".into(), digest: sha256(b"report 2") };
+        let automatic = Automatic { eligible: true, why: vec![] };
+        ops.record_report((&model, &id, run.epoch), &report, Verdict::Pass, Some(&automatic)).await.unwrap();
+        world.held = Held { promotion: id, epoch: run.epoch, version: two.version, ..world.held.clone() };
+        world.open("token-1").await;
+        world
+    }
+
+    async fn close(&self) -> GateAnswer {
+        self.run(GateAction::CloseApproval, None).await.unwrap()
+    }
+
+    async fn remind(&self) {
+        let clock = self.clock();
+        let id = self.gate(GateKind::Approval).await.id;
+        let ops = Ops::new(&self.registry, Actor::function("sweep"), &clock);
+        assert!(ops.remind_gate(&id).await.unwrap().fresh);
+    }
+
+    /// What `notify` leaves once it has delivered a reminder.
+    async fn reminder_arrives(&self) {
+        let gate = self.gate(GateKind::Approval).await;
+        let mark = format!("told#{}#reminded", gate.id);
+        self.registry.mark_attempt(&gate.promotion, &mark, gate.expires_at).await.unwrap();
+        self.registry.finish_attempt(&gate.promotion, &mark).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_approval_comes_by_itself_when_its_window_ends_and_everybody_was_told() {
+    let world = World::windowed().await;
+    let opened = world.run(GateAction::OpenApproval, Some("token-2")).await.unwrap();
+    assert_eq!((opened.outcome, opened.wait_seconds), (GateOutcome::Pending, 601), "it is looked at then");
+    world.pass(500);
+    assert_eq!(world.close().await.outcome, GateOutcome::Pending);
+    world.remind().await;
+    world.reminder_arrives().await;
+    world.pass(101);
+    let answer = world.close().await;
+    assert_eq!(answer.outcome, GateOutcome::Approved);
+    assert!(answer.why.contains("automatically"), "{}", answer.why);
+    let decision = world.gate(GateKind::Approval).await.decisions[0].clone();
+    assert!(decision.automatic && decision.by.auth == Auth::System);
+    assert_eq!(world.close().await.outcome, GateOutcome::Approved, "again is the same");
+}
+
+#[tokio::test]
+async fn an_approval_never_comes_by_itself_when_people_were_not_told_or_somebody_blocked() {
+    // Nobody was reminded; reminded, and it arrived nowhere; told, and blocked.
+    for (remind, arrives, block) in [(false, false, false), (true, false, false), (true, true, true)] {
+        let world = World::windowed().await;
+        world.pass(500);
+        if remind {
+            world.remind().await;
+        }
+        if arrives {
+            world.reminder_arrives().await;
+        }
+        if block {
+            let clock = world.clock();
+            let ops = Ops::new(&world.registry, person("olga@example.com"), &clock);
+            ops.block_gate(&world.gate(GateKind::Approval).await.id, "wait").await.unwrap();
+        }
+        world.pass(101);
+        let answer = world.close().await;
+        assert_eq!(answer.outcome, GateOutcome::Pending, "{remind} {arrives} {block}: {}", answer.why);
+        assert!(answer.wait_seconds >= 60, "it does not spin");
+        let gate = world.gate(GateKind::Approval).await;
+        assert_eq!((gate.status, gate.decisions.len()), (GateStatus::Pending, 0));
+        world.decide(GateKind::Approval, ANN, true).await;
+        assert_eq!(world.close().await.outcome, GateOutcome::Approved, "people still decide");
+    }
+}
+
+#[tokio::test]
+async fn nobody_is_asked_for_an_approval_that_was_skipped_before_its_gate_opened() {
+    let world = World::reported(unattended()).await;
+    let clock = world.clock();
+    let ops = Ops::new(&world.registry, person("olga@example.com"), &clock);
+    ops.bypass(&world.held.model, Stage::Approval, "it burns").await.unwrap();
+    assert_eq!(world.open("token-1").await, GateOutcome::Approved);
+    assert_eq!(world.answers(), [("token-1".to_owned(), GateOutcome::Approved)]);
+    let decision = world.gate(GateKind::Approval).await.decisions[0].clone();
+    assert!(decision.emergency && decision.by.principal == "olga@example.com");
+    assert!(world.post.to().is_empty());
 }

@@ -153,11 +153,12 @@ impl<C: Fn() -> Timestamp + Send + Sync> Sweep<'_, C> {
         let Some(arn) = &record.execution else { return Ok(None) };
         let Standing::Dead(how) = self.ports.executions.standing(arn).await? else { return Ok(None) };
         let reason = format!("its execution is {how} and left the promotion unfinished");
-        let ended = self.ops().end_promotion(model, &running.promotion, running.epoch, &reason).await?;
-        // Whatever its gate was decided, nobody is there to carry it out.
-        if let Some(gate) = &record.gate {
+        // Whatever its gate was decided, nobody is there to carry it out. Marked before the end, which is what brings this
+        // promotion here: a crash between the two loses neither.
+        if let Some(gate) = record.gate.as_ref().filter(|_| record.steps.is_empty()) {
             self.ops().orphan_gate(gate, &format!("its execution is {how}")).await?;
         }
+        let ended = self.ops().end_promotion(model, &running.promotion, running.epoch, &reason).await?;
         Ok(ended.fresh.then(|| format!("promotion {} of {model} ended: {reason}", running.promotion)))
     }
 
