@@ -73,6 +73,7 @@ fn every_right_on_the_table_names_its_partitions() {
         "MODEL#*",
         "HISTORY#*",
         "GATE#*",
+        "SUBMISSION#*",
         "CAP#*",
         "TOKEN#*",
         "TALLY#*",
@@ -148,6 +149,15 @@ fn what_links_may_do_is_kept_by_gate_and_used_up_by_approvals() {
         ["gate"],
         "approvals uses capabilities up, it makes none"
     );
+}
+
+#[test]
+fn who_submits_is_announced_to_control_alone() {
+    assert_eq!(who(|s| partitions(s).iter().any(|p| p == "SUBMISSION#*")), ["control", "intake", "package"]);
+    assert_eq!(may_in(&["dynamodb:PutItem"], "SUBMISSION#*"), ["control"]);
+    // `intake` marks which promotion an announcement was for; an announcement is never changed or taken back.
+    assert_eq!(may_in(&["dynamodb:UpdateItem"], "SUBMISSION#*"), ["intake"]);
+    assert!(may_in(&["dynamodb:DeleteItem"], "SUBMISSION#*").is_empty());
 }
 
 #[test]

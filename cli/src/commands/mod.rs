@@ -3,6 +3,7 @@
 mod approvals;
 mod connect;
 mod emergency;
+mod people;
 mod promote;
 mod report;
 mod rollback;
@@ -84,6 +85,18 @@ pub enum Command {
         /// Wait until the version is registered.
         #[arg(long)]
         wait: bool,
+    },
+    /// Show who the API takes you for, and with --model what that model's policy lets you do.
+    Whoami {
+        /// The model.
+        #[arg(long)]
+        model: Option<ModelName>,
+    },
+    /// Show everybody whom a model's policy names, and what each may do now.
+    People {
+        /// The model.
+        #[arg(long)]
+        model: ModelName,
     },
     /// List the models.
     Models,
@@ -213,6 +226,8 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Connect { .. } => Ok(()),
         Command::Package { folder, model, wait, .. } => submit::submit(&session, &folder, &model, wait).await,
+        Command::Whoami { model } => people::whoami(&session, model.as_ref()).await,
+        Command::People { model } => people::people(&session, &model).await,
         Command::Models => show::models(&session).await,
         Command::Status { model } => show::status(&session, &model).await,
         Command::History { model } => show::history(&session, &model).await,

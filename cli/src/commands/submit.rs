@@ -5,14 +5,16 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use seatrial_artifacts::{
-    Folder, InspectError, Inspected, Progress, S3Store, Stage, inspect, s3_client, upload_submission,
+    Announcement, Folder, InspectError, Inspected, Progress, S3Store, Stage, inspect, s3_client,
+    upload_submission,
 };
 use seatrial_domain::ModelName;
+use seatrial_domain::canonical::sha256;
 use serde_json::{Value, json};
 
 use super::Session;
 use crate::failure::{Failure, INVALID, UNAVAILABLE};
-use crate::output::{self, Format};
+use crate::output::{self, Format, text};
 
 /// How long `--wait` waits for the version.
 const WAIT: Duration = Duration::from_secs(600);
@@ -91,6 +93,13 @@ pub(crate) async fn submit(
     let store = S3Store::new(s3_client(&aws), session.deployment.need("SubmissionsBucket")?);
     let id = uuid::Uuid::now_v7().to_string();
     let by = whoami();
+    // Said before the first byte is uploaded: the completing file starts the promotion by itself, and then it must be known
+    // whose it is.
+    let announcement = Announcement::of(model, &inspected.files, &by)
+        .to_bytes()
+        .map_err(|e| Failure::unexpected(format!("the announcement has no JSON form: {e}")))?;
+    let body = json!({ "id": id, "digest": sha256(&announcement) });
+    let announced: Value = control.post(&format!("/v1/models/{model}/submissions"), &body).await?;
     let submission =
         upload_submission(&store, &inspected, folder, &id, &by, &|p| show(&bar, p)).await.map_err(|e| {
             Failure::new(
@@ -101,15 +110,16 @@ pub(crate) async fn submit(
         })?;
     bar.finish_and_clear();
     let version = if wait { Some(registered(session, model, digest.as_str()).await?) } else { None };
-    let answer = json!({ "model": model, "submission": submission, "digest": digest, "version": version });
+    let answer = json!({ "model": model, "submission": submission, "digest": digest, "version": version, "submitted_by": announced.get("by") });
     output::print(session.format, &answer, |a| {
-        let mut text = output::facts([
+        let mut facts = output::facts([
             ("submission", submission.prefix.clone()),
+            ("submitted by", text(a, "/submitted_by/principal")),
             ("digest", digest.to_string()),
             ("version", a.get("version").and_then(Value::as_str).unwrap_or_default().to_owned()),
         ]);
-        text.push_str(&format!("next        seatrial status {model}\n"));
-        text
+        facts.push_str(&format!("next          seatrial status {model}\n"));
+        facts
     })
 }
 
@@ -124,7 +134,7 @@ async fn registered(session: &Session, model: &ModelName, digest: &str) -> Resul
                 if let Some(found) =
                     versions.iter().find(|v| v.get("digest").and_then(Value::as_str) == Some(digest))
                 {
-                    return Ok(output::text(found, "/version"));
+                    return Ok(text(found, "/version"));
                 }
             }
             Err(e) if e.exit == UNAVAILABLE => {}
@@ -138,7 +148,7 @@ async fn registered(session: &Session, model: &ModelName, digest: &str) -> Resul
     )))
 }
 
-/// The name a submission carries for people; who really submitted is what the bucket's own records say.
+/// The name a submission carries for people; who really submitted is whom the API knew when it was announced.
 #[expect(clippy::disallowed_methods, reason = "the user's own name, at the command line")]
 fn whoami() -> String {
     std::env::var("USER").ok().filter(|u| !u.is_empty()).unwrap_or_else(|| "unknown".into())

@@ -8,7 +8,9 @@ mod emergency;
 mod people;
 mod read;
 mod starter;
+mod submissions;
 mod view;
+mod who;
 
 use std::sync::Arc;
 
@@ -20,18 +22,22 @@ use jiff::Timestamp;
 use seatrial_artifacts::ObjectStore;
 use seatrial_domain::ModelName;
 use seatrial_domain::ids::Actor;
-use seatrial_registry::{Registry, Tallies};
+use seatrial_registry::{Registry, Submissions, Tallies};
 use seatrial_runtime::caller::caller;
 use seatrial_runtime::lambda_http::request::RequestContext;
 use seatrial_runtime::problem::Problem;
 
 pub use starter::{Start, Starter, StepFunctions};
 
+/// What `control` needs of the registry: its records, and who announced a submission.
+pub trait ControlRegistry: Registry + Submissions {}
+impl<R: Registry + Submissions> ControlRegistry for R {}
+
 /// What `control` works with.
 #[derive(Clone)]
 pub struct Control {
     /// The registry.
-    pub registry: Arc<dyn Registry>,
+    pub registry: Arc<dyn ControlRegistry>,
     /// What the replays counted.
     pub tallies: Arc<dyn Tallies>,
     /// The models bucket, for benchmarks.
@@ -59,6 +65,7 @@ impl std::fmt::Debug for Control {
 /// The API.
 pub fn app(control: Control) -> Router {
     Router::new()
+        .route("/v1/whoami", get(who::who_am_i))
         .route("/v1/models", get(read::models))
         .route("/v1/models/{model}", get(read::model))
         .route("/v1/models/{model}/history", get(read::history))
@@ -67,6 +74,8 @@ pub fn app(control: Control) -> Router {
         .route("/v1/models/{model}/promotions/{promotion}/report", get(read::report))
         .route("/v1/models/{model}/promotions/{promotion}/canary", get(read::canary))
         .route("/v1/models/{model}/promotions/{promotion}/manifest", get(read::manifest))
+        .route("/v1/models/{model}/people", get(who::people))
+        .route("/v1/models/{model}/submissions", post(submissions::announce))
         .route("/v1/models/{model}/shadow", get(read::shadow))
         .route("/v1/models/{model}/shadow/stop", post(change::stop_shadow))
         .route("/v1/models/{model}/emergency", post(emergency::skip))

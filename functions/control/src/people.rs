@@ -32,7 +32,12 @@ pub(crate) async fn may(
     }
 }
 
+/// Whether the deployment names `actor` as its platform team.
+pub(crate) fn is_platform_owner(control: &Control, actor: &Actor) -> bool {
+    control.platform_owners.iter().any(|p| p == &actor.principal)
+}
+
 /// By whose right `actor` changes settings: the platform team's where the deployment names them, else the owner's.
 pub(crate) fn right(control: &Control, actor: &Actor) -> By {
-    if control.platform_owners.iter().any(|p| p == &actor.principal) { By::Platform } else { By::Owner }
+    if is_platform_owner(control, actor) { By::Platform } else { By::Owner }
 }

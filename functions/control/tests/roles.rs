@@ -107,6 +107,8 @@ async fn each_role_opens_its_own_doors() {
     assert_eq!(world.let_through("POST", "/promotions", &promote).await, ["sue", "owen"]);
     let started = world.started.0.lock().unwrap().len();
     assert_eq!(started, 2, "nobody else started one");
+    let announce = json!({ "id": "s1", "digest": format!("sha256:{}", "0".repeat(64)) });
+    assert_eq!(world.let_through("POST", "/submissions", &announce).await, ["sue", "owen"]);
     let reason = json!({ "reason": "errors" });
     assert_eq!(world.let_through("POST", "/rollback", &reason).await, ["olga", "otto", "owen", "ann"]);
     assert_eq!(world.let_through("POST", "/versions/v2/retire", &reason).await, ["olga", "otto", "owen"]);

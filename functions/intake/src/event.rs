@@ -32,6 +32,8 @@ pub struct Asked {
     pub submission: Option<SubmissionRef>,
     /// A version that is packaged already.
     pub version: Option<VersionName>,
+    /// The id of the submission whose completion this event is.
+    pub completed: Option<String>,
     /// Who asks.
     pub requested_by: Actor,
 }
@@ -115,6 +117,7 @@ fn created(detail: Value, submissions: &str) -> Result<Option<Asked>, Failure> {
         return Ok(None);
     }
     let Some((model, id)) = submission_of(&created.object.key) else { return Ok(None) };
+    let completed = Some(id.to_owned());
     let model =
         ModelName::parse(model).map_err(|e| Failure::invalid(format!("{}: {e}", created.object.key)))?;
     let prefix = submission_prefix(&model, id);
@@ -125,6 +128,7 @@ fn created(detail: Value, submissions: &str) -> Result<Option<Asked>, Failure> {
         attempt: 1,
         submission: Some(SubmissionRef { bucket: created.bucket.name, prefix }),
         version: None,
+        completed,
         requested_by: account(&created.requester),
         model,
     }))
@@ -197,6 +201,8 @@ fn requested(event: Event, submissions: &str) -> Result<Asked, Failure> {
         attempt,
         submission: asked.submission,
         version: asked.version,
+        // Whoever sends this event need not be who submitted.
+        completed: None,
         requested_by: account(&event.account),
     })
 }

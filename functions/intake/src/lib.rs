@@ -6,15 +6,21 @@
 mod event;
 mod starter;
 
+use seatrial_domain::ids::SubmissionId;
+use seatrial_domain::submission::Announced;
 use seatrial_domain::task::PromotionInput;
 use seatrial_domain::{ModelName, PromotionId};
-use seatrial_registry::Registry;
+use seatrial_registry::{Registry, Submissions};
 use seatrial_runtime::Failure;
 use serde::Serialize;
 use serde_json::Value;
 
 pub use event::{Asked, read};
 pub use starter::{Starter, StepFunctions};
+
+/// What `intake` needs of the registry: its records, and who announced a submission.
+pub trait IntakeRegistry: Registry + Submissions {}
+impl<R: Registry + Submissions> IntakeRegistry for R {}
 
 /// What came of an event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -32,15 +38,20 @@ pub struct Taken {
 /// `Invalid` for an event that asks for what cannot be done: it goes to the dead-letter queue, and trying it again does not
 /// help. `Unavailable` where it does.
 pub async fn handle(
-    registry: &dyn Registry,
+    registry: &dyn IntakeRegistry,
     starter: &dyn Starter,
     submissions: &str,
     event: Value,
 ) -> Result<Taken, Failure> {
-    let Some(input) = read(event, submissions)?.map(Asked::into_input) else {
+    let Some(asked) = read(event, submissions)? else {
         return Ok(Taken { promotion: None, started: false });
     };
+    let completed = asked.completed.clone();
+    let mut input = asked.into_input();
     needs_policy(registry, &input.model).await?;
+    if let Some(announced) = announced(registry, &input, completed.as_deref()).await? {
+        input.requested_by = announced.by;
+    }
     let started = start(starter, &input).await?;
     tracing::info!(model = %input.model, promotion = %input.promotion, started, "a promotion was asked for");
     Ok(Taken { promotion: Some(input.promotion), started })
@@ -52,7 +63,21 @@ async fn start(starter: &dyn Starter, input: &PromotionInput) -> Result<bool, Fa
     starter.start(input.promotion.as_str(), &text).await
 }
 
-async fn needs_policy(registry: &dyn Registry, model: &ModelName) -> Result<(), Failure> {
+/// Who announced the submission that is complete now: completing it is what asks for its promotion. `package` refuses the
+/// submission when it is not the announced one, before anything happens in their name. Whoever writes the same file once more
+/// is not the announcer, so only the first promotion of a submission is theirs.
+async fn announced(
+    registry: &dyn IntakeRegistry,
+    input: &PromotionInput,
+    completed: Option<&str>,
+) -> Result<Option<Announced>, Failure> {
+    match completed.map(SubmissionId::parse) {
+        Some(Ok(id)) => Ok(registry.take_announced(&input.model, &id, &input.promotion).await?),
+        _ => Ok(None),
+    }
+}
+
+async fn needs_policy(registry: &dyn IntakeRegistry, model: &ModelName) -> Result<(), Failure> {
     let head = registry.head(model).await?;
     if head.is_some_and(|h| h.policy.is_some()) {
         return Ok(());

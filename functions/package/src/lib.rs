@@ -6,23 +6,29 @@
 mod refusal;
 
 use seatrial_artifacts::{
-    Defect, InspectError, ObjectStore, Prefix, PublishError, inspect, name_version, publish,
+    Defect, InspectError, ObjectStore, Prefix, PublishError, inspect_announced, name_version, publish,
 };
-use seatrial_domain::ids::Actor;
+use seatrial_domain::access::Action;
+use seatrial_domain::ids::{Actor, SubmissionId};
 use seatrial_domain::policy::Policy;
 use seatrial_domain::refusal::Refusal;
+use seatrial_domain::submission::Announced;
 use seatrial_domain::task::{Held, PackageTask, PromotionInput, SCHEMA, SubmissionRef};
 use seatrial_domain::{ModelName, VersionName};
 use seatrial_inference::ModelConfig;
-use seatrial_registry::Registry;
 use seatrial_registry::ops::Ops;
+use seatrial_registry::{Registry, Submissions};
 use seatrial_runtime::{Failure, label};
+
+/// What `package` needs of the registry: its records, and who announced a submission.
+pub trait PackageRegistry: Registry + Submissions {}
+impl<R: Registry + Submissions> PackageRegistry for R {}
 
 /// What `package` works with.
 #[derive(Clone, Copy)]
 pub struct Ports<'a> {
     /// The registry.
-    pub registry: &'a dyn Registry,
+    pub registry: &'a dyn PackageRegistry,
     /// The submissions bucket.
     pub submissions: &'a dyn ObjectStore,
     /// The models bucket.
@@ -139,9 +145,13 @@ async fn package(
     submission: &SubmissionRef,
     policy: &Policy,
 ) -> Result<VersionName, Failure> {
-    belongs(submission, &input.model, ports.submissions.bucket())?;
+    let id = belongs(submission, &input.model, ports.submissions.bucket())?;
+    let announced = announced(ports.registry, &input.model, id).await?;
+    if let Some(defect) = announced.as_ref().and_then(|by| may_not(by, policy)) {
+        return Err(refusal::refuse(ports.evidence, input, submission, &[defect]).await?);
+    }
     let source = Prefix::new(ports.submissions, submission.prefix.clone());
-    let inspected = match inspect(&source, &input.model, &|_| {}).await {
+    let inspected = match inspect_announced(&source, &input.model, announced.as_ref(), &|_| {}).await {
         Ok(inspected) => inspected,
         Err(InspectError::Refused(defects)) => {
             return Err(refusal::refuse(ports.evidence, input, submission, &defects).await?);
@@ -153,7 +163,8 @@ async fn package(
     }
     let package = inspected.package().map_err(|e| Failure::internal("writing the manifest", e))?;
     publish(&inspected, &package, ports.submissions, ports.models).await.map_err(not_published)?;
-    let submitter = &input.requested_by.principal;
+    // The announced bytes are the announcer's. What nobody announced is whose the event says: an account's.
+    let submitter = announced.as_ref().map_or(&input.requested_by, |a| &a.by);
     let registered = ops.register_version(&input.model, &package.digest, &package.summary, submitter).await?;
     let version = registered.value.version;
     let size = package.manifest.len() as u64;
@@ -165,17 +176,34 @@ async fn package(
     Ok(version)
 }
 
-/// A submission lies in our own bucket, under its own model. The function's rights reach further than a task should.
-fn belongs(submission: &SubmissionRef, model: &ModelName, bucket: &str) -> Result<(), Failure> {
+/// Who announced the submission, if anybody did. A folder whose name could not be announced was not.
+async fn announced(
+    registry: &dyn PackageRegistry,
+    model: &ModelName,
+    id: &str,
+) -> Result<Option<Announced>, Failure> {
+    match SubmissionId::parse(id) {
+        Ok(id) => Ok(registry.announced(model, &id).await?),
+        Err(_) => Ok(None),
+    }
+}
+
+/// Who may submit is evaluated live: whoever lost the role since the announcement submits nothing by it.
+fn may_not(announced: &Announced, policy: &Policy) -> Option<Defect> {
+    let refused = policy.access().may(Action::Promote, &announced.by.principal).err()?;
+    let expected = "a submission announced by a submitter or an owner of the policy in force";
+    Some(Defect::new("the submission", refused.to_string(), expected))
+}
+
+/// A submission lies in our own bucket, under its own model. The function's rights reach further than a task should. The
+/// answer is its id.
+fn belongs<'s>(submission: &'s SubmissionRef, model: &ModelName, bucket: &str) -> Result<&'s str, Failure> {
     let id = submission
         .prefix
         .strip_prefix(&format!("submissions/{model}/"))
-        .and_then(|rest| rest.strip_suffix('/'));
-    let fine = id.is_some_and(|id| !id.is_empty() && !id.contains('/'));
-    if fine && submission.bucket == bucket {
-        return Ok(());
-    }
-    Err(Failure::invalid(format!(
+        .and_then(|rest| rest.strip_suffix('/'))
+        .filter(|id| !id.is_empty() && !id.contains('/') && submission.bucket == bucket);
+    id.ok_or_else(|| Failure::invalid(format!(
         "the submission s3://{}/{} is not where submissions of {model} lie: expected s3://{bucket}/submissions/{model}/<id>/",
         submission.bucket, submission.prefix
     )))

@@ -7,13 +7,15 @@ use bytes::Bytes;
 use fn_package::{Ports, handle};
 use jiff::Timestamp;
 use seatrial_artifacts::{Folder, MemoryS3, MemoryStore, ObjectStore, inspect, upload_submission};
-use seatrial_domain::ids::{Actor, Auth};
-use seatrial_domain::policy::Policy;
+use seatrial_domain::canonical::sha256;
+use seatrial_domain::ids::{Actor, Auth, SubmissionId};
+use seatrial_domain::policy::{Person, Policy, Role};
+use seatrial_domain::submission::Announced;
 use seatrial_domain::task::{Held, PackageTask, PromotionInput, SubmissionRef};
 use seatrial_domain::version::VersionStatus;
 use seatrial_domain::{ModelName, PromotionId, VersionName};
 use seatrial_registry::ops::Ops;
-use seatrial_registry::{MemoryRegistry, Records};
+use seatrial_registry::{MemoryRegistry, Records, Submissions};
 use seatrial_runtime::{Failure, label};
 
 fn clock() -> Timestamp {
@@ -219,6 +221,86 @@ async fn a_bad_submission_is_refused_with_all_its_defects_and_nothing_else_is_wr
     let writes = world.s3.writes();
     assert_eq!(world.run(&task).await.unwrap_err().label, label::INVALID_SUBMISSION);
     assert_eq!(world.s3.writes(), writes);
+}
+
+fn account() -> Actor {
+    Actor { principal: "account/123456789012".into(), auth: Auth::Iam }
+}
+
+impl World {
+    /// Uploads the fixture as `id`, after `by` announced it.
+    async fn announce(&self, id: &str, by: &str) -> SubmissionRef {
+        let at = self.submit(id).await;
+        let key = format!("{}submission.json", at.prefix);
+        let bytes = self.submissions.get(&key, 1 << 20).await.unwrap().unwrap();
+        let by = Actor { principal: by.into(), auth: Auth::Iam };
+        let id = SubmissionId::parse(id).unwrap();
+        let announced = Announced::new(self.model.clone(), id, sha256(&bytes), by, clock());
+        self.registry.announce(&announced).await.unwrap();
+        at
+    }
+
+    fn anonymous(&self, cause: &str, submission: SubmissionRef) -> PackageTask {
+        let mut task = self.task(cause, Some(submission), None);
+        task.input.requested_by = account();
+        task
+    }
+}
+
+#[tokio::test]
+async fn an_announced_submission_is_its_announcers_whoever_asked_and_an_unannounced_one_is_nobodys() {
+    let world = World::new().await;
+    let held = world.run(&world.anonymous("one", world.announce("s1", "AROASUE").await)).await.unwrap();
+    let version = world.registry.version(&world.model, held.version).await.unwrap().unwrap();
+    assert_eq!((version.submitted_by.as_str(), version.submitted_auth), ("AROASUE", Some(Auth::Iam)));
+    let history = world.registry.history(&world.model, 0, 99).await.unwrap();
+    let packaged = history.iter().find(|e| e.event == "version_packaged").unwrap();
+    assert_eq!(packaged.details["submitted_by"], "AROASUE");
+    assert_eq!(packaged.details["submitted_auth"], "iam");
+
+    let world = World::new().await;
+    let held = world.run(&world.anonymous("one", world.submit("s1").await)).await.unwrap();
+    let version = world.registry.version(&world.model, held.version).await.unwrap().unwrap();
+    assert_eq!((version.submitted_by.as_str(), version.submitted_auth), ("account/123456789012", None));
+}
+
+#[tokio::test]
+async fn what_was_replaced_after_it_was_announced_is_refused() {
+    for replaced in ["submission.json", "CHANGELOG.md"] {
+        let world = World::new().await;
+        let at = world.announce("s1", "AROASUE").await;
+        // Somebody else who may write to the bucket puts their own file there, and their own list of files.
+        let key = format!("{}{replaced}", at.prefix);
+        let other = Bytes::from_static(br#"{"schema": 1}"#);
+        world.submissions.put(&key, other, "x").await.unwrap();
+        let refused = world.run(&world.anonymous("one", at)).await.unwrap_err();
+        assert_eq!(refused.label, label::INVALID_SUBMISSION);
+        assert!(refused.message.contains(replaced), "{}", refused.message);
+        if replaced == "submission.json" {
+            let told = ["AROASUE announced", "replaced the file after it was announced"];
+            assert!(told.iter().all(|t| refused.message.contains(t)), "{}", refused.message);
+        }
+        assert!(world.registry.versions(&world.model).await.unwrap().is_empty());
+        assert!(world.models.list("").await.unwrap().is_empty(), "no blob may be there");
+    }
+}
+
+#[tokio::test]
+async fn who_lost_the_role_since_the_announcement_submits_nothing_by_it() {
+    let world = World::new().await;
+    let at = world.announce("s1", "arn:aws:iam::1:user/ann").await;
+    let mut other = policy();
+    other.people = vec![Person {
+        email: "sue@example.com".into(),
+        principals: vec![],
+        roles: [Role::Submitter].into(),
+        emergency: false,
+    }];
+    world.ops().set_policy(&world.model, &other).await.unwrap();
+    let refused = world.run(&world.anonymous("one", at)).await.unwrap_err();
+    assert_eq!(refused.label, label::INVALID_SUBMISSION);
+    assert!(refused.message.contains("user/ann may not"), "{}", refused.message);
+    assert!(world.registry.versions(&world.model).await.unwrap().is_empty());
 }
 
 #[tokio::test]

@@ -163,6 +163,7 @@ impl Heads for FakeHeads {
                 changelog: String::new(),
             },
             submitted_by: "t".into(),
+            submitted_auth: None,
             created_at: Timestamp::UNIX_EPOCH,
             promotion: None,
         }))

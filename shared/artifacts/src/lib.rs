@@ -25,5 +25,5 @@ pub use store::{
 };
 pub use submission::{
     Announcement, Defect, Entry, Folder, InspectError, Inspected, Listing, OnProgress, Prefix, Progress,
-    Source, Stage, inspect, submission_prefix, upload_submission,
+    Source, Stage, inspect, inspect_announced, submission_prefix, upload_submission,
 };

@@ -12,9 +12,12 @@ use seatrial_artifacts::package::{
 };
 use seatrial_artifacts::store::{MemoryS3, MemoryStore, ObjectStore, StoreError};
 use seatrial_artifacts::submission::{
-    ANNOUNCEMENT, Defect, Folder, InspectError, Inspected, Prefix, inspect, upload_submission,
+    ANNOUNCEMENT, Announcement, Defect, Folder, InspectError, Inspected, Prefix, inspect, inspect_announced,
+    upload_submission,
 };
 use seatrial_domain::canonical::sha256;
+use seatrial_domain::ids::{Actor, Auth, SubmissionId};
+use seatrial_domain::submission::Announced;
 use seatrial_domain::{ModelName, VersionName};
 
 /// A folder of its own that goes away with the test.
@@ -232,6 +235,36 @@ async fn a_file_that_is_not_the_announced_one_is_refused() {
         found.iter().any(|d| d.file == ANNOUNCEMENT && d.field.as_deref() == Some("model")),
         "{found:#?}"
     );
+}
+
+#[tokio::test]
+async fn an_announced_submission_is_what_was_announced_or_it_is_refused() {
+    let (folder, world) = (Scratch::submission("by-name"), world());
+    let inspected = uploaded(&world, &folder).await;
+    let (prefix, id) = ("submissions/adult-income/s1/", SubmissionId::parse("s1").unwrap());
+    let key = format!("{prefix}{ANNOUNCEMENT}");
+    let sue = || Actor { principal: "arn:aws:iam::1:user/sue".into(), auth: Auth::Iam };
+    let announced =
+        |bytes: &[u8]| Announced::new(model(), id.clone(), sha256(bytes), sue(), jiff::Timestamp::UNIX_EPOCH);
+    let look = async |by: &Announced| {
+        inspect_announced(&Prefix::new(&world.submissions, prefix), &model(), Some(by), &|_| {}).await
+    };
+    let bytes = Announcement::of(&model(), &inspected.files, "ann@example.com").to_bytes().unwrap();
+    look(&announced(&bytes)).await.unwrap();
+
+    // Another list, even one that fits what lies there, is not hers.
+    let other = Announcement::of(&model(), &inspected.files, "eve").to_bytes().unwrap();
+    world.submissions.put(&key, other, "application/json").await.unwrap();
+    let found = defects(look(&announced(&bytes)).await);
+    assert_eq!(found.len(), 1, "{found:#?}");
+    let text = found[0].to_string();
+    assert!(text.contains("user/sue announced") && text.contains("replaced"), "{text}");
+
+    // A list that is hers and leaves the files open would vouch for nothing.
+    let open = Bytes::from_static(br#"{"schema": 1}"#);
+    world.submissions.put(&key, open.clone(), "application/json").await.unwrap();
+    let found = defects(look(&announced(&open)).await);
+    assert_eq!(found[0].field.as_deref(), Some("files"), "{found:#?}");
 }
 
 #[tokio::test]

@@ -26,9 +26,26 @@ pub enum Action {
 }
 
 impl Action {
-    const fn words(self) -> &'static str {
+    /// All of them, as people list them.
+    pub const ALL: [Self; 5] = [Self::Promote, Self::RollBack, Self::StopShadow, Self::Retire, Self::Block];
+
+    /// The word for programs.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
         match self {
-            Self::Promote => "promote a version",
+            Self::Promote => "promote",
+            Self::RollBack => "roll_back",
+            Self::StopShadow => "stop_shadow",
+            Self::Retire => "retire",
+            Self::Block => "block",
+        }
+    }
+
+    /// What people call it.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Promote => "submit or promote a version",
             Self::RollBack => "roll back",
             Self::StopShadow => "end a shadow",
             Self::Retire => "retire a version",
@@ -38,7 +55,8 @@ impl Action {
 
     /// The roles that may. Where the policy gives nobody the first of them, whoever the API lets in may (for `Block`: nobody
     /// else).
-    const fn roles(self) -> &'static [Role] {
+    #[must_use]
+    pub const fn roles(self) -> &'static [Role] {
         match self {
             Self::Promote => &[Role::Submitter, Role::Owner],
             Self::RollBack => &[Role::Operator, Role::Owner, Role::Approver],
@@ -170,11 +188,17 @@ impl Access {
     pub fn may(&self, action: Action, principal: &str) -> Result<(), Refusal> {
         let roles = action.roles();
         let held = self.person(principal).is_some_and(|p| roles.iter().any(|r| p.has(*r)));
-        let unassigned = roles.first().is_none_or(|first| self.with(*first).next().is_none());
-        if held || (unassigned && action != Action::Block) {
+        if held || self.is_open(action) {
             return Ok(());
         }
         Err(forbidden(principal, action.words(), &format!("the policy gives this to {}", list(roles))))
+    }
+
+    /// Whether the policy leaves `action` to whoever the API lets in.
+    #[must_use]
+    pub fn is_open(&self, action: Action) -> bool {
+        let first = action.roles().first();
+        action != Action::Block && first.is_none_or(|first| self.with(*first).next().is_none())
     }
 
     /// Whether `principal` may change the policy or the benchmark. `set_by` is who set the policy in force: they own a model

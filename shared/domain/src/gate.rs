@@ -329,10 +329,11 @@ fn checked_comment(comment: &str) -> Result<String, Refusal> {
 }
 
 /// Whether whoever decides, or the one they decide for, submitted the version or asked for its promotion. What was submitted
-/// by nobody in particular may be any submitter's.
+/// or asked for by nobody in particular may be any submitter's.
 fn is_own(gate: &GateRecord, by: &str, voice: Option<&Voice<'_>>, access: &Access) -> bool {
     let names = [Some(by), voice.map(|v| v.of.email.as_str())];
-    let anonymous = crate::ids::is_anonymous(&gate.submitted_by);
+    let anonymous =
+        [&gate.submitted_by, &gate.requested_by].into_iter().any(|by| crate::ids::is_anonymous(by));
     names.into_iter().flatten().any(|name| {
         access.same_person(name, &gate.submitted_by)
             || access.same_person(name, &gate.requested_by)
@@ -692,6 +693,10 @@ mod tests {
         assert!(decide(&gate, by(BOB, Auth::Oidc, true), &rules_of.access()).is_err());
         assert!(decide(&gate, by(ANN, Auth::Oidc, true), &rules_of.access()).is_ok());
         assert!(decide(&gate, by(BOB, Auth::Oidc, false), &rules_of.access()).is_ok(), "rejecting is free");
+        gate.submitted_by = "carol@example.com".into();
+        assert!(decide(&gate, by(BOB, Auth::Oidc, true), &rules_of.access()).is_err(), "asked for by nobody");
+        gate.requested_by = gate.submitted_by.clone();
+        assert!(decide(&gate, by(BOB, Auth::Oidc, true), &rules_of.access()).is_ok(), "another person's");
     }
 
     #[test]

@@ -103,6 +103,15 @@ text_id!(
     |t| t.strip_prefix("sha256:").is_some_and(|h| is_lower_hex(h, 64))
 );
 
+text_id!(
+    /// The name of a submission below its model's folder: letters, digits, `.`, `_` and `-`, 1 to 100 characters, starting
+    /// with a letter or a digit. Whoever submits chooses it.
+    SubmissionId, "submission id", "1 to 100 letters, digits, '.', '_' and '-', starting with a letter or a digit",
+    |t| t.len() <= 100
+        && t.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && t.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+);
+
 impl Digest {
     /// The digest with these 32 bytes.
     #[must_use]
@@ -258,6 +267,10 @@ mod tests {
             assert!(bad.parse::<VersionName>().is_err(), "{bad}");
         }
         assert_eq!("v12".parse::<VersionName>().unwrap().number(), 12);
+        for bad in ["", "..", "-a", "a/b", "a#b", "a b", &"a".repeat(101)] {
+            assert!(SubmissionId::parse(bad).is_err(), "{bad}");
+        }
+        assert!(SubmissionId::parse("2026-11-21T10.00_b").is_ok());
     }
 
     #[test]

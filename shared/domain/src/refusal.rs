@@ -1,6 +1,8 @@
 //! Why a change was refused. A variant exists where a caller acts differently.
 
-use crate::ids::{GateId, ModelName, PromotionId, VersionName};
+use jiff::Timestamp;
+
+use crate::ids::{GateId, ModelName, PromotionId, SubmissionId, VersionName};
 use crate::version::{VersionEvent, VersionStatus};
 
 /// A change that the rules do not allow. Nothing was written.
@@ -56,6 +58,18 @@ pub enum Refusal {
         /// The rule that forbids it.
         why: String,
     },
+    /// The submission was announced already, by another person or with other bytes. The first announcement stays.
+    #[error("submission {id} was announced by {by} at {at} already{other}; submit under another id")]
+    AlreadyAnnounced {
+        /// The submission.
+        id: SubmissionId,
+        /// Who announced it.
+        by: String,
+        /// When.
+        at: Timestamp,
+        /// Empty, or a phrase that says in what the two differ.
+        other: String,
+    },
     /// There is no standby to roll back to.
     #[error(
         "model {model} has no standby version to roll back to; promote an earlier version with `seatrial promote {model} v<n>`, or take the model out of service at its endpoint"
@@ -89,6 +103,7 @@ impl Refusal {
             Self::NotApproved { .. } => "not_approved",
             Self::GateClosed { .. } => "gate_closed",
             Self::Forbidden { .. } => "forbidden",
+            Self::AlreadyAnnounced { .. } => "already_announced",
             Self::NoStandby { .. } => "no_standby",
             Self::NotFound { .. } => "not_found",
             Self::Invalid { .. } => "invalid",

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{Digest, ModelName, PromotionId, VersionName, VersionRef};
+use crate::ids::{Auth, Digest, ModelName, PromotionId, VersionName, VersionRef};
 use crate::package::PackageSummary;
 use crate::refusal::Refusal;
 
@@ -109,6 +109,9 @@ pub struct VersionRecord {
     pub package: PackageSummary,
     /// Who submitted it.
     pub submitted_by: String,
+    /// How they were authenticated when they announced it; none for a submission of nobody in particular.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub submitted_auth: Option<Auth>,
     /// When it was registered.
     pub created_at: Timestamp,
     /// The promotion that works on it, or the last one that did.

@@ -5,8 +5,10 @@ use seatrial_domain::change::PolicyRecord;
 use seatrial_domain::gate::{Bound, Capability, GateRecord, GateStatus};
 use seatrial_domain::head::Head;
 use seatrial_domain::history::HistoryEntry;
+use seatrial_domain::ids::SubmissionId;
 use seatrial_domain::promotion::PromotionRecord;
 use seatrial_domain::route::{SHADOW_ARM, SHADOW_SUM_ARM};
+use seatrial_domain::submission::Announced;
 use seatrial_domain::version::VersionRecord;
 use seatrial_domain::{Digest, GateId, ModelName, PromotionId, VersionName};
 use serde::Serialize;
@@ -78,6 +80,10 @@ pub(crate) fn token_key(gate: &GateId) -> Key {
 
 pub(crate) fn capability_key(hash: &Digest) -> Key {
     key(format!("CAP#{}", hash.hex()), "CAP")
+}
+
+pub(crate) fn submission_key(model: &ModelName, id: &SubmissionId) -> Key {
+    key(format!("SUBMISSION#{model}"), id.as_str())
 }
 
 /// The partition of an arm's tallies. What is counted of a shadow lies apart from what servers report: each is read without
@@ -214,6 +220,10 @@ pub(crate) fn capability_item(capability: &Capability) -> Result<Item, StoreErro
         capability_item.insert("used_at".into(), text(&at));
     }
     Ok(capability_item)
+}
+
+pub(crate) fn submission_item(announced: &Announced) -> Result<Item, StoreError> {
+    item(announced, [(TTL, Attr::N(announced.expires_at.as_second()))])
 }
 
 pub(crate) fn read_capability(at: &Key, stored: &Item) -> Result<Capability, StoreError> {

@@ -23,6 +23,7 @@
 //! | `MODELS` | `<model>` | the list of models | `model` |
 //! | `TOKEN#<gate>` | `TOKEN` | a waiting execution's task token | `token`, `expires_at_epoch` |
 //! | `CAP#<hex>` | `CAP` | a link's right to decide | `gate`, `approver`, `expires_us`, `revoked`, `used_at`, `expires_at_epoch` |
+//! | `SUBMISSION#<model>` | `<id>` | who announced a submission, and its digest | `promotion`, `expires_at_epoch` |
 //! | `TALLY#<model>#<epoch>` | `<second>#<arm>#<id>` | a tally | `body`, `expires_at_epoch` |
 //! | `TALLY#<model>#<epoch>#shadow` | the same | a tally of `replay` | the same |
 //! | `TALLY#<model>#<epoch>#shadow-sum` | the same | a sum of these | the same |
@@ -48,7 +49,7 @@ pub mod table;
 pub use enforce::enforce;
 pub use error::{CommitError, OpError, Source, StoreError};
 pub use ports::{
-    AttemptState, Attempts, Capabilities, Commits, GateFilter, Records, Registry, Tallies, TallyItem,
-    TaskToken, Tokens, Watermarks,
+    AttemptState, Attempts, Capabilities, Commits, GateFilter, Records, Registry, Submissions, Tallies,
+    TallyItem, TaskToken, Tokens, Watermarks,
 };
 pub use store::{DynamoRegistry, MemoryRegistry, TableRegistry};

@@ -6,12 +6,16 @@ use std::ops::Range as Seconds;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use seatrial_domain::gate::Capability;
+use seatrial_domain::ids::SubmissionId;
+use seatrial_domain::submission::Announced;
 use seatrial_domain::{Digest, GateId, ModelName, PromotionId};
 use serde::{Deserialize, Serialize};
 
 use crate::error::StoreError;
 use crate::layout::{self, DOC, corrupt, text};
-use crate::ports::{AttemptState, Attempts, Capabilities, Tallies, TallyItem, TaskToken, Tokens, Watermarks};
+use crate::ports::{
+    AttemptState, Attempts, Capabilities, Submissions, Tallies, TallyItem, TaskToken, Tokens, Watermarks,
+};
 use crate::store::TableRegistry;
 use crate::table::{Action, Attr, Cond, Item, Key, Range, TTL, Table, Write};
 
@@ -72,6 +76,43 @@ impl<T: Table> Capabilities for TableRegistry<T> {
         self.table
             .write(&Write { key: layout::capability_key(hash), action: set, condition: Cond::Exists })
             .await
+    }
+}
+
+#[async_trait]
+impl<T: Table> Submissions for TableRegistry<T> {
+    async fn announce(&self, announced: &Announced) -> Result<Announced, StoreError> {
+        let key = layout::submission_key(&announced.model, &announced.id);
+        let put = Action::Put(layout::submission_item(announced)?);
+        // sue: announces s1 ─► kept        eve: announces s1 ─► refused, and is told that it is sue's
+        let write = Write { key: key.clone(), action: put, condition: Cond::Absent };
+        if self.table.write(&write).await? {
+            return Ok(announced.clone());
+        }
+        let kept = self.announced(&announced.model, &announced.id).await?;
+        kept.ok_or_else(|| corrupt(&key, "the announcement that was there a moment ago", "it is gone"))
+    }
+
+    async fn take_announced(
+        &self,
+        model: &ModelName,
+        id: &SubmissionId,
+        promotion: &PromotionId,
+    ) -> Result<Option<Announced>, StoreError> {
+        // sue:  announces s1, completes it ─► promotion 1 takes it     the event comes again ─► promotion 1 has it still
+        // eve:                    writes the same file once more ─► promotion 2 does not get it: sue did not ask for that one
+        let free = Cond::Any(vec![Cond::Missing("promotion"), Cond::Eq("promotion", text(promotion))]);
+        let write = Write {
+            key: layout::submission_key(model, id),
+            action: Action::Set(item([("promotion", text(promotion))])),
+            condition: Cond::All(vec![Cond::Exists, free]),
+        };
+        if self.table.write(&write).await? { self.announced(model, id).await } else { Ok(None) }
+    }
+
+    async fn announced(&self, model: &ModelName, id: &SubmissionId) -> Result<Option<Announced>, StoreError> {
+        let at = layout::submission_key(model, id);
+        self.table.get(&at).await?.map(|item| layout::read(&at, &item)).transpose()
     }
 }
 

@@ -10,7 +10,9 @@ use seatrial_domain::change::{Change, PolicyRecord};
 use seatrial_domain::gate::{Capability, GateRecord, GateStatus};
 use seatrial_domain::head::Head;
 use seatrial_domain::history::HistoryEntry;
+use seatrial_domain::ids::SubmissionId;
 use seatrial_domain::promotion::PromotionRecord;
+use seatrial_domain::submission::Announced;
 use seatrial_domain::version::VersionRecord;
 use seatrial_domain::{Digest, GateId, ModelName, PromotionId, VersionName};
 
@@ -138,6 +140,23 @@ pub trait Capabilities: Send + Sync {
     async fn capability(&self, hash: &Digest) -> Result<Option<Capability>, StoreError>;
     /// Takes a capability back. `false` when there is none.
     async fn revoke(&self, hash: &Digest) -> Result<bool, StoreError>;
+}
+
+/// The submissions that people announced before they uploaded them.
+#[async_trait]
+pub trait Submissions: Send + Sync {
+    /// Keeps an announcement, unless its id was announced before. The answer is the one that is kept.
+    async fn announce(&self, announced: &Announced) -> Result<Announced, StoreError>;
+    /// The announcement of a submission, for the promotion that its completion asks for: the first one that takes it has it,
+    /// and no other after it.
+    async fn take_announced(
+        &self,
+        model: &ModelName,
+        id: &SubmissionId,
+        promotion: &PromotionId,
+    ) -> Result<Option<Announced>, StoreError>;
+    /// The announcement of a submission, whoever has taken it.
+    async fn announced(&self, model: &ModelName, id: &SubmissionId) -> Result<Option<Announced>, StoreError>;
 }
 
 /// One tally as the registry keeps it; the body belongs to the evidence crate.

@@ -80,6 +80,7 @@ impl From<Refusal> for Problem {
             | Refusal::Superseded { .. }
             | Refusal::IllegalTransition { .. }
             | Refusal::GateClosed { .. }
+            | Refusal::AlreadyAnnounced { .. }
             | Refusal::NoStandby { .. } => StatusCode::CONFLICT,
         };
         Self::new(status, refusal.code(), refusal.to_string())

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bytes::Bytes;
+use seatrial_domain::submission::Announced;
 use seatrial_domain::{Digest, ModelName};
 use serde::{Deserialize, Serialize};
 
@@ -75,6 +77,34 @@ impl Announcement {
             return Err(Defect::new(ANNOUNCEMENT, parsed.schema.to_string(), "1").at("schema"));
         }
         Ok(parsed)
+    }
+
+    /// The bytes of the file.
+    ///
+    /// # Errors
+    /// When it has no JSON form.
+    pub fn to_bytes(&self) -> Result<Bytes, serde_json::Error> {
+        serde_json::to_vec_pretty(self).map(Bytes::from)
+    }
+
+    /// The defect of a submission whose completing file is not the one that was announced.
+    pub(super) fn not_as_announced(found: &str, by: &Announced) -> Defect {
+        let expected = format!("the digest {}, which {} announced at {}", by.digest, by.by.principal, by.at);
+        Defect::new(ANNOUNCEMENT, found, expected)
+            .fix("somebody replaced the file after it was announced; submit again under a new id")
+    }
+
+    /// The defect of an announced submission that leaves open what its files are: then the announced digest would vouch for
+    /// none of them.
+    pub(super) fn covers_all(&self, by: &Announced) -> Option<Defect> {
+        self.files.is_none().then(|| {
+            Defect::new(
+                ANNOUNCEMENT,
+                "no list",
+                format!("every file with its SHA-256, because {} announced it", by.by.principal),
+            )
+            .at("files")
+        })
     }
 
     /// What of the announcement is not what arrived.

@@ -1,5 +1,7 @@
 //! The inspection of a submission: everything is read once, every defect is collected, nothing is written.
 
+use seatrial_domain::canonical::sha256;
+use seatrial_domain::submission::Announced;
 use seatrial_domain::{Digest, ModelName};
 use seatrial_inference::{GraphInfo, ModelConfig};
 
@@ -64,6 +66,19 @@ pub async fn inspect(
     model: &ModelName,
     progress: OnProgress<'_>,
 ) -> Result<Inspected, InspectError> {
+    inspect_announced(source, model, None, progress).await
+}
+
+/// The same of a submission that somebody may have announced: then it is what they announced, byte for byte, or refused.
+///
+/// # Errors
+/// As [`inspect`].
+pub async fn inspect_announced(
+    source: &dyn Source,
+    model: &ModelName,
+    by: Option<&Announced>,
+    progress: OnProgress<'_>,
+) -> Result<Inspected, InspectError> {
     let listing = source.list().await?;
     if listing.files.is_empty() && listing.defects.is_empty() {
         let expected = "weights/, config.yaml, eval_results.json, CHANGELOG.md and data_manifest.txt";
@@ -81,7 +96,7 @@ pub async fn inspect(
         return Err(InspectError::Refused(inspection.defects));
     }
     let hashed = inspection.hash(&files, documents.config.as_ref(), progress).await?;
-    inspection.announcement(&announced, model, &hashed).await?;
+    inspection.announcement(&announced, model, by, &hashed).await?;
     match (inspection.defects.is_empty(), documents.config) {
         (true, Some(config)) => Ok(Inspected {
             model: model.clone(),
@@ -231,17 +246,31 @@ impl Inspection<'_> {
         &mut self,
         found: &[Entry],
         model: &ModelName,
+        by: Option<&Announced>,
         hashed: &[HashedFile],
     ) -> Result<(), StoreError> {
-        let Some(file) = found.first() else { return Ok(()) };
+        let Some(file) = found.first() else {
+            self.defects.extend(by.map(|by| Announcement::not_as_announced("no such file", by)));
+            return Ok(());
+        };
         if file.size > MAX_ANNOUNCEMENT {
             let found = format!("{} bytes", file.size);
             self.defects.push(Defect::new(ANNOUNCEMENT, found, format!("at most {MAX_ANNOUNCEMENT} bytes")));
             return Ok(());
         }
         let bytes = self.source.range(file, 0, file.size).await?;
+        let digest = sha256(&bytes);
+        if let Some(by) = by.filter(|by| by.digest != digest) {
+            // Another file than the announced one: what it says of the others is beside the point.
+            self.defects
+                .push(Announcement::not_as_announced(&format!("a file with the digest {digest}"), by));
+            return Ok(());
+        }
         match Announcement::parse(&bytes) {
-            Ok(announcement) => self.defects.extend(announcement.check(model, hashed)),
+            Ok(announcement) => {
+                self.defects.extend(announcement.check(model, hashed));
+                self.defects.extend(by.and_then(|by| announcement.covers_all(by)));
+            }
             Err(defect) => self.defects.push(defect),
         }
         Ok(())

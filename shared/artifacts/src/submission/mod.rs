@@ -25,7 +25,7 @@ mod weights;
 pub use announcement::{ANNOUNCEMENT, Announcement, submission_prefix};
 pub use defect::Defect;
 pub use folder::Folder;
-pub use inspect::{HashedFile, InspectError, Inspected, inspect};
+pub use inspect::{HashedFile, InspectError, Inspected, inspect, inspect_announced};
 pub use upload::upload_submission;
 
 pub(crate) use structure::bad_path;

@@ -11,7 +11,8 @@ use crate::store::{Chunks, FileChunks, ObjectStore, StoreError};
 
 /// Uploads an inspected folder as submission `id` and completes it. From then on a promotion of it may start.
 ///
-/// A file that changed since its inspection is noticed when the submission is packaged: the announcement says what was
+/// The announcement is [`Announcement::of`] the same files and `submitted_by`, so whoever announces its digest before can
+/// make it beforehand. A file that changed since its inspection is noticed when the submission is packaged: the announcement says what was
 /// inspected.
 ///
 /// # Errors
@@ -35,13 +36,13 @@ pub async fn upload_submission(
         done += file.size;
     }
     let announcement = Announcement::of(&inspected.model, &inspected.files, submitted_by);
-    let bytes = serde_json::to_vec_pretty(&announcement).map_err(|e| StoreError::Failed {
+    let bytes = announcement.to_bytes().map_err(|e| StoreError::Failed {
         doing: "writing",
         bucket: store.bucket().to_owned(),
         key: format!("{prefix}{ANNOUNCEMENT}"),
         source: e.into(),
     })?;
-    store.put(&format!("{prefix}{ANNOUNCEMENT}"), Bytes::from(bytes), "application/json").await?;
+    store.put(&format!("{prefix}{ANNOUNCEMENT}"), bytes, "application/json").await?;
     Ok(SubmissionRef { bucket: store.bucket().to_owned(), prefix })
 }
 

@@ -10,6 +10,7 @@ use crate::promotion::{
 };
 use crate::refusal::Refusal;
 use crate::route::{Route, Weight};
+use crate::submission::Submitter;
 use crate::task::Emergency;
 use crate::verdict::Verdict;
 use crate::version::{VersionEvent, VersionRecord, VersionStatus};
@@ -20,14 +21,15 @@ use crate::version::{VersionEvent, VersionRecord, VersionStatus};
 ///
 /// # Errors
 /// When the history entry cannot be made.
-pub fn register_version(
+pub fn register_version<'a>(
     context: &Context<'_>,
     digest: Digest,
     package: PackageSummary,
-    submitted_by: &str,
+    submitted_by: impl Into<Submitter<'a>>,
 ) -> Result<Change, Refusal> {
+    let submitted_by = submitted_by.into();
     let version = VersionName::new(context.head.next_version);
-    let details = json!({ "digest": digest, "size": package.size, "submitted_by": submitted_by });
+    let details = json!({ "digest": digest, "size": package.size, "submitted_by": submitted_by.principal, "submitted_auth": submitted_by.auth });
     let mut draft = Draft::new(context, "version_packaged", details).about(None, Some(version));
     draft.head.next_version = version.number() + 1;
     draft.change.claim = Some((digest.clone(), version));
@@ -37,7 +39,8 @@ pub fn register_version(
         digest,
         status: VersionStatus::Packaged,
         package,
-        submitted_by: submitted_by.to_owned(),
+        submitted_by: submitted_by.principal.to_owned(),
+        submitted_auth: submitted_by.auth,
         created_at: context.now,
         promotion: None,
     });

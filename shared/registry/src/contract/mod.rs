@@ -16,7 +16,7 @@ pub mod records;
 mod scenario;
 pub mod unattended;
 
-pub use scenario::{Full, Scenario};
+pub use scenario::{Full, Run, Scenario};
 
 /// One test of each case of the contract, with the registry that `$make`, a future, comes to.
 #[macro_export]
@@ -71,6 +71,7 @@ macro_rules! contract_tests {
             a_watermark_never_goes_back
             an_attempt_leaves_its_mark
             a_capability_is_never_made_fresh_again
+            the_first_announcement_of_a_submission_stays
         );
     };
     (@module $module:ident, $make:expr, $($case:ident)*) => {

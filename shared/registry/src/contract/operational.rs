@@ -3,7 +3,9 @@
 use jiff::{SignedDuration, Timestamp};
 use seatrial_domain::canonical::sha256;
 use seatrial_domain::gate::Capability;
+use seatrial_domain::ids::{Actor, Auth, SubmissionId};
 use seatrial_domain::route::{SHADOW_ARM, SHADOW_SUM_ARM};
+use seatrial_domain::submission::Announced;
 use seatrial_domain::{GateId, PromotionId};
 
 use super::scenario::{Full, Scenario};
@@ -97,6 +99,47 @@ pub async fn an_attempt_leaves_its_mark<R: Full>(registry: &R) {
     registry.finish_attempt(&promotion, "obs-1").await.unwrap();
     assert_eq!(mark().await, AttemptState::Again { earlier: 2, finished: true });
     assert_eq!(registry.mark_attempt(&promotion, "obs-2", later).await.unwrap(), AttemptState::First);
+}
+
+pub async fn the_first_announcement_of_a_submission_stays<R: Full>(registry: &R) {
+    let s = Scenario::empty(registry);
+    let id = |text: &str| SubmissionId::parse(text).unwrap();
+    let announced = |name: &str, by: &str, bytes: &[u8]| {
+        let by = Actor { principal: by.into(), auth: Auth::Iam };
+        Announced::new(s.model.clone(), id(name), sha256(bytes), by, s.clock.now())
+    };
+    assert_eq!(registry.announced(&s.model, &id("s1")).await.unwrap(), None);
+    let first = announced("s1", "sue", b"a");
+    assert_eq!(registry.announce(&first).await.unwrap(), first);
+    for later in [announced("s1", "sue", b"a"), announced("s1", "sue", b"b"), announced("s1", "eve", b"a")] {
+        assert_eq!(registry.announce(&later).await.unwrap(), first, "the answer is what is kept");
+    }
+    assert_eq!(registry.announced(&s.model, &id("s1")).await.unwrap(), Some(first));
+    assert_eq!(registry.announced(&s.model, &id("s2")).await.unwrap(), None);
+    let (one, two) = (PromotionId::derive(&s.model, "s1", 1), PromotionId::derive(&s.model, "s1", 2));
+    let take = async |name: &str, promotion: &PromotionId| {
+        registry.take_announced(&s.model, &id(name), promotion).await.unwrap().map(|a| a.by.principal)
+    };
+    for _ in 0..2 {
+        assert_eq!(take("s1", &one).await.as_deref(), Some("sue"));
+        assert_eq!(take("s1", &two).await, None, "the first promotion has it");
+    }
+    assert_eq!(take("s2", &one).await, None);
+    assert_eq!(registry.announced(&s.model, &id("s2")).await.unwrap(), None, "asking makes none");
+    let again = announced("s1", "sue", b"a");
+    registry.announce(&again).await.unwrap();
+    assert_eq!(take("s1", &two).await, None, "announcing it again frees nothing");
+    let mut elsewhere = announced("s1", "eve", b"c");
+    elsewhere.model = Scenario::empty(registry).model;
+    assert_eq!(registry.announce(&elsewhere).await.unwrap(), elsewhere, "ids belong to models");
+    // Ten at once: one is kept, and all are told which.
+    let mut race = tokio::task::JoinSet::new();
+    for i in 0..10 {
+        let (registry, one) = (registry.clone(), announced("s3", &format!("person-{i}"), b"a"));
+        race.spawn(async move { registry.announce(&one).await.unwrap() });
+    }
+    let kept = race.join_all().await;
+    assert!(kept.iter().all(|k| *k == kept[0]));
 }
 
 pub async fn a_capability_is_never_made_fresh_again<R: Full>(registry: &R) {

@@ -18,11 +18,22 @@ use seatrial_domain::version::{VersionRecord, VersionStatus};
 use seatrial_domain::{Digest, ModelName, PromotionId, Verdict, VersionName};
 
 use crate::ops::{Clock, Ops, draft_gate};
-use crate::ports::{Attempts, Capabilities, Commits, Records, Tallies, Tokens, Watermarks};
+use crate::ports::{Attempts, Capabilities, Commits, Records, Submissions, Tallies, Tokens, Watermarks};
 
 /// Everything a registry is.
 pub trait Full:
-    Records + Commits + Tokens + Capabilities + Tallies + Watermarks + Attempts + Clone + Send + Sync + 'static
+    Records
+    + Commits
+    + Tokens
+    + Capabilities
+    + Submissions
+    + Tallies
+    + Watermarks
+    + Attempts
+    + Clone
+    + Send
+    + Sync
+    + 'static
 {
 }
 impl<R> Full for R where
@@ -30,6 +41,7 @@ impl<R> Full for R where
         + Commits
         + Tokens
         + Capabilities
+        + Submissions
         + Tallies
         + Watermarks
         + Attempts

@@ -4,6 +4,7 @@ use seatrial_domain::change;
 use seatrial_domain::ids::Actor;
 use seatrial_domain::package::PackageSummary;
 use seatrial_domain::promotion::{Automatic, EvidenceKind, EvidenceRef, PromotionRecord, PromotionStatus};
+use seatrial_domain::submission::Submitter;
 use seatrial_domain::task::Emergency;
 use seatrial_domain::version::VersionRecord;
 use seatrial_domain::{Digest, ModelName, PromotionId, Refusal, Verdict, VersionName};
@@ -21,8 +22,9 @@ impl Ops<'_> {
         model: &ModelName,
         digest: &Digest,
         package: &PackageSummary,
-        submitted_by: &str,
+        submitted_by: impl Into<Submitter<'_>> + Send,
     ) -> Result<Outcome<VersionRecord>, OpError> {
+        let submitted_by = submitted_by.into();
         self.transact(model, Missing::Create, |head| {
             Box::pin(async move {
                 if let Some(known) = self.registry.version_by_digest(model, digest).await? {
