@@ -257,7 +257,11 @@ async fn an_unfair_version_ends_before_any_caller_or_approver_sees_it() {
     );
     let pending = stack.cli(&["approvals", "list", "--model", model.name.as_str()]).await.json();
     assert_eq!(pending["approvals"], json!([]));
-    assert_eq!(stack.mails(model.name.as_str()).await.len(), 1, "a mail about the rejected version was sent");
+    assert_eq!(
+        stack.invitations(model.name.as_str()).await.len(),
+        1,
+        "a mail about the rejected version was sent"
+    );
     let first = model.gate(&champion, GateKind::Approval).await;
     assert_eq!(first.status, GateStatus::Approved);
 }

@@ -79,6 +79,7 @@ fn every_right_on_the_table_names_its_partitions() {
         "TALLY#*",
         "WATERMARK#*",
         "ATTEMPT#*",
+        "SESSION#*",
     ];
     for (role, statements) in roles(&t) {
         for s in statements.iter().filter(|s| s["Resource"] == json!({ "Fn::GetAtt": ["Table", "Arn"] })) {
@@ -94,7 +95,7 @@ fn every_right_on_the_table_names_its_partitions() {
     }
     assert_eq!(
         who(|s| allows(s, &["dynamodb:Query"]) && s["Resource"]["Fn::Sub"] == "${Table.Arn}/index/gsi1"),
-        ["approvals", "control", "sweep"]
+        ["approvals", "control", "gate", "sweep"]
     );
 }
 
@@ -107,7 +108,8 @@ fn task_tokens_are_known_to_gate_and_answer_only() {
     );
     // Nobody reads the history of an execution: it holds the payloads of gates.
     assert!(who(|s| allows(s, &["states:GetExecutionHistory"])).is_empty());
-    // The stream carries every item; the mapping's filter picks gates, and only `answer` reads it.
+    // The stream carries every item, tokens among them; the mappings' filters pick gates and entries, and only `answer`, which
+    // may know tokens, reads it: `notify` is told where to look.
     assert_eq!(who(|s| allows(s, &["dynamodb:GetRecords"])), ["answer"]);
 }
 
@@ -125,7 +127,9 @@ fn the_public_function_has_nothing_to_do_with_state_machines() {
 
 #[test]
 fn who_judges_the_canary_cannot_touch_the_route() {
-    for name in ["HealthRole", "ObserveRole", "ReplayRole", "AnswerRole", "IntakeRole", "ServeRole"] {
+    for name in
+        ["HealthRole", "ObserveRole", "ReplayRole", "AnswerRole", "IntakeRole", "ServeRole", "NotifyRole"]
+    {
         for s in template().statements(name) {
             let touched: Vec<_> =
                 partitions(&s).into_iter().filter(|p| REGISTRY.contains(&p.as_str())).collect();
@@ -149,6 +153,12 @@ fn what_links_may_do_is_kept_by_gate_and_used_up_by_approvals() {
         ["gate"],
         "approvals uses capabilities up, it makes none"
     );
+    // Who asks for new links through `control` never holds one: it has no right there, and cannot call `gate` either.
+    let called = |s: &Value| {
+        allows(s, &["lambda:InvokeFunction"])
+            && Template::references(&s["Resource"]).iter().any(|r| r.starts_with("Gate"))
+    };
+    assert_eq!(who(called), ["promotionmachine"]);
 }
 
 #[test]
@@ -158,6 +168,15 @@ fn who_submits_is_announced_to_control_alone() {
     // `intake` marks which promotion an announcement was for; an announcement is never changed or taken back.
     assert_eq!(may_in(&["dynamodb:UpdateItem"], "SUBMISSION#*"), ["intake"]);
     assert!(may_in(&["dynamodb:DeleteItem"], "SUBMISSION#*").is_empty());
+}
+
+#[test]
+fn the_logins_of_browsers_are_known_to_the_pages_alone() {
+    assert_eq!(who(|s| partitions(s).iter().any(|p| p == "SESSION#*")), ["approvals"]);
+    assert!(
+        may_in(&["dynamodb:Query", "dynamodb:UpdateItem"], "SESSION#*").is_empty(),
+        "nobody lists them or makes one longer"
+    );
 }
 
 #[test]
@@ -263,4 +282,31 @@ fn a_function_writes_to_its_own_log_group() {
             "{name}"
         );
     }
+}
+
+#[test]
+fn who_tells_people_can_change_nothing_and_reach_only_what_is_meant_for_it() {
+    let t = template();
+    let statements = t.statements("NotifyRole");
+    for s in statements.iter().filter(|s| allows(s, &WRITES)) {
+        assert_eq!(partitions(s), ["ATTEMPT#*"], "{s}");
+    }
+    let on = |action: &str| {
+        let with: Vec<_> = statements.iter().filter(|s| allows(s, &[action])).collect();
+        assert_eq!(with.len(), 1, "{action}");
+        with[0]["Resource"].to_string()
+    };
+    assert!(on("ssm:GetParameter").contains(":parameter/${AWS::StackName}/webhooks/*"));
+    let topics = on("sns:Publish");
+    assert!(
+        topics.contains(&format!(":{}*", seatrial_domain::policy::TOPIC_PREFIX))
+            && topics.contains("NotifyTopicArn"),
+        "{topics}"
+    );
+    assert_eq!(
+        who(|s| allows(s, &["ssm:GetParameter", "sns:Publish"])),
+        ["notify"],
+        "nobody else knows webhooks"
+    );
+    assert!(statements.iter().all(|s| !list(&s["Action"]).iter().any(|a| a.starts_with("states:"))));
 }

@@ -286,7 +286,7 @@ fn logs_end_and_hold_no_secret() {
 }
 
 #[test]
-fn only_the_pages_of_approvers_are_public() {
+fn only_the_pages_of_approvers_and_what_checks_tokens_itself_are_public() {
     let t = template();
     let routes = t.of_type("AWS::ApiGatewayV2::Route");
     let public: BTreeSet<_> = routes
@@ -294,7 +294,18 @@ fn only_the_pages_of_approvers_are_public() {
         .filter(|r| r["AuthorizationType"] != "AWS_IAM")
         .map(|r| r["RouteKey"].as_str().unwrap())
         .collect();
-    assert_eq!(public.into_iter().collect::<Vec<_>>(), ["ANY /", "ANY /g/{proxy+}", "ANY /l/{proxy+}"]);
+    assert_eq!(
+        public.into_iter().collect::<Vec<_>>(),
+        [
+            "ANY /",
+            "ANY /api/v1/{proxy+}",
+            "ANY /g/{proxy+}",
+            "ANY /l/{proxy+}",
+            "ANY /login",
+            "ANY /login/{proxy+}",
+            "ANY /logout"
+        ]
+    );
     let apis: BTreeSet<_> = routes.values().map(|r| r["ApiId"]["Ref"].as_str().unwrap()).collect();
     assert_eq!(apis.into_iter().collect::<Vec<_>>(), ["ApprovalsApi", "ControlApi", "ServeApi"]);
     for (name, r) in &routes {
@@ -321,6 +332,27 @@ fn a_local_identity_is_refused_in_a_real_account() {
 }
 
 #[test]
+fn an_issuer_is_https_and_believed_for_somebody() {
+    let t = template();
+    let rule = &t.root()["Rules"]["AnIssuerIsBelievedForSomebody"];
+    assert_eq!(
+        rule["RuleCondition"],
+        json!({ "Fn::Not": [{ "Fn::Equals": [{ "Ref": "OidcIssuer" }, ""] }] })
+    );
+    assert_eq!(rule["Assertions"][0]["Assert"]["Fn::Or"].as_array().unwrap().len(), 2);
+    let pattern = t.root()["Parameters"]["OidcIssuer"]["AllowedPattern"].as_str().unwrap();
+    assert!(
+        pattern.contains("https://")
+            && pattern.contains("http://127[.]0[.]0[.]1")
+            && pattern.ends_with(")?$")
+    );
+    for (name, p) in t.of_type("AWS::Lambda::Function") {
+        let issuer = &p["Environment"]["Variables"]["SEATRIAL_OIDC_ISSUER"];
+        assert_eq!(!issuer.is_null(), name == "ApprovalsFunction", "{name}");
+    }
+}
+
+#[test]
 fn the_filter_of_answer_lets_decided_gates_through_and_nothing_else() {
     let t = template();
     let pattern =
@@ -333,6 +365,29 @@ fn the_filter_of_answer_lets_decided_gates_through_and_nothing_else() {
         let word = serde_json::to_value(status).unwrap();
         assert_eq!(let_through.iter().any(|w| json!(w) == word), status != Pending, "{word}");
     }
+}
+
+#[test]
+fn the_filter_of_entries_lets_through_what_people_may_be_told_of() {
+    let t = template();
+    let source = t.properties("EntriesSource");
+    let pattern = source["FilterCriteria"]["Filters"][0]["Pattern"].as_str().unwrap();
+    let pattern: Value = serde_json::from_str(pattern).unwrap();
+    assert_eq!(pattern["eventName"], json!(["INSERT"]));
+    let events = list(&pattern["dynamodb"]["NewImage"]["event"]["S"]);
+    assert_eq!(events, seatrial_domain::notice::TOLD);
+    assert_eq!(
+        source["FunctionName"],
+        t.properties("AnswerSource")["FunctionName"],
+        "who reads the stream knows tokens"
+    );
+}
+
+#[test]
+fn a_delivery_is_given_up_by_notify_with_its_reason_before_the_queue_does_it_without() {
+    let t = template();
+    let received = t.properties("NoticesQueue")["RedrivePolicy"]["maxReceiveCount"].as_u64().unwrap();
+    assert!(received > u64::from(seatrial_domain::notice::MOST_ATTEMPTS));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Developer tasks: demo, test, local, build, bench.
 
+mod api;
 mod bench;
 mod demo;
 mod digest;

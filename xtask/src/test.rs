@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 
 use crate::local::{self, Up};
 use crate::venv::Venv;
-use crate::{interrupt, paths, run, say};
+use crate::{api, interrupt, paths, run, say};
 
 /// What to test.
 #[derive(Args)]
@@ -53,6 +53,8 @@ enum Step {
     Template,
     /// Unit, property, contract and offline tests.
     Tests,
+    /// schemathesis over the approvals API.
+    Api,
     /// The end-to-end suite on an engine of its own.
     Engine,
 }
@@ -65,6 +67,7 @@ impl Step {
             Self::Dependencies => "dependencies",
             Self::Template => "template",
             Self::Tests => "unit, property, contract and offline tests",
+            Self::Api => "the approvals API against its document",
             Self::Engine => "end-to-end tests on the engine",
         }
     }
@@ -76,6 +79,7 @@ impl Step {
             Self::Dependencies => dependencies(),
             Self::Template => template(),
             Self::Tests => tests(),
+            Self::Api => api::check(SUITE).map(|()| Outcome::Passed),
             Self::Engine => end_to_end(!wanted.without_iam),
         }
     }

@@ -26,29 +26,43 @@ pub enum Approvals {
         gate: GateId,
     },
     /// Approve.
-    Approve {
-        /// The gate.
-        gate: GateId,
-        /// Why, in a sentence; kept with the decision.
-        #[arg(long)]
-        comment: String,
-    },
+    Approve(Said),
     /// Reject.
-    Reject {
+    Reject(Said),
+    /// Take back the links to a gate: what was sent so far opens and decides nothing any more.
+    #[command(
+        after_help = "Example:\n  seatrial approvals revoke-links ga_0123456789abcdef01234567 --approver ann@example.com"
+    )]
+    RevokeLinks {
         /// The gate.
         gate: GateId,
-        /// Why, in a sentence; kept with the decision.
-        #[arg(long)]
-        comment: String,
+        /// Whose, by mail address [default: everybody's].
+        #[arg(long, value_name = "EMAIL")]
+        approver: Option<String>,
+    },
+    /// Take back the links to a gate and send new ones, each to its person's own address.
+    Resend {
+        /// The gate.
+        gate: GateId,
+        /// Whose, by mail address [default: everybody's].
+        #[arg(long, value_name = "EMAIL")]
+        approver: Option<String>,
     },
     /// Block an approval that would come by itself; the gate then waits for people.
-    Block {
-        /// The gate.
-        gate: GateId,
-        /// Why, in a sentence; kept with the gate.
-        #[arg(long)]
-        comment: String,
-    },
+    Block(Said),
+}
+
+/// What is said about a gate.
+#[derive(Debug, clap::Args)]
+pub struct Said {
+    /// The gate.
+    gate: GateId,
+    /// Why, in a sentence; kept with the gate.
+    #[arg(long)]
+    comment: String,
+    /// What you looked at, as `approvals show` prints it: if anything of it has changed, nothing is recorded.
+    #[arg(long)]
+    shown: Option<String>,
 }
 
 /// Runs the command.
@@ -56,7 +70,7 @@ pub(crate) async fn run(session: &Session, command: Approvals) -> Result<(), Fai
     let api = session.approvals().await?;
     match command {
         Approvals::List { model, status } => {
-            let mut path = format!("/api/v1/approvals?status={status}");
+            let mut path = format!("/approvals?status={status}");
             if let Some(model) = model {
                 path.push_str(&format!("&model={model}"));
             }
@@ -84,14 +98,18 @@ pub(crate) async fn run(session: &Session, command: Approvals) -> Result<(), Fai
             })
         }
         Approvals::Show { gate } => {
-            let answer: Value = api.get(&format!("/api/v1/approvals/{gate}")).await?;
+            let answer: Value = api.get(&format!("/approvals/{gate}")).await?;
             output::print(session.format, &answer, |a| {
                 show(a.get("gate").filter(|g| g.is_object()).unwrap_or(a))
             })
         }
-        Approvals::Approve { gate, comment } => decide(session, &gate, "approve", &comment).await,
-        Approvals::Reject { gate, comment } => decide(session, &gate, "reject", &comment).await,
-        Approvals::Block { gate, comment } => decide(session, &gate, "block", &comment).await,
+        Approvals::Approve(said) => decide(session, "approve", &said).await,
+        Approvals::Reject(said) => decide(session, "reject", &said).await,
+        Approvals::Block(said) => decide(session, "block", &said).await,
+        Approvals::RevokeLinks { gate, approver } => {
+            links(session, &gate, approver.as_deref(), "revoke").await
+        }
+        Approvals::Resend { gate, approver } => links(session, &gate, approver.as_deref(), "renew").await,
     }
 }
 
@@ -114,13 +132,33 @@ fn show(gate: &Value) -> String {
         ("report", text(gate, "/bound/report")),
         ("benchmark", text(gate, "/bound/benchmark")),
         ("policy", text(gate, "/bound/policy")),
+        ("shown", text(gate, "/shown")),
         ("report shown by", format!("seatrial compare {}", text(gate, "/model"))),
     ])
 }
 
-async fn decide(session: &Session, gate: &GateId, verb: &str, comment: &str) -> Result<(), Failure> {
-    let path = format!("/api/v1/approvals/{gate}/{verb}");
-    let answer: Value = session.approvals().await?.post(&path, &json!({ "comment": comment })).await?;
+async fn links(session: &Session, gate: &GateId, approver: Option<&str>, verb: &str) -> Result<(), Failure> {
+    let path = format!("/v1/gates/{gate}/links/{verb}");
+    let answer: Value = session.control().await?.post(&path, &json!({ "approver": approver })).await?;
+    output::print(session.format, &answer, |a| {
+        let whose = approver.map_or_else(|| "all links".to_owned(), |of| format!("the links of {of}"));
+        let renewed = a.get("renew") == Some(&Value::Bool(true));
+        let then = if renewed {
+            "; new ones are sent within two minutes, where the deployment sends mail"
+        } else {
+            ""
+        };
+        format!("{whose} to {gate} are taken back{then}")
+    })
+}
+
+async fn decide(session: &Session, verb: &str, said: &Said) -> Result<(), Failure> {
+    let path = format!("/approvals/{}/{verb}", said.gate);
+    let mut body = json!({ "comment": said.comment });
+    if let Some(shown) = &said.shown {
+        body["shown"] = json!(shown);
+    }
+    let answer: Value = session.approvals().await?.post(&path, &body).await?;
     output::print(session.format, &answer, |a| {
         let gate = a.get("gate").filter(|g| g.is_object()).unwrap_or(a);
         format!("{}: {}", id(gate), text(gate, "/status"))

@@ -18,7 +18,7 @@ use clap::{Parser, Subcommand};
 use seatrial_domain::ModelName;
 use seatrial_domain::ids::VersionName;
 
-use crate::api::Api;
+use crate::api::{Api, Caller};
 use crate::deployment::Deployment;
 use crate::failure::Failure;
 use crate::output::Format;
@@ -201,13 +201,24 @@ pub(crate) struct Session {
 impl Session {
     /// The operator API.
     pub(crate) async fn control(&self) -> Result<Api, Failure> {
-        Api::new(self.deployment.need("ControlUrl")?, self.deployment.aws().await)
+        Api::new(self.deployment.need("ControlUrl")?, Caller::Aws(Box::new(self.deployment.aws().await)))
     }
 
-    /// The API of gates.
+    /// The API of gates: with the token of `SEATRIAL_TOKEN`, else with AWS credentials.
     pub(crate) async fn approvals(&self) -> Result<Api, Failure> {
-        Api::new(self.deployment.need("ApprovalsUrl")?, self.deployment.aws().await)
+        let url = self.deployment.need("ApprovalsUrl")?;
+        let (prefix, caller) = match token() {
+            Some(token) => ("/api/v1", Caller::Token(token)),
+            None => ("/iam/v1", Caller::Aws(Box::new(self.deployment.aws().await))),
+        };
+        Api::new(&format!("{}{prefix}", url.trim_end_matches('/')), caller)
     }
+}
+
+/// The bearer token of the environment. It is no argument: those are shown to everybody on the machine.
+#[expect(clippy::disallowed_methods, reason = "a secret of the caller's; clap would make an argument of it")]
+fn token() -> Option<String> {
+    std::env::var("SEATRIAL_TOKEN").ok().map(|t| t.trim().to_owned()).filter(|t| !t.is_empty())
 }
 
 /// Runs a command.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use seatrial_domain::ModelName;
+use seatrial_domain::promotion::{Bypass, PromotionRecord};
 use seatrial_evidence::charts::CanaryChart;
 use seatrial_evidence::report::ComparisonReport;
 use seatrial_report::{charts, page};
@@ -42,7 +43,10 @@ pub(crate) async fn report(
         Err(failure) if failure.exit == NOT_FOUND => None,
         Err(failure) => return Err(failure),
     };
-    let written = write(&report, canary.as_ref(), files)?;
+    // Also what was skipped after the report was made.
+    let run: PromotionRecord =
+        control.get(&format!("/v1/models/{model}/promotions/{}", report.promotion)).await?;
+    let written = write(&report, canary.as_ref(), &run.bypasses, files)?;
     output::print(session.format, &json!({ "written": written }), |_| written.join("\n"))
 }
 
@@ -56,11 +60,13 @@ struct Judged {
 fn write(
     report: &ComparisonReport,
     canary: Option<&CanaryChart>,
+    bypasses: &[Bypass],
     files: &Files,
 ) -> Result<Vec<String>, Failure> {
     let mut written = Vec::new();
     if let Some(file) = &files.html {
-        let html = page::render(report, canary).map_err(|e| Failure::unexpected(format!("no page: {e}")))?;
+        let html = page::render(report, canary, bypasses)
+            .map_err(|e| Failure::unexpected(format!("no page: {e}")))?;
         written.push(save(file, &html)?);
     }
     if let Some(folder) = &files.charts {
@@ -116,7 +122,7 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("seatrial-report-{}", uuid::Uuid::now_v7()));
         std::fs::create_dir_all(&folder).unwrap();
         let files = Files { html: Some(folder.join("report.html")), charts: Some(folder.join("pictures")) };
-        let written = write(&a_report(), Some(&a_canary()), &files).unwrap();
+        let written = write(&a_report(), Some(&a_canary()), &[], &files).unwrap();
         assert_eq!(written.len(), 3, "{written:?}");
         let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
         assert!(read("report.html").contains("credit-risk v2 over v1"));
@@ -128,7 +134,7 @@ mod tests {
     #[test]
     fn a_file_that_cannot_be_written_is_named() {
         let files = Files { html: Some("/nowhere/at/all/report.html".into()), charts: None };
-        let failure = write(&a_report(), None, &files).unwrap_err();
+        let failure = write(&a_report(), None, &[], &files).unwrap_err();
         assert!(failure.message.contains("/nowhere/at/all/report.html"), "{}", failure.message);
     }
 }

@@ -154,6 +154,14 @@ fn what(entry: &HistoryEntry) -> String {
         }
         "gate_blocked" => format!("automatic approval: {}", text(d, "/comment")),
         "gate_reminded" => format!("ends at {}", text(d, "/ends_at")),
+        "gate_links_revoked" => {
+            let whose = d.get("of").and_then(Value::as_str).unwrap_or("everybody");
+            let then = if d.get("renew") == Some(&Value::Bool(true)) { ", new ones asked for" } else { "" };
+            format!("of {whose}{then}")
+        }
+        "gate_links_sent" => d.get("to").and_then(Value::as_array).map_or_else(String::new, |to| {
+            format!("to {}", to.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "))
+        }),
         "gate_orphaned" => text(d, "/why"),
         "emergency_bypass" => format!("skips the {}: {}", text(d, "/stage"), text(d, "/reason")),
         "policy_set" => format!("number {}", text(d, "/to/number")),

@@ -4,10 +4,12 @@ use seatrial_domain::GateId;
 use seatrial_domain::gate::answer_of;
 use seatrial_registry::{Records, Tokens};
 use seatrial_runtime::Failure;
+use seatrial_runtime::queue::Queue;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::callbacks::{CallbackError, Callbacks};
+use crate::notices::{entry_of, pass_on};
 
 /// What became of a gate's answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,13 +51,15 @@ struct StreamChange {
     sequence: String,
 }
 
-/// Handles a batch of the stream. Every gate is tried, and those that could not be answered come again.
+/// Handles a batch of the stream: decided gates are answered, entries of histories are passed on to `notices`. Every record is
+/// tried, and those that could not be worked off come again.
 ///
 /// # Errors
 /// When the event is not one of a stream.
 pub async fn handle<R>(
     registry: &R,
     callbacks: &dyn Callbacks,
+    notices: &dyn Queue,
     event: Value,
 ) -> Result<BatchResponse, Failure>
 where
@@ -65,19 +69,35 @@ where
         return Err(Failure::invalid("the event has no Records; answer takes the registry's stream"));
     };
     let mut response = BatchResponse::default();
+    let (mut entries, mut sequences) = (Vec::new(), Vec::new());
     for record in records {
         let Ok(StreamRecord { dynamodb }) = serde_json::from_value(record.clone()) else {
             tracing::error!("a stream record has no keys or sequence number; it is passed over");
             continue;
         };
+        if let Some(entry) = entry_of(&dynamodb.keys) {
+            entries.push(entry);
+            sequences.push(dynamodb.sequence);
+            continue;
+        }
         let Some(gate) = gate_of(&dynamodb.keys) else {
-            tracing::error!(keys = %dynamodb.keys, "a stream record is not a gate's; it is passed over");
+            tracing::error!(keys = %dynamodb.keys, "a stream record is neither a gate nor an entry; it is passed over");
             continue;
         };
         if let Err(failure) = tell(registry, callbacks, &gate).await {
             tracing::warn!(%gate, label = failure.label, error = failure.chain(), "a gate's answer comes again");
             response.batch_item_failures.push(ItemFailure { item_identifier: dynamodb.sequence });
         }
+    }
+    if let Err(failure) = pass_on(notices, &entries).await {
+        tracing::warn!(
+            label = failure.label,
+            error = failure.chain(),
+            entries = entries.len(),
+            "entries come again"
+        );
+        let again = sequences.into_iter().map(|item_identifier| ItemFailure { item_identifier });
+        response.batch_item_failures.extend(again);
     }
     Ok(response)
 }

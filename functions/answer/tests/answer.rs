@@ -16,7 +16,34 @@ use seatrial_domain::verdict::Verdict;
 use seatrial_domain::{GateId, ModelName, PromotionId};
 use seatrial_registry::ops::{Ops, draft_gate};
 use seatrial_registry::{MemoryRegistry, TaskToken, Tokens};
+use seatrial_runtime::Failure;
+use seatrial_runtime::queue::Queue;
 use serde_json::{Value, json};
+
+/// The queue of notices.
+#[derive(Default)]
+struct Line {
+    sent: Mutex<Vec<Value>>,
+    broken: bool,
+}
+
+#[async_trait::async_trait]
+impl Queue for Line {
+    fn name(&self) -> &str {
+        "notices"
+    }
+    async fn send(&self, bodies: Vec<String>) -> Result<(), Failure> {
+        if self.broken {
+            return Err(Failure::unavailable("sending", "throttled"));
+        }
+        let read = bodies.iter().map(|body| serde_json::from_str(body).unwrap());
+        self.sent.lock().unwrap().extend(read);
+        Ok(())
+    }
+    async fn is_empty(&self) -> Result<bool, Failure> {
+        Ok(true)
+    }
+}
 
 #[derive(Default)]
 struct Execution {
@@ -65,6 +92,7 @@ async fn gate(registry: &MemoryRegistry, name: &str) -> GateId {
         files: BTreeMap::new(),
         labels: BTreeMap::new(),
         changelog: String::new(),
+        config: Default::default(),
     };
     let version = ops.register_version(&model, &sha256(b"v1"), &package, "carl").await.unwrap().value;
     let id = PromotionId::derive(&model, "x", 1);
@@ -104,7 +132,7 @@ async fn a_decided_gate_is_answered_once_however_often_the_stream_tells_of_it() 
     let gate = gate(&registry, "m").await;
     approve(&registry, &gate).await;
     for _ in 0..3 {
-        let response = handle(&registry, &execution, event(&[&gate])).await.unwrap();
+        let response = handle(&registry, &execution, &Line::default(), event(&[&gate])).await.unwrap();
         assert_eq!(response.batch_item_failures, vec![]);
     }
     assert_eq!(*execution.answers.lock().unwrap(), [("token-1".to_owned(), GateOutcome::Approved)]);
@@ -115,7 +143,7 @@ async fn a_decided_gate_is_answered_once_however_often_the_stream_tells_of_it() 
 async fn what_the_stream_says_is_not_believed_while_the_gate_is_undecided() {
     let (registry, execution) = (MemoryRegistry::default(), Execution::default());
     let gate = gate(&registry, "m").await;
-    handle(&registry, &execution, event(&[&gate])).await.unwrap();
+    handle(&registry, &execution, &Line::default(), event(&[&gate])).await.unwrap();
     assert!(execution.answers.lock().unwrap().is_empty());
     assert!(registry.token(&gate).await.unwrap().is_some(), "the execution still waits");
 }
@@ -127,12 +155,12 @@ async fn an_answer_that_does_not_get_through_comes_again_and_the_others_are_not_
     approve(&registry, &one).await;
     approve(&registry, &two).await;
     *execution.state.lock().unwrap() = State::Unreachable;
-    let response = handle(&registry, &execution, event(&[&one, &two])).await.unwrap();
+    let response = handle(&registry, &execution, &Line::default(), event(&[&one, &two])).await.unwrap();
     let again = serde_json::to_value(response).unwrap();
     assert_eq!(again, json!({ "batchItemFailures": [{ "itemIdentifier": "0" }, { "itemIdentifier": "1" }] }));
     assert!(registry.token(&one).await.unwrap().is_some(), "nothing is forgotten before it is told");
     *execution.state.lock().unwrap() = State::Waits;
-    handle(&registry, &execution, event(&[&one, &two])).await.unwrap();
+    handle(&registry, &execution, &Line::default(), event(&[&one, &two])).await.unwrap();
     assert_eq!(execution.answers.lock().unwrap().len(), 2);
 }
 
@@ -142,7 +170,7 @@ async fn a_gate_that_nobody_waits_at_is_let_go() {
     let gate = gate(&registry, "m").await;
     approve(&registry, &gate).await;
     *execution.state.lock().unwrap() = State::Gone;
-    let response = handle(&registry, &execution, event(&[&gate])).await.unwrap();
+    let response = handle(&registry, &execution, &Line::default(), event(&[&gate])).await.unwrap();
     assert_eq!(response.batch_item_failures, vec![]);
     assert!(registry.token(&gate).await.unwrap().is_none());
 }
@@ -155,7 +183,49 @@ async fn records_that_are_no_gates_are_passed_over_and_what_is_no_stream_is_refu
         { "dynamodb": { "Keys": { "pk": { "S": "GATE#../x" }, "sk": { "S": "GATE" } }, "SequenceNumber": "2" } },
         { "nonsense": true }, null,
     ] });
-    assert_eq!(handle(&registry, &execution, odd).await.unwrap().batch_item_failures, vec![]);
-    assert!(handle(&registry, &execution, json!({})).await.is_err());
+    assert_eq!(
+        handle(&registry, &execution, &Line::default(), odd).await.unwrap().batch_item_failures,
+        vec![]
+    );
+    assert!(handle(&registry, &execution, &Line::default(), json!({})).await.is_err());
     assert!(execution.answers.lock().unwrap().is_empty());
+}
+
+fn entries(records: &[(&str, &str)]) -> Value {
+    let record = |(n, (pk, sk)): (usize, &(&str, &str))| {
+        json!({ "eventName": "INSERT", "dynamodb": {
+            "Keys": { "pk": { "S": pk }, "sk": { "S": sk } }, "SequenceNumber": format!("{n}"),
+        } })
+    };
+    json!({ "Records": records.iter().enumerate().map(record).collect::<Vec<_>>() })
+}
+
+#[tokio::test]
+async fn entries_of_histories_are_passed_on_by_name_and_nothing_else_of_them() {
+    let (registry, execution, line) = (MemoryRegistry::default(), Execution::default(), Line::default());
+    let event = entries(&[
+        ("HISTORY#m", "000000000007"),
+        ("HISTORY#../x", "000000000001"),
+        ("HISTORY#m", "x"),
+        ("TOKEN#ga", "TOKEN"),
+    ]);
+    let response = handle(&registry, &execution, &line, event).await.unwrap();
+    assert_eq!(response.batch_item_failures, vec![]);
+    let expected = json!({ "kind": "entry", "schema": 1, "model": "m", "seq": 7 });
+    assert_eq!(*line.sent.lock().unwrap(), [expected]);
+    assert!(execution.answers.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_queue_that_takes_nothing_keeps_no_execution_waiting() {
+    let (registry, execution) = (MemoryRegistry::default(), Execution::default());
+    let gate = gate(&registry, "m").await;
+    approve(&registry, &gate).await;
+    let broken = Line { broken: true, ..Line::default() };
+    let gate_key = format!("GATE#{gate}");
+    let event = entries(&[("HISTORY#m", "000000000007"), (&gate_key, "GATE"), ("HISTORY#m", "000000000008")]);
+    let response = handle(&registry, &execution, &broken, event).await.unwrap();
+    let again: Vec<_> = response.batch_item_failures.into_iter().map(|f| f.item_identifier).collect();
+    assert_eq!(again, ["0", "2"]);
+    assert_eq!(execution.answers.lock().unwrap().len(), 1, "the gate was answered all the same");
 }

@@ -1,9 +1,10 @@
 //! What a link opens, and whether its holder can decide here. Pure: records and the time in, a judgement out.
 
 use jiff::Timestamp;
-use seatrial_domain::GateId;
-use seatrial_domain::access::Access;
-use seatrial_domain::gate::{Capability, GateRecord, GateStatus};
+use seatrial_domain::access::{Access, Action};
+use seatrial_domain::gate::{Capability, Decision, GateRecord, GateStatus, decide};
+use seatrial_domain::ids::{Actor, Auth};
+use seatrial_domain::{GateId, Refusal};
 
 /// Why a link opens nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +19,11 @@ pub(crate) enum Denied {
     Expired {
         /// When it ended.
         at: Timestamp,
+    },
+    /// Whoever is logged in is not named by the policy.
+    NotNamed {
+        /// Who.
+        who: String,
     },
     /// Its holder is no longer an approver.
     NotApprover {
@@ -38,6 +44,12 @@ pub(crate) fn opens(capability: Option<Capability>, now: Timestamp) -> Result<Ca
     Ok(capability)
 }
 
+/// Whether the links of its person were taken back since it was made.
+pub(crate) fn still_given(capability: &Capability, gate: &GateRecord) -> Result<(), Denied> {
+    let generation = gate.link_generation(&capability.approver);
+    if capability.generation < generation { Err(Denied::Revoked) } else { Ok(()) }
+}
+
 /// Whether it opens this gate.
 pub(crate) fn opens_gate(
     capability: Option<Capability>,
@@ -56,34 +68,65 @@ pub(crate) fn is_approver(capability: &Capability, live: &Access, now: Timestamp
     }
 }
 
-/// What the holder of a link can do at a gate.
+/// What somebody can do at a gate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Right {
     /// Decide, here.
     Decide {
         /// Whether it would be their own submission.
         own: bool,
+        /// Whether they may approve, and not only reject.
+        may_approve: bool,
     },
     /// Decide, but with a login.
     Login,
+    /// Look: they are no approver.
+    Look,
     /// Nothing more: they have decided.
     Decided,
     /// Nothing more: it is closed.
     Closed,
 }
 
-/// What the holder of `capability` can do at `gate`. The registry judges again, in the transaction that decides.
-pub(crate) fn right(capability: &Capability, gate: &GateRecord, live: &Access, now: Timestamp) -> Right {
+/// What the holder of a link can do at `gate`.
+pub(crate) fn right_of_link(
+    capability: &Capability,
+    gate: &GateRecord,
+    live: &Access,
+    now: Timestamp,
+) -> Right {
+    let holder = Actor { principal: capability.approver.clone(), auth: Auth::Link };
+    match right(&holder, gate, live, now) {
+        Right::Decide { .. } | Right::Login if capability.used_at.is_some() => Right::Decided,
+        right => right,
+    }
+}
+
+/// What `who` can do at `gate`: the domain's own rules, asked as if they decided now. The registry asks them again in the
+/// transaction that decides.
+pub(crate) fn right(who: &Actor, gate: &GateRecord, live: &Access, now: Timestamp) -> Right {
     if gate.status != GateStatus::Pending || now >= gate.expires_at {
         return Right::Closed;
     }
-    let who = &capability.approver;
-    if capability.used_at.is_some() || gate.decisions.iter().any(|d| live.same_person(&d.by.principal, who)) {
+    if live.voice(&who.principal, now).is_none() {
+        return Right::Look;
+    }
+    if gate.decisions.iter().any(|d| live.same_person(&d.by.principal, &who.principal)) {
         return Right::Decided;
     }
-    if live.needs_login() {
-        return Right::Login;
+    let tried = |approve| decide(gate, Decision::new(who.clone(), now, approve, "as if"), live);
+    match (tried(true), tried(false)) {
+        (Ok(after), _) => {
+            Right::Decide { own: after.decisions.last().is_some_and(|d| d.self_approval), may_approve: true }
+        }
+        (_, Ok(_)) => Right::Decide { own: true, may_approve: false },
+        (_, Err(Refusal::Forbidden { .. })) => Right::Login,
+        (_, Err(_)) => Right::Decided,
     }
-    let own = live.same_person(who, &gate.submitted_by) || live.same_person(who, &gate.requested_by);
-    Right::Decide { own }
+}
+
+/// Whether `who` can block the approval that would come by itself at `gate`. Blocking leads nothing forward, so that a link
+/// is enough where a decision asks for a login.
+pub(crate) fn may_block(who: &str, gate: &GateRecord, live: &Access, now: Timestamp) -> bool {
+    gate.open_window().is_some() && now < gate.expires_at && live.may(Action::Block, who).is_ok()
 }

@@ -1,27 +1,29 @@
-//! The JSON API. Its callers are authenticated by the API's own authorizer, never by a header or the body.
+//! The JSON API, once for bearer tokens (`/api/v1`) and once for AWS credentials (`/iam/v1`). Who calls is known before any
+//! of this runs; what they see is only what their policies name them for.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, QueryRejection};
-use axum::extract::{Extension, Path, Query, State};
-use axum::http::StatusCode;
-use lambda_http::request::RequestContext;
-use seatrial_domain::gate::{GateKind, GateRecord, GateStatus};
+use axum::extract::{Extension, Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use seatrial_domain::gate::{GateRecord, GateStatus};
 use seatrial_domain::ids::Actor;
-use seatrial_domain::{GateId, ModelName};
+use seatrial_domain::promotion::Bypass;
+use seatrial_domain::{GateId, ModelName, Refusal};
 use seatrial_evidence::report::ComparisonReport;
+use seatrial_registry::ops::Ops;
 use seatrial_registry::{GateFilter, OpError};
-use seatrial_runtime::Failure;
-use seatrial_runtime::caller::caller;
 use seatrial_runtime::problem::Problem;
+use seatrial_runtime::{Failure, label};
 use serde::{Deserialize, Serialize};
 
+use crate::caller::Caller;
 use crate::decide::decide_once;
-use crate::{App, review};
-
-type Context = Option<Extension<RequestContext>>;
+use crate::review::Seen;
+use crate::segment::Segment;
+use crate::{App, BODY_BYTES, review};
 
 /// A gate as the API shows it.
 #[derive(Serialize)]
@@ -30,6 +32,8 @@ pub(crate) struct ApprovalView {
     gate: GateRecord,
     /// The review page's address, without any right to decide.
     page: String,
+    /// The fingerprint of what the gate binds, to send along with a decision about just that.
+    shown: String,
 }
 
 #[derive(Serialize)]
@@ -47,6 +51,8 @@ pub(crate) struct ShowView {
     report: ComparisonReport,
     /// What the submitter says changed.
     changelog: String,
+    /// The stages that an operator skipped in an emergency.
+    bypasses: Vec<Bypass>,
 }
 
 #[derive(Deserialize)]
@@ -60,28 +66,21 @@ pub(crate) struct ListQuery {
 #[serde(deny_unknown_fields)]
 struct DecideBody {
     comment: String,
-}
-
-fn who(app: &App, context: Context) -> Result<Actor, Problem> {
-    let context = context.map(|Extension(c)| c);
-    caller(context.as_ref(), app.local_identity.as_deref()).ok_or_else(|| {
-        Problem::unauthenticated(
-            "the caller is not known: sign the request with AWS credentials (SigV4, service execute-api)",
-        )
-    })
+    /// The `shown` of the gate that was looked at. Whoever names none decides about what the gate binds, whatever that is.
+    #[serde(default)]
+    shown: Option<String>,
 }
 
 fn view(app: &App, gate: GateRecord) -> ApprovalView {
-    ApprovalView { page: app.base.to(&format!("/g/{}", gate.id)), gate }
+    ApprovalView { page: app.base.to(&format!("/g/{}", gate.id)), shown: gate.bound.fingerprint(), gate }
 }
 
-/// `GET /api/v1/approvals?status=&model=`: approval gates by status (default `pending`), oldest first.
+/// `GET …/approvals?status=&model=`: approval gates by status (default `pending`), oldest first.
 pub(crate) async fn list(
     State(app): State<Arc<App>>,
-    context: Context,
+    Extension(caller): Extension<Caller>,
     query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Result<Json<ListView>, Problem> {
-    who(&app, context)?;
     let Query(query) = query.map_err(|e| {
         Problem::bad_request(format!(
             "{}; expected status=pending|approved|rejected|expired|cancelled and model=<name>",
@@ -89,72 +88,150 @@ pub(crate) async fn list(
         ))
     })?;
     let filter = GateFilter { status: query.status.unwrap_or(GateStatus::Pending), model: query.model };
-    let gates = app.registry.gates(&filter).await.map_err(Failure::from)?;
-    let approvals =
-        gates.into_iter().filter(|g| g.kind == GateKind::Approval).map(|g| view(&app, g)).collect();
-    Ok(Json(ListView { approvals }))
+    let approvals = review::visible(&app, &filter, &caller).await?;
+    Ok(Json(ListView { approvals: approvals.into_iter().map(|g| view(&app, g)).collect() }))
 }
 
-/// `GET /api/v1/approvals/{gate}`: one gate with the report it binds.
+/// `GET …/approvals/{gate}`: one gate with the report it binds.
 pub(crate) async fn show(
     State(app): State<Arc<App>>,
-    Path(gate): Path<String>,
-    context: Context,
+    Segment(gate): Segment,
+    Extension(caller): Extension<Caller>,
 ) -> Result<Json<ShowView>, Problem> {
-    who(&app, context)?;
-    let gate = find(&app, &gate).await?;
-    let live = review::live(&app, &gate).await?;
-    let found = review::collect(&app, gate, live).await?;
+    let Seen { gate, live } = find(&app, &gate, &caller).await?;
+    // The caller asked for nothing wrong: what cannot be read is ours.
+    let found = review::collect(&app, gate, live).await.map_err(|failure| match failure.label {
+        label::UNAVAILABLE => failure,
+        _ => Failure { label: label::INTERNAL, ..failure },
+    })?;
     Ok(Json(ShowView {
         quorum: found.live.quorum,
         report: found.report,
         changelog: found.challenger.package.changelog,
+        bypasses: found.promotion.bypasses,
         approval: view(&app, found.gate),
     }))
 }
 
-/// `POST /api/v1/approvals/{gate}/approve` with `{"comment": …}`.
+/// `POST …/approvals/{gate}/approve` with `{"comment": …}`.
 pub(crate) async fn approve(
     State(app): State<Arc<App>>,
-    Path(gate): Path<String>,
-    context: Context,
+    Segment(gate): Segment,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<ApprovalView>, Problem> {
-    decide(&app, &gate, context, body, true).await
+    change(&app, Verb::Approve, &gate, &caller, &headers, body).await
 }
 
-/// `POST /api/v1/approvals/{gate}/reject` with `{"comment": …}`.
+/// `POST …/approvals/{gate}/reject` with `{"comment": …}`.
 pub(crate) async fn reject(
     State(app): State<Arc<App>>,
-    Path(gate): Path<String>,
-    context: Context,
+    Segment(gate): Segment,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<ApprovalView>, Problem> {
-    decide(&app, &gate, context, body, false).await
+    change(&app, Verb::Reject, &gate, &caller, &headers, body).await
 }
 
-async fn decide(
-    app: &App,
-    gate: &str,
-    context: Context,
+/// `POST …/approvals/{gate}/block` with `{"comment": …}`: the approval does not come by itself any more.
+pub(crate) async fn block(
+    State(app): State<Arc<App>>,
+    Segment(gate): Segment,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
-    approve: bool,
 ) -> Result<Json<ApprovalView>, Problem> {
-    let by = who(app, context)?;
-    let body = body.map_err(|e| Problem::new(e.status(), "invalid", e.body_text()))?;
-    let body: DecideBody = serde_json::from_slice(&body)
-        .map_err(|e| Problem::bad_request(format!("the body is not {{\"comment\": \"why\"}}: {e}")))?;
-    let gate = find(app, gate).await?;
-    match decide_once(app, &gate.id, by, approve, &body.comment, None).await {
-        Ok(gate) => Ok(Json(view(app, gate))),
-        Err(OpError::Refused(refusal)) => Err(refusal.into()),
-        Err(error) => Err(Failure::from(error).into()),
+    change(&app, Verb::Block, &gate, &caller, &headers, body).await
+}
+
+/// What a caller does with a gate.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verb {
+    Approve,
+    Reject,
+    Block,
+}
+
+async fn change(
+    app: &App,
+    verb: Verb,
+    gate: &str,
+    caller: &Caller,
+    headers: &HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Json<ApprovalView>, Problem> {
+    let DecideBody { comment, shown } = read(headers, body)?;
+    let Seen { gate, .. } = find(app, gate, caller).await?;
+    if let Some(shown) = shown {
+        Refusal::unless_same(&gate.id, &gate.bound.changed_since(&shown))?;
+    }
+    let by = caller.actor().clone();
+    let done = match verb {
+        Verb::Block => block_once(app, &gate, by, &comment).await?,
+        Verb::Approve | Verb::Reject => {
+            let approve = verb == Verb::Approve;
+            decide_once(app, &gate.id, by, approve, &comment, None).await.map_err(refused)?
+        }
+    };
+    Ok(Json(view(app, done)))
+}
+
+fn refused(error: OpError) -> Problem {
+    match error {
+        OpError::Refused(refusal) => refusal.into(),
+        error => Failure::from(error).into(),
     }
 }
 
-/// The approval gate of this name. A shadow's window is none: it is ended with `seatrial shadow stop`.
-async fn find(app: &App, text: &str) -> Result<GateRecord, Problem> {
+/// The body of a decision. Only JSON that says so is read: a form on another site cannot send it.
+fn read(headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<DecideBody, Problem> {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let essence = kind.split(';').next().unwrap_or_default().trim();
+    if !essence.eq_ignore_ascii_case("application/json") {
+        let detail = format!("the body's content type is {kind:?}; expected application/json");
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail));
+    }
+    let body = body.map_err(|e| {
+        let code = if e.status() == StatusCode::PAYLOAD_TOO_LARGE { "too_large" } else { "invalid" };
+        Problem::new(e.status(), code, format!("{}; expected at most {BODY_BYTES} bytes", e.body_text()))
+    })?;
+    serde_json::from_slice(&body)
+        .map_err(|e| Problem::bad_request(format!("the body is not {{\"comment\": \"why\"}}: {e}")))
+}
+
+/// Blocks, or says that there is nothing to block: a gate never gets a window after it has opened.
+async fn block_once(app: &App, gate: &GateRecord, by: Actor, comment: &str) -> Result<GateRecord, Problem> {
+    if gate.window.is_none() {
+        let detail =
+            format!("gate {} waits for people: there is no automatic approval to block; reject it", gate.id);
+        return Err(Problem::new(StatusCode::CONFLICT, "no_window", detail));
+    }
+    let ops = Ops::new(app.registry.as_ref(), by, &app.clock);
+    let done = ops.block_gate(&gate.id, comment).await.map_err(refused)?;
+    if done.fresh {
+        tracing::info!(gate = %gate.id, "the automatic approval of a gate was blocked");
+    }
+    Ok(done.value)
+}
+
+/// The approval gate of this name, if the caller may see it. A shadow's window is none: it is ended with `seatrial shadow stop`.
+async fn find(app: &App, text: &str, caller: &Caller) -> Result<Seen, Problem> {
     let id =
         GateId::parse(text).map_err(|e| Problem::new(StatusCode::NOT_FOUND, "not_found", e.to_string()))?;
-    review::approval_gate(app, &id).await?.ok_or_else(|| Problem::not_found(&format!("approval gate {id}")))
+    let gate = review::approval_gate(app, &id).await?;
+    let gate = gate.ok_or_else(|| Problem::not_found(&format!("approval gate {id}")))?;
+    let live = review::live(app, &gate).await?;
+    if !caller.may_see(&live) {
+        let who = &caller.actor().principal;
+        return Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "forbidden",
+            format!(
+                "{who} is not named in the policy that gate {id} belongs to: its owner can name you there"
+            ),
+        ));
+    }
+    Ok(Seen { gate, live })
 }

@@ -1,6 +1,6 @@
 //! What every answer carries.
 
-use axum::http::{HeaderName, HeaderValue, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use seatrial_report::style::CONTENT_SECURITY_POLICY;
 
@@ -19,12 +19,16 @@ const SECURE: [(HeaderName, &str); 5] = [
 
 /// Adds the headers that the handler did not set itself.
 pub(crate) async fn secure(base: BaseUrl, mut response: Response) -> Response {
+    let status = response.status();
     let headers = response.headers_mut();
     for (name, value) in SECURE {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
     if let Ok(policy) = HeaderValue::from_str(&CONTENT_SECURITY_POLICY) {
         headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(policy);
+    }
+    if status == StatusCode::UNAUTHORIZED {
+        headers.entry(header::WWW_AUTHENTICATE).or_insert(HeaderValue::from_static("AWS4-HMAC-SHA256"));
     }
     if base.is_https() {
         headers

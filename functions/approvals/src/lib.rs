@@ -5,27 +5,40 @@
 
 mod access;
 mod api;
+mod api_routes;
 mod base;
+mod block;
+mod caller;
 mod cookie;
 mod decide;
+mod denied;
 mod headers;
+mod login;
+mod openapi;
 mod pages;
 mod review;
+mod segment;
+pub mod session;
+mod visit;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::middleware::{from_fn_with_state, map_response};
 use axum::routing::{get, post};
 use jiff::Timestamp;
 use seatrial_artifacts::ObjectStore;
-use seatrial_registry::{Capabilities, Registry};
+use seatrial_identity::Issuer;
+use seatrial_registry::{Capabilities, Registry, Sessions};
 
+pub use api_routes::{ADDRESSES, BASES, IAM_BASE, Operation, TOKEN_BASE};
 pub use base::BaseUrl;
+pub use caller::Caller;
 
-/// What `approvals` needs of the registry: records, decisions, and links.
-pub trait ApprovalsRegistry: Registry + Capabilities {}
-impl<R: Registry + Capabilities> ApprovalsRegistry for R {}
+/// What `approvals` needs of the registry: records, decisions, links, and logins.
+pub trait ApprovalsRegistry: Registry + Capabilities + Sessions {}
+impl<R: Registry + Capabilities + Sessions> ApprovalsRegistry for R {}
 
 /// What the pages and the API work with.
 #[derive(Clone)]
@@ -38,8 +51,17 @@ pub struct App {
     pub base: BaseUrl,
     /// The identity of API callers on an engine without IAM.
     pub local_identity: Option<String>,
+    /// Whose tokens and logins are believed; none where the deployment names no issuer.
+    pub issuer: Option<Arc<Issuer>>,
     /// The time.
     pub clock: fn() -> Timestamp,
+}
+
+impl App {
+    /// The issuer at which people log in with a browser; none where there are no such logins.
+    pub(crate) fn logins(&self) -> Option<&Issuer> {
+        self.issuer.as_deref().filter(|i| i.settings().client().is_some())
+    }
 }
 
 impl std::fmt::Debug for App {
@@ -54,18 +76,24 @@ const BODY_BYTES: usize = 64 * 1024;
 /// All routes.
 pub fn router(app: App) -> Router {
     let base = app.base.clone();
+    let app = Arc::new(app);
+    let by_token = from_fn_with_state(Arc::clone(&app), caller::by_token);
+    let by_iam = from_fn_with_state(Arc::clone(&app), caller::by_iam);
     Router::new()
         .route("/", get(pages::home))
         .route("/l/{secret}", get(pages::link))
         .route("/g/{gate}", get(pages::gate))
         .route("/g/{gate}/decide", post(decide::decide))
-        .route("/api/v1/approvals", get(api::list))
-        .route("/api/v1/approvals/{gate}", get(api::show))
-        .route("/api/v1/approvals/{gate}/approve", post(api::approve))
-        .route("/api/v1/approvals/{gate}/reject", post(api::reject))
+        .route("/g/{gate}/block", post(block::block))
+        .route("/login", get(login::start))
+        .route("/login/callback", get(login::finish))
+        .route("/logout", post(login::logout))
+        .merge(api_routes::document())
+        .merge(api_routes::routes(TOKEN_BASE).route_layer(by_token))
+        .merge(api_routes::routes(IAM_BASE).route_layer(by_iam))
         .fallback(pages::nothing_here)
         .method_not_allowed_fallback(pages::wrong_method)
         .layer(DefaultBodyLimit::max(BODY_BYTES))
-        .layer(axum::middleware::map_response(move |response| headers::secure(base.clone(), response)))
-        .with_state(Arc::new(app))
+        .layer(map_response(move |response| headers::secure(base.clone(), response)))
+        .with_state(app)
 }

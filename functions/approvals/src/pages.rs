@@ -2,130 +2,43 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{IntoResponse, Response};
 use seatrial_domain::GateId;
 use seatrial_domain::gate::Capability;
 use seatrial_report::message::Message;
-use seatrial_report::review::{DecideForm, Deciding, render};
+use seatrial_runtime::Failure;
 use seatrial_runtime::link::LinkSecret;
 use seatrial_runtime::problem::Problem;
-use seatrial_runtime::{Failure, label};
 
-use crate::access::{self, Denied, Right};
-use crate::review::{self, Review};
-use crate::{App, cookie};
-
-/// A page in place of the one that was asked for.
-#[derive(Debug)]
-pub(crate) struct Instead(StatusCode, Box<Message>);
-
-impl Instead {
-    pub(crate) fn new(status: StatusCode, message: Message) -> Self {
-        Self(status, Box::new(message))
-    }
-}
-
-impl IntoResponse for Instead {
-    fn into_response(self) -> Response {
-        match self.1.render() {
-            Ok(page) => (self.0, Html(page)).into_response(),
-            Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, self.1.title.clone()).into_response(),
-        }
-    }
-}
-
-impl From<Failure> for Instead {
-    fn from(failure: Failure) -> Self {
-        tracing::error!(label = failure.label, error = failure.chain(), "a page could not be shown");
-        if failure.label == label::UNAVAILABLE {
-            let message = Message::new(
-                "This did not work just now",
-                "A part of the service did not answer. Load the page again in a moment.",
-            );
-            return Self::new(StatusCode::SERVICE_UNAVAILABLE, message);
-        }
-        let message = Message::new(
-            "This page cannot be shown",
-            "Something it needs cannot be read, and the reason is in the log of the approvals function.",
-        )
-        .and("Nothing was decided.");
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, message)
-    }
-}
-
-const ASK: &str = "Open the newest link that was sent to you. If you have none, ask whoever runs this model, or use the command line with your own login:";
-
-fn commands(gate: Option<&GateId>) -> Vec<String> {
-    match gate {
-        Some(gate) => vec![
-            format!("seatrial approvals show {gate}"),
-            format!("seatrial approvals approve {gate} --comment \"why\""),
-            format!("seatrial approvals reject {gate} --comment \"why\""),
-        ],
-        None => vec!["seatrial approvals list".into()],
-    }
-}
-
-/// What to say about a link that opens nothing.
-pub(crate) fn denied(why: &Denied, gate: Option<&GateId>) -> Instead {
-    let (status, title, what) = match why {
-        Denied::NoLink => (
-            StatusCode::FORBIDDEN,
-            "A link or a login is needed",
-            "What is decided here is shown only to approvers, and this browser has no link for this gate."
-                .to_owned(),
-        ),
-        Denied::Unknown => (
-            StatusCode::NOT_FOUND,
-            "This link is not valid",
-            "It may have been cut off by a mail program, or belong to another installation.".to_owned(),
-        ),
-        Denied::Revoked => {
-            (StatusCode::GONE, "This link was taken back", "It does not open anything any more.".to_owned())
-        }
-        Denied::Expired { at } => {
-            let at = at.strftime("%-d %b %Y, %H:%M UTC");
-            (
-                StatusCode::GONE,
-                "This link has expired",
-                format!(
-                    "It ended on {at}, together with the time to decide. Undecided, the promotion ended like a rejection."
-                ),
-            )
-        }
-        Denied::NotApprover { who } => (
-            StatusCode::FORBIDDEN,
-            "You are not an approver of this model now",
-            format!("{who} is not among the approvers that the model's policy names at this moment."),
-        ),
-    };
-    Instead::new(status, Message::new(title, what).and(ASK).with_commands(commands(gate)))
-}
-
-pub(crate) fn no_such_gate() -> Instead {
-    let message = Message::new("There is no such gate", "The address may have been cut off.")
-        .and(ASK)
-        .with_commands(commands(None));
-    Instead::new(StatusCode::NOT_FOUND, message)
-}
+use crate::access::{self, Denied};
+use crate::api_routes::is_api;
+use crate::denied::{self, Instead, denied, no_such_gate};
+use crate::segment::Segment;
+use crate::visit::{Tried, Visit};
+use crate::{App, cookie, session};
 
 /// `GET /`
-pub(crate) async fn home() -> Instead {
+pub(crate) async fn home(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Instead, Instead> {
     let message = Message::new(
         "Decisions are made at gates",
         "Each gate has its own address, and approvers get a link to it.",
-    )
-    .and(ASK)
-    .with_commands(commands(None));
-    Instead::new(StatusCode::OK, message)
+    );
+    let message = match session::logged_in(&app, &headers).await? {
+        Some(login) => {
+            let who = &login.caller.actor().principal;
+            let message = message.and(format!("You are logged in as {who}."));
+            message.with_commands(denied::commands(None)).with_button(&app.base.to("/logout"), "Log out")
+        }
+        None => denied::advised(&app, message, None),
+    };
+    Ok(Instead::new(StatusCode::OK, message))
 }
 
 /// Everything else.
 pub(crate) async fn nothing_here(request: Request) -> Response {
-    let path = request.uri().path();
-    if path == "/api" || path.starts_with("/api/") {
+    if is_api(request.uri().path()) {
         return Problem::not_found("this address of the API").into_response();
     }
     Instead::new(
@@ -137,7 +50,7 @@ pub(crate) async fn nothing_here(request: Request) -> Response {
 
 /// A known address with another method.
 pub(crate) async fn wrong_method(request: Request) -> Response {
-    if request.uri().path().starts_with("/api/") {
+    if is_api(request.uri().path()) {
         let detail = format!("{} is not understood at this address", request.method());
         return Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail).into_response();
     }
@@ -147,11 +60,12 @@ pub(crate) async fn wrong_method(request: Request) -> Response {
 }
 
 /// `GET /l/{secret}`: hands the secret over to a cookie and goes on to an address without it.
-pub(crate) async fn link(State(app): State<Arc<App>>, Path(text): Path<String>) -> Result<Response, Instead> {
-    let secret = LinkSecret::parse(&text).ok_or_else(|| denied(&Denied::Unknown, None))?;
+pub(crate) async fn link(State(app): State<Arc<App>>, Segment(text): Segment) -> Result<Response, Instead> {
+    let secret = LinkSecret::parse(&text).ok_or_else(|| denied(&app, &Denied::Unknown, None))?;
     let found = app.registry.capability(&secret.hash()).await.map_err(Failure::from)?;
     let now = (app.clock)();
-    let capability = access::opens(found, now).map_err(|d| denied(&d, None))?;
+    let capability = access::opens(found, now).map_err(|d| denied(&app, &d, None))?;
+    still_given(&app, &capability).await?;
     let set = cookie::set(&capability.gate, &secret, now, capability.expires_at);
     let to = app.base.to(&format!("/g/{}", capability.gate));
     let headers = [
@@ -165,72 +79,18 @@ pub(crate) async fn link(State(app): State<Arc<App>>, Path(text): Path<String>) 
 /// `GET /g/{gate}`: the review page.
 pub(crate) async fn gate(
     State(app): State<Arc<App>>,
-    Path(gate): Path<String>,
+    Segment(gate): Segment,
     headers: HeaderMap,
 ) -> Result<Response, Instead> {
-    let id = GateId::parse(&gate).map_err(|_| no_such_gate())?;
-    let visit = Visit::by_cookie(&app, &id, &headers).await?;
+    let id = GateId::parse(&gate).map_err(|_| no_such_gate(&app))?;
+    let visit = Visit::open(&app, &id, &headers).await?;
     let review = visit.review(&app).await?;
-    visit.page(&app, &review, StatusCode::OK, String::new(), None)
+    visit.page(&app, &review, StatusCode::OK, Tried::Nothing)
 }
 
-/// A browser with a link for a gate.
-pub(crate) struct Visit {
-    pub(crate) gate: GateId,
-    pub(crate) secret: LinkSecret,
-    pub(crate) capability: Capability,
-}
-
-impl Visit {
-    /// Who this browser is, by its cookie for `gate`.
-    pub(crate) async fn by_cookie(app: &App, gate: &GateId, headers: &HeaderMap) -> Result<Self, Instead> {
-        let secret = cookie::read(headers, gate).ok_or_else(|| denied(&Denied::NoLink, Some(gate)))?;
-        let found = app.registry.capability(&secret.hash()).await.map_err(Failure::from)?;
-        let capability =
-            access::opens_gate(found, gate, (app.clock)()).map_err(|d| denied(&d, Some(gate)))?;
-        Ok(Self { gate: gate.clone(), secret, capability })
-    }
-
-    /// What there is to see, if this person may still see it.
-    pub(crate) async fn review(&self, app: &App) -> Result<Review, Instead> {
-        let gate = review::approval_gate(app, &self.gate).await?.ok_or_else(no_such_gate)?;
-        let live = review::live(app, &gate).await?;
-        access::is_approver(&self.capability, &live, (app.clock)())
-            .map_err(|d| denied(&d, Some(&self.gate)))?;
-        Ok(review::collect(app, gate, live).await?)
-    }
-
-    /// The review page for this person.
-    pub(crate) fn page(
-        &self,
-        app: &App,
-        review: &Review,
-        status: StatusCode,
-        comment: String,
-        problem: Option<String>,
-    ) -> Result<Response, Instead> {
-        let now = (app.clock)();
-        let elsewhere = |why: &str, commands| Deciding::Elsewhere { why: why.to_owned(), commands };
-        let deciding = match access::right(&self.capability, &review.gate, &review.live, now) {
-            Right::Decide { own } => Deciding::Form(DecideForm {
-                action: app.base.to(&format!("/g/{}/decide", self.gate)),
-                token: self.secret.form_token(&self.gate),
-                approver: self.capability.approver.clone(),
-                own,
-                comment,
-                problem,
-            }),
-            Right::Login => elsewhere(
-                "This model's policy asks for a login to decide: separation of duties, or more than one approver. Your link shows the page; decide with your own login:",
-                commands(Some(&self.gate)),
-            ),
-            Right::Decided => {
-                elsewhere("You have decided already. The gate waits for another approver.", Vec::new())
-            }
-            Right::Closed => Deciding::Closed,
-        };
-        let page =
-            render(&review.facts(now), &deciding).map_err(|e| Failure::internal("rendering the page", e))?;
-        Ok((status, Html(page)).into_response())
-    }
+/// Whether the link was not taken back. The gate's record says so, and the transaction that decides asks it again.
+async fn still_given(app: &App, capability: &Capability) -> Result<(), Instead> {
+    let gate = app.registry.gate(&capability.gate).await.map_err(Failure::from)?;
+    let gate = gate.ok_or_else(|| no_such_gate(app))?;
+    access::still_given(capability, &gate).map_err(|d| denied(app, &d, Some(&capability.gate)))
 }

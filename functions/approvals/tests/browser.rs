@@ -12,11 +12,13 @@ use axum::response::Html;
 use axum::routing::get;
 use jiff::SignedDuration;
 use seatrial_domain::gate::GateStatus;
+use seatrial_domain::ids::Auth;
 use seatrial_domain::verdict::Verdict;
+use seatrial_identity::testing::LocalIssuer;
 use seatrial_registry::Records;
 use serde_json::json;
 use support::browser::Browser;
-use support::world::{ANN, World};
+use support::world::{ANN, World, policy, set_policy};
 
 async fn serve(listener: tokio::net::TcpListener, router: Router) {
     tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
@@ -120,5 +122,60 @@ async fn a_form_on_another_site_decides_nothing() {
     browser.click("button").await;
     browser.wait_for("h1", "This form was sent from somewhere else").await;
     assert_eq!(world.registry.gate(&world.gate.id).await.unwrap().unwrap().status, GateStatus::Pending);
+    browser.quit().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approver_comes_from_another_site_logs_in_at_a_third_and_decides_without_scripts() {
+    let world = World::new(Verdict::Inconclusive, SignedDuration::from_hours(51)).await;
+    let mut strict = policy();
+    strict.approval.separation_of_duties = true;
+    set_policy(&world.registry, &world.model, strict).await;
+    let issuer = LocalIssuer::start(ANN).await;
+    // The pages are on `localhost`, the issuer and the mail on `127.0.0.1`: every way in crosses sites.
+    let (listener, origin) = listen().await;
+    let base = origin.replace("127.0.0.1", "localhost");
+    let mut app = world.app(&base);
+    app.issuer = Some(issuer.seen());
+    serve(listener, fn_approvals::router(app)).await;
+    let secret = world.link(ANN).await;
+    let (listener, mail) = listen().await;
+    let link = format!("<title>mail</title><a id=link href=\"{base}/l/{}\">Read</a>", secret.expose());
+    serve(listener, Router::new().route("/", get(move || async move { Html(link) }))).await;
+
+    let browser = Browser::start().await;
+    browser.open(&mail).await;
+    browser.click("#link").await;
+    let page = format!("{base}/g/{}", world.gate.id);
+    browser.wait_for("h1", "Promote credit-risk v2 over v1?").await;
+    assert_eq!(browser.text(".decide a.button").await, "Log in to decide");
+    keep_picture("login-needed-phone-light", &browser.picture(390, true, "light").await.0);
+    browser.click(".decide a.button").await;
+    browser.wait_for(".signed-in strong", ANN).await;
+    assert_eq!(browser.url().await, page, "back at the page, and no code in its address");
+    let session =
+        browser.cookies().await.into_iter().find(|c| c["name"] == "__Host-seatrial-session").unwrap();
+    let wanted = json!({ "httpOnly": true, "secure": true, "sameSite": "Lax", "path": "/" });
+    for (attribute, value) in wanted.as_object().unwrap() {
+        assert_eq!(&session[attribute], value, "{attribute}");
+    }
+    assert!(!browser.source().await.contains(session["value"].as_str().unwrap()));
+    for (name, width, mobile) in [("desktop", 1_280, false), ("phone", 390, true)] {
+        let (png, sideways) = browser.picture(width, mobile, "dark").await;
+        keep_picture(&format!("logged-in-{name}-dark"), &png);
+        assert!(!sideways, "the page scrolls sideways on a {name}");
+    }
+
+    browser.fill("#comment", "Seen, and fine.").await;
+    browser.click("button.approve").await;
+    browser.wait_for(".lead .state .chip", "approved").await;
+    let gate = world.registry.gate(&world.gate.id).await.unwrap().unwrap();
+    let by = &gate.decisions[0].by;
+    assert_eq!((by.principal.as_str(), by.auth), (ANN, Auth::Oidc));
+
+    browser.click(".signed-in button").await;
+    browser.wait_for("h1", "Decisions are made at gates").await;
+    keep_picture("logged-out-desktop-light", &browser.picture(1_280, false, "light").await.0);
+    assert!(browser.cookies().await.iter().all(|c| c["name"] != "__Host-seatrial-session"));
     browser.quit().await;
 }

@@ -11,12 +11,15 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use fn_approvals::router;
 use jiff::SignedDuration;
 use seatrial_domain::gate::GateStatus;
+use seatrial_domain::ids::{Actor, Auth};
+use seatrial_domain::policy::ApprovalMode;
+use seatrial_domain::promotion::Stage;
 use seatrial_domain::verdict::Verdict;
+use seatrial_registry::ops::Ops;
 use seatrial_registry::{Capabilities, Records};
-use seatrial_runtime::lambda_http::request::RequestContext;
 use seatrial_runtime::link::LinkSecret;
 use serde_json::{Value, json};
-use support::{ANN, ANN_AS_USER, BOB, HOSTILE, World, policy, set_policy};
+use support::{ANN, ANN_AS_USER, BOB, HOSTILE, Wanted, World, policy, set_policy, signed};
 use tower::ServiceExt as _;
 
 const BASE: &str = "https://approvals.example.com";
@@ -54,22 +57,26 @@ struct Post<'a> {
     secret: &'a LinkSecret,
     origin: Option<&'a str>,
     token: String,
+    shown: String,
     body: &'a str,
+    to: &'a str,
 }
 
 impl<'a> Post<'a> {
     fn new(world: &'a World, secret: &'a LinkSecret, body: &'a str) -> Self {
-        Self { world, secret, origin: Some(BASE), token: secret.form_token(&world.gate.id), body }
+        let shown = world.gate.bound.fingerprint();
+        let token = secret.form_token(&world.gate.id);
+        Self { world, secret, to: "decide", origin: Some(BASE), token, shown, body }
     }
 
     async fn send(self) -> (StatusCode, String, Option<String>) {
-        let mut request = Request::post(format!("/g/{}/decide", self.world.gate.id))
+        let mut request = Request::post(format!("/g/{}/{}", self.world.gate.id, self.to))
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .header(header::COOKIE, cookie(self.world, self.secret));
         if let Some(origin) = self.origin {
             request = request.header(header::ORIGIN, origin);
         }
-        let body = Body::from(format!("{}&token={}", self.body, self.token));
+        let body = Body::from(format!("{}&token={}&shown={}", self.body, self.token, self.shown));
         let (status, response) = send(self.world, request.body(body).unwrap()).await;
         let to = response.headers().get(header::LOCATION).map(|v| v.to_str().unwrap().to_owned());
         (status, text(response).await, to)
@@ -138,13 +145,25 @@ async fn the_page_tells_everything_and_escapes_the_submitters_text() {
         bound.report.as_str(),
         bound.policy.as_str(),
         "dana@example.com",
-        "5\u{a0}%, then 25\u{a0}%, then 50\u{a0}%",
         "+2.27\u{a0}pt",
         "9,768",
         "2,406",
         "Gradient boosting",
         ANN,
         "What your decision does",
+        "May this go live?",
+        "On the benchmark: accuracy +2.27\u{a0}pt, macro f1 +2.89\u{a0}pt, auc +2.22\u{a0}pt",
+        "Beyond what the policy allows: latency p99 on the benchmark +47 µs (a signal: it stops nothing)",
+        "The one comparison between groups is within what the policy allows",
+        "Both versions answered 2,406 of them, unseen, and agree on 93.14\u{a0}%",
+        "Everything that the policy judges could be judged",
+        "A wrong yes costs about 4,000 on average",
+        "Policy 2 judged this version; the one before it was policy 1",
+        "[1.0, 10.0, 50.0]",
+        "[5.0, 25.0, 50.0]",
+        "weights/model.onnx",
+        "5\u{a0}% of callers, for 10 minutes to 6 hours",
+        "Then, 30 minutes to 18 hours later, v2 is the champion",
     ] {
         assert!(html.contains(part), "{part} is missing");
     }
@@ -189,7 +208,7 @@ async fn an_approval_with_a_comment_is_recorded_once_as_a_links() {
         (decision.by.principal.as_str(), decision.comment.as_str()),
         (ANN, "Better on every guardrail")
     );
-    assert_eq!(decision.by.auth, seatrial_domain::ids::Auth::Link);
+    assert_eq!(decision.by.auth, Auth::Link);
     assert!(world.registry.capability(&secret.hash()).await.unwrap().unwrap().used_at.is_some());
     let (status, html) = page(&world, &secret).await;
     assert_eq!(status, StatusCode::OK);
@@ -312,6 +331,36 @@ async fn a_link_of_another_gate_opens_nothing_here() {
 }
 
 #[tokio::test]
+async fn links_that_were_taken_back_open_and_decide_nothing_while_others_and_new_ones_do() {
+    let world = world().await;
+    let (ann, bob) = (world.link(ANN).await, world.link(BOB).await);
+    let clock = seatrial_runtime::now;
+    let by = Actor { principal: ANN_AS_USER.into(), auth: Auth::Iam };
+    Ops::new(&world.registry, by, &clock).order_links(&world.gate.id, Some(ANN), true).await.unwrap();
+    let (status, html) = page(&world, &ann).await;
+    assert!(
+        status == StatusCode::GONE && html.contains("taken back") && !html.contains("guardrail"),
+        "{html}"
+    );
+    let (status, response) = send(&world, get(&format!("/l/{}", ann.expose()))).await;
+    assert_eq!(status, StatusCode::GONE);
+    assert!(response.headers().get(header::SET_COOKIE).is_none());
+    let (status, _, _) = Post::new(&world, &ann, "decision=approve&comment=x").send().await;
+    assert_eq!(status, StatusCode::GONE);
+    assert_eq!(status_of(&world).await, GateStatus::Pending);
+    assert_eq!(page(&world, &bob).await.0, StatusCode::OK);
+    let new = world.link(ANN).await;
+    let mut capability = world.registry.capability(&new.hash()).await.unwrap().unwrap();
+    capability.generation = 1;
+    let new = LinkSecret::mint().unwrap();
+    world.registry.put_capability(&new.hash(), &capability).await.unwrap();
+    assert_eq!(page(&world, &new).await.0, StatusCode::OK);
+    let (status, _, _) = Post::new(&world, &new, "decision=reject&comment=x").send().await;
+    assert_eq!(status, StatusCode::SEE_OTHER);
+    assert_eq!(status_of(&world).await, GateStatus::Rejected);
+}
+
+#[tokio::test]
 async fn a_removed_approver_is_out_at_once_and_a_policy_that_wants_a_login_takes_no_link() {
     let world = world().await;
     let (ann, bob) = (world.link(ANN).await, world.link(BOB).await);
@@ -355,21 +404,6 @@ async fn a_report_that_is_not_the_bound_one_is_not_shown() {
     assert!(status.is_server_error() && !html.contains("<form"), "{status}");
 }
 
-fn signed(method: &str, path: &str, user: Option<&str>, body: &Value) -> Request<Body> {
-    let mut request = Request::builder().method(method).uri(path).body(Body::from(body.to_string())).unwrap();
-    if let Some(user) = user {
-        let context = json!({
-            "accountId": "000000000000", "requestId": "r", "stage": "$default", "timeEpoch": 0,
-            "http": { "method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1", "userAgent": "t" },
-            "authorizer": { "iam": { "userId": "AIDAEXAMPLE", "userArn": user } },
-        });
-        request
-            .extensions_mut()
-            .insert(RequestContext::ApiGatewayV2(serde_json::from_value(context).unwrap()));
-    }
-    request
-}
-
 async fn call(world: &World, request: Request<Body>) -> (StatusCode, Value) {
     let (status, response) = send(world, request).await;
     let kind = response.headers()[header::CONTENT_TYPE].to_str().unwrap().to_owned();
@@ -380,15 +414,15 @@ async fn call(world: &World, request: Request<Body>) -> (StatusCode, Value) {
 #[tokio::test]
 async fn the_api_lists_shows_and_decides_for_the_callers_the_policy_names() {
     let world = world().await;
-    let path = format!("/api/v1/approvals/{}", world.gate.id);
+    let path = format!("/iam/v1/approvals/{}", world.gate.id);
     let (status, list) =
-        call(&world, signed("GET", "/api/v1/approvals", Some(ANN_AS_USER), &Value::Null)).await;
+        call(&world, signed("GET", "/iam/v1/approvals", Some(ANN_AS_USER), &Value::Null)).await;
     assert_eq!((status, list["approvals"][0]["id"].as_str()), (StatusCode::OK, Some(world.gate.id.as_str())));
     let (_, shown) = call(&world, signed("GET", &path, Some(ANN_AS_USER), &Value::Null)).await;
     assert_eq!(shown["report"]["verdict"], "pass");
     assert_eq!(shown["page"], format!("{BASE}/g/{}", world.gate.id));
     let (_, none) =
-        call(&world, signed("GET", "/api/v1/approvals?model=other", Some(ANN_AS_USER), &Value::Null)).await;
+        call(&world, signed("GET", "/iam/v1/approvals?model=other", Some(ANN_AS_USER), &Value::Null)).await;
     assert_eq!(none["approvals"], json!([]));
 
     let approve = format!("{path}/approve");
@@ -423,10 +457,10 @@ async fn the_api_lists_shows_and_decides_for_the_callers_the_policy_names() {
 async fn the_api_answers_nonsense_with_problems() {
     let world = world().await;
     for (path, status, code) in [
-        ("/api/v1/approvals/nonsense", StatusCode::NOT_FOUND, "not_found"),
-        ("/api/v1/approvals/ga_000000000000000000000000", StatusCode::NOT_FOUND, "not_found"),
-        ("/api/v1/approvals?status=open", StatusCode::BAD_REQUEST, "invalid"),
-        ("/api/v1/approvals?modle=x", StatusCode::BAD_REQUEST, "invalid"),
+        ("/iam/v1/approvals/nonsense", StatusCode::NOT_FOUND, "not_found"),
+        ("/iam/v1/approvals/ga_000000000000000000000000", StatusCode::NOT_FOUND, "not_found"),
+        ("/iam/v1/approvals?status=open", StatusCode::BAD_REQUEST, "invalid"),
+        ("/iam/v1/approvals?modle=x", StatusCode::BAD_REQUEST, "invalid"),
         ("/api/v2/approvals", StatusCode::NOT_FOUND, "not_found"),
     ] {
         let (found, problem) = call(&world, signed("GET", path, Some(ANN_AS_USER), &Value::Null)).await;
@@ -440,7 +474,7 @@ async fn an_engine_without_iam_decides_as_its_local_identity_only_where_the_poli
     let approve = || {
         signed(
             "POST",
-            &format!("/api/v1/approvals/{}/approve", world.gate.id),
+            &format!("/iam/v1/approvals/{}/approve", world.gate.id),
             None,
             &json!({ "comment": "x" }),
         )
@@ -455,4 +489,164 @@ async fn an_engine_without_iam_decides_as_its_local_identity_only_where_the_poli
     named.approval.approvers[0].principals.push("local/operator".into());
     set_policy(&world.registry, &world.model, named).await;
     assert_eq!(app().oneshot(approve()).await.unwrap().status(), StatusCode::OK);
+}
+
+/// A gate whose approval comes by itself, under a policy that asks for a login to decide.
+async fn with_window() -> World {
+    let mut policy = policy();
+    policy.approval.mode = ApprovalMode::AutoUnlessBlocked;
+    policy.approval.separation_of_duties = true;
+    policy.offline.tracked = vec!["accuracy".into()];
+    let window = Some(SignedDuration::from_hours(20));
+    World::of(Wanted { window, policy, ..Wanted::default() }).await
+}
+
+async fn blocked(world: &World) -> Option<seatrial_domain::gate::Blocked> {
+    world.registry.gate(&world.gate.id).await.unwrap().unwrap().window.unwrap().blocked
+}
+
+#[tokio::test]
+async fn an_approval_that_comes_by_itself_says_so_and_the_holder_of_a_link_can_block_it() {
+    let world = with_window().await;
+    let secret = world.link(ANN).await;
+    let (_, html) = page(&world, &secret).await;
+    for part in
+        ["Goes live by itself", "Unless somebody blocks it", "(in 20 hours)", "/block\"", "asks for a login"]
+    {
+        assert!(html.contains(part), "{part}");
+    }
+    let (status, html, _) = Post { to: "block", ..Post::new(&world, &secret, "comment=+") }.send().await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(html.contains("comment is required") && html.contains("id=\"block-problem\""));
+    assert_eq!(blocked(&world).await, None);
+
+    let body = "comment=Wait+for+the+fraud+team";
+    for _ in 0..2 {
+        let (status, _, to) = Post { to: "block", ..Post::new(&world, &secret, body) }.send().await;
+        assert_eq!((status, to), (StatusCode::SEE_OTHER, Some(format!("{BASE}/g/{}", world.gate.id))));
+    }
+    let block = blocked(&world).await.unwrap();
+    assert_eq!((block.by.principal.as_str(), block.comment.as_str()), (ANN, "Wait for the fraud team"));
+    assert_eq!(block.by.auth, Auth::Link);
+    assert_eq!(world.registry.capability(&secret.hash()).await.unwrap().unwrap().used_at, None);
+    let (_, html) = page(&world, &secret).await;
+    assert!(html.contains("Wait for the fraud team") && html.contains("the gate waits for people"));
+    assert!(!html.contains("/block\"") && !html.contains("Goes live by itself"));
+    let (status, html, _) = Post { to: "block", ..Post::new(&world, &secret, "comment=me+too") }.send().await;
+    assert!(status == StatusCode::CONFLICT && html.contains("blocked by ann@example.com"), "{html}");
+    assert_eq!(status_of(&world).await, GateStatus::Pending);
+}
+
+#[tokio::test]
+async fn a_block_from_elsewhere_by_a_stranger_or_of_something_else_blocks_nothing() {
+    let world = with_window().await;
+    let (ann, stranger) = (world.link(ANN).await, world.link("eve@example.com").await);
+    let revoked = world.link(BOB).await;
+    world.registry.revoke(&revoked.hash()).await.unwrap();
+    let post = |secret| Post { to: "block", ..Post::new(&world, secret, "comment=x") };
+    for (refused, status) in [
+        (Post { origin: None, ..post(&ann) }, StatusCode::FORBIDDEN),
+        (Post { origin: Some("https://evil.example"), ..post(&ann) }, StatusCode::FORBIDDEN),
+        (Post { token: "0".repeat(64), ..post(&ann) }, StatusCode::FORBIDDEN),
+        (Post { shown: String::new(), ..post(&ann) }, StatusCode::CONFLICT),
+        (post(&stranger), StatusCode::FORBIDDEN),
+        (post(&revoked), StatusCode::GONE),
+    ] {
+        let (found, html, _) = refused.send().await;
+        assert_eq!(found, status, "{html}");
+    }
+    assert_eq!(blocked(&world).await, None);
+    let plain = crate::world().await;
+    let secret = plain.link(ANN).await;
+    let (status, html, _) = Post { to: "block", ..Post::new(&plain, &secret, "comment=x") }.send().await;
+    assert!(status == StatusCode::UNPROCESSABLE_ENTITY && html.contains("waits for people"), "{status}");
+}
+
+#[tokio::test]
+async fn a_decision_about_something_else_than_what_was_shown_is_refused_and_names_what_changed() {
+    let world = world().await;
+    let secret = world.link(ANN).await;
+    let (_, html) = page(&world, &secret).await;
+    let fingerprint = world.gate.bound.fingerprint();
+    assert!(html.contains(&format!("name=\"shown\" value=\"{fingerprint}\"")));
+    let mut other = world.gate.bound.clone();
+    other.report = other.package.clone();
+    other.benchmark = None;
+    let body = "decision=approve&comment=x";
+    let (status, html, _) =
+        Post { shown: other.fingerprint(), ..Post::new(&world, &secret, body) }.send().await;
+    assert_eq!(status, StatusCode::CONFLICT);
+    assert!(html.contains("The comparison report and the benchmark changed since it was shown"), "{html}");
+    assert!(html.contains("Your decision was not recorded") && html.contains("See how it stands"));
+    let (status, _, _) = Post { shown: String::new(), ..Post::new(&world, &secret, body) }.send().await;
+    assert_eq!(status, StatusCode::CONFLICT, "a form without it is none of ours");
+
+    let path = format!("/iam/v1/approvals/{}", world.gate.id);
+    let (_, shown) = call(&world, signed("GET", &path, Some(ANN_AS_USER), &Value::Null)).await;
+    assert_eq!(shown["shown"], fingerprint.as_str());
+    let body = |shown: &str| json!({ "comment": "fine", "shown": shown });
+    let approve = format!("{path}/approve");
+    for wrong in [other.fingerprint().as_str(), ""] {
+        let (status, problem) = call(&world, signed("POST", &approve, Some(ANN_AS_USER), &body(wrong))).await;
+        assert_eq!((status, problem["code"].as_str()), (StatusCode::CONFLICT, Some("changed")));
+    }
+    assert_eq!(status_of(&world).await, GateStatus::Pending);
+    assert_eq!(world.registry.capability(&secret.hash()).await.unwrap().unwrap().used_at, None);
+    let (status, _) = call(&world, signed("POST", &approve, Some(ANN_AS_USER), &body(&fingerprint))).await;
+    assert_eq!(status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_second_decision_is_told_who_decided_when_and_why() {
+    let world = world().await;
+    let (ann, bob) = (world.link(ANN).await, world.link(BOB).await);
+    Post::new(&world, &ann, "decision=reject&comment=Latency+%3Cb%3Edoubles%3C%2Fb%3E").send().await;
+    let (status, html, _) = Post::new(&world, &bob, "decision=approve&comment=fine").send().await;
+    assert_eq!(status, StatusCode::CONFLICT);
+    assert!(html.contains("Rejected by ann@example.com on ") && html.contains(" UTC."), "{html}");
+    assert!(html.contains("Latency &#60;b&#62;doubles") && !html.contains("<b>doubles"), "{html}");
+    let (_, html) = page(&world, &bob).await;
+    assert!(html.contains("Already decided.") && html.contains("Rejected by ann@example.com on "));
+    assert_eq!(status_of(&world).await, GateStatus::Rejected);
+}
+
+#[tokio::test]
+async fn a_skipped_stage_is_marked_on_every_page_about_the_gate() {
+    let skipped = vec![Stage::Shadow, Stage::Canary];
+    let world = World::of(Wanted { skipped, ..Wanted::default() }).await;
+    let secret = world.link(ANN).await;
+    let (_, html) = page(&world, &secret).await;
+    for part in [
+        "Emergency: shadow skipped.",
+        "olga@example.com skipped the shadow on ",
+        "Emergency: canary skipped.",
+        "v1 leaks card numbers",
+        "serves every caller at once: its canary was skipped",
+        "this version has answered no live request",
+    ] {
+        assert!(html.contains(part), "{part}");
+    }
+    assert!(!html.contains(HOSTILE));
+    let path = format!("/iam/v1/approvals/{}", world.gate.id);
+    let (_, shown) = call(&world, signed("GET", &path, Some(ANN_AS_USER), &Value::Null)).await;
+    assert_eq!(shown["bypasses"].as_array().map(Vec::len), Some(2));
+    // Also above a page that refuses.
+    Post::new(&world, &secret, "decision=approve&comment=yes").send().await;
+    let (status, html, _) = Post::new(&world, &secret, "decision=reject&comment=no").send().await;
+    assert!(status == StatusCode::CONFLICT && html.contains("Emergency: shadow skipped."), "{html}");
+}
+
+#[tokio::test]
+async fn the_api_blocks_for_those_whom_the_policy_names() {
+    let world = with_window().await;
+    let path = format!("/iam/v1/approvals/{}/block", world.gate.id);
+    let comment = json!({ "comment": "wait" });
+    let eve = Some("arn:aws:iam::000000000000:user/eve");
+    for (user, status) in [(eve, StatusCode::FORBIDDEN), (None, StatusCode::UNAUTHORIZED)] {
+        assert_eq!(call(&world, signed("POST", &path, user, &comment)).await.0, status);
+    }
+    assert_eq!(blocked(&world).await, None);
+    let (status, gate) = call(&world, signed("POST", &path, Some(ANN_AS_USER), &comment)).await;
+    assert_eq!((status, gate["window"]["blocked"]["comment"].as_str()), (StatusCode::OK, Some("wait")));
+    assert_eq!(gate["status"], "pending");
 }

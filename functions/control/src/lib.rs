@@ -5,6 +5,7 @@
 
 mod change;
 mod emergency;
+mod links;
 mod people;
 mod read;
 mod starter;
@@ -83,6 +84,8 @@ pub fn app(control: Control) -> Router {
         .route("/v1/models/{model}/versions/{version}/retire", post(change::retire))
         .route("/v1/models/{model}/policy", get(read::policy).put(change::set_policy))
         .route("/v1/models/{model}/benchmark", put(change::set_benchmark))
+        .route("/v1/gates/{gate}/links/revoke", post(links::revoke))
+        .route("/v1/gates/{gate}/links/renew", post(links::renew))
         .fallback(|| async { Problem::not_found("this path of the control API") })
         .with_state(control)
 }

@@ -62,7 +62,12 @@ impl World {
         Self { scenario, started: Started::default(), platform: Vec::new() }
     }
 
+    /// A request about the scenario's model.
     async fn send(&self, who: &str, method: &str, path: &str, body: Value) -> (StatusCode, Value) {
+        self.send_to(who, method, &format!("/v1/models/{}{path}", self.scenario.model), body).await
+    }
+
+    async fn send_to(&self, who: &str, method: &str, path: &str, body: Value) -> (StatusCode, Value) {
         let registry = Arc::new(self.scenario.registry.clone());
         let empty = || Arc::new(MemoryS3::default().bucket("empty"));
         let control = Control {
@@ -76,7 +81,6 @@ impl World {
             platform_owners: self.platform.clone(),
             clock: Timestamp::now,
         };
-        let path = format!("/v1/models/{}{path}", self.scenario.model);
         let request = Request::builder().method(method).uri(path).body(Body::from(body.to_string())).unwrap();
         let answer = app(control).oneshot(request).await.unwrap();
         let status = answer.status();
@@ -186,4 +190,33 @@ async fn skipping_the_shadow_ends_the_one_that_is_open_and_shows_in_the_status()
     let (_, view) = world.send("audrey@example.com", "GET", "", Value::Null).await;
     let notice = view["notices"][0].as_str().unwrap();
     assert!(notice.starts_with("EMERGENCY: olga@example.com skipped the shadow"), "{notice}");
+}
+
+#[tokio::test]
+async fn links_are_taken_back_by_whoever_is_in_charge_and_by_their_own_person() {
+    let world = World::new().await;
+    let s = &world.scenario;
+    let gate = s.open_gate(&s.start(2).await).await;
+    let ask = async |who: &str, verb: &str, body: Value| {
+        world.send_to(who, "POST", &format!("/v1/gates/{}/links/{verb}", gate.id), body).await
+    };
+    for who in ["sue@example.com", "audrey@example.com", "eve@example.com", "ann@example.com"] {
+        let (status, problem) = ask(who, "revoke", json!({})).await;
+        assert_eq!(status, StatusCode::FORBIDDEN, "{who}: {problem}");
+    }
+    assert!(s.registry.gate(&gate.id).await.unwrap().unwrap().link_orders.is_empty());
+    let own = json!({ "approver": "ann@example.com" });
+    let (status, ordered) = ask("ann@example.com", "renew", own.clone()).await;
+    assert_eq!((status, &ordered["renew"]), (StatusCode::ACCEPTED, &json!(true)), "{ordered}");
+    let (status, again) = ask("ann@example.com", "renew", own).await;
+    assert_eq!((status, &again), (StatusCode::ACCEPTED, &ordered), "asked twice is once");
+    let (status, ordered) = ask("olga@example.com", "revoke", json!({})).await;
+    assert_eq!((status, &ordered["orders"]), (StatusCode::OK, &json!(2)), "{ordered}");
+    assert!(!ordered.to_string().contains("/l/"), "no link passes through here");
+    let (status, problem) = ask("olga@example.com", "renew", json!({ "approver": "sue@example.com" })).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(problem["detail"].as_str().unwrap().contains("ann@example.com"), "{problem}");
+    let unknown = GateId::derive(&gate.promotion, "approval", 9);
+    let path = format!("/v1/gates/{unknown}/links/revoke");
+    assert_eq!(world.send_to("olga@example.com", "POST", &path, json!({})).await.0, StatusCode::NOT_FOUND);
 }

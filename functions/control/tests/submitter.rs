@@ -267,7 +267,7 @@ async fn people_see_who_they_are_and_what_they_may_do() {
         let rights = standing["rights"].as_array().unwrap().iter();
         rights.filter(|r| r["may"] == true).map(|r| r["right"].as_str().unwrap().to_owned()).collect()
     };
-    assert_eq!(may(model), ["decide", "promote", "roll_back", "stop_shadow", "retire", "block"]);
+    assert_eq!(may(model), ["decide", "promote", "roll_back", "stop_shadow", "retire", "block", "links"]);
     let stranger = "arn:aws:iam::123456789012:user/platform";
     let (_, me) = world.send(stranger, "GET", "/v1/whoami?model=adult-income", Value::Null).await;
     assert_eq!((&me["platform_owner"], &me["model"]["person"]), (&json!(true), &Value::Null));
@@ -278,7 +278,10 @@ async fn people_see_who_they_are_and_what_they_may_do() {
     assert_eq!(status, StatusCode::OK);
     let emails: Vec<_> = all["people"].as_array().unwrap().iter().map(|p| p["person"].clone()).collect();
     assert_eq!(emails, [json!(SUE), json!("owen@example.com"), json!(ANN)]);
-    assert_eq!(may(&all["people"][1]), ["promote", "roll_back", "stop_shadow", "retire", "block", "own"]);
+    assert_eq!(
+        may(&all["people"][1]),
+        ["promote", "roll_back", "stop_shadow", "retire", "block", "links", "own"]
+    );
     assert_eq!(all["separation_of_duties"], true);
     let notes = all["notes"].to_string();
     assert!(notes.contains("nobody is operator") && !notes.contains("submitter"), "{notes}");

@@ -1,7 +1,8 @@
 //! `evaluate`: smoke test, integration checks and held-out benchmark of a challenger beside the champion.
 
-use fn_evaluate::checks::{Allowed, HttpChecks};
+use fn_evaluate::checks::HttpChecks;
 use fn_evaluate::{Ports, handle};
+use seatrial_outbound::Allowed;
 use seatrial_runtime::lambda_runtime::Error;
 use seatrial_runtime::wire::Wiring;
 
@@ -12,9 +13,8 @@ async fn main() -> Result<(), Error> {
     let models = wiring.bucket("SEATRIAL_MODELS_BUCKET")?;
     let evidence = wiring.bucket("SEATRIAL_EVIDENCE_BUCKET")?;
     let hosts = wiring.config.get("SEATRIAL_CHECK_HOSTS").unwrap_or_default();
-    // The account of emulators; no real one has this number.
-    let local = wiring.config.get("SEATRIAL_ACCOUNT") == Some("000000000000");
-    let checks = HttpChecks::new(Allowed::of(hosts, local), wiring.aws.clone());
+    let checks =
+        HttpChecks::new(Allowed::of("CheckHosts", hosts, wiring.config.is_emulator()), wiring.aws.clone());
     let ports = Ports {
         registry: &registry,
         models: models.as_ref(),

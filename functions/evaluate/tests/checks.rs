@@ -90,7 +90,7 @@ async fn every_check_is_asked_once_and_what_is_no_verdict_is_inconclusive() {
             "stranger",
             "https://stranger.example.com/".into(),
             Verdict::Inconclusive,
-            "does not allow checks to reach",
+            "does not allow stranger.example.com to be called",
         ),
     ];
     let checks: Vec<Value> = expected

@@ -2,9 +2,10 @@
 
 use jiff::Timestamp;
 use seatrial_domain::gate::{GateKind, GateRecord, answer_of};
+use seatrial_domain::notice::Told;
 use seatrial_domain::task::{GateAnswer, GateOutcome, Held, LONGEST_WAIT_SECONDS};
 use seatrial_domain::{GateId, Refusal};
-use seatrial_registry::OpError;
+use seatrial_registry::{OpError, was_told};
 use seatrial_runtime::Failure;
 
 use crate::At;
@@ -27,7 +28,10 @@ pub(crate) async fn close(at: &At<'_>, kind: GateKind, held: &Held) -> Result<Ga
 
 /// Approves a gate whose window is over, if people were told and nobody is against it; else it waits for people.
 async fn by_itself(at: &At<'_>, gate: &GateRecord, ended: Timestamp) -> Result<GateAnswer, Failure> {
-    let told = told(at, gate, OPENED).await? && told(at, gate, REMINDED).await?;
+    // By a mail of this function, or by whatever `notify` delivered.
+    let attempts = at.ports.registry;
+    let told =
+        was_told(attempts, gate, Told::Opened).await? && was_told(attempts, gate, Told::Reminded).await?;
     let why = match at.ops.approve_automatically(&gate.id, told).await {
         Ok(done) => match answer_of(&done.value) {
             Some(answer) => return Ok(answer),
@@ -42,6 +46,7 @@ async fn by_itself(at: &At<'_>, gate: &GateRecord, ended: Timestamp) -> Result<G
             "it was blocked".to_owned()
         }
         Err(OpError::Refused(Refusal::NotApproved { why })) => why,
+        Err(OpError::Refused(refusal @ Refusal::Changed { .. })) => refusal.to_string(),
         Err(error) => return Err(error.into()),
     };
     tracing::warn!(gate = %gate.id, why, "the window of an automatic approval ended, and the gate waits on");
@@ -55,20 +60,6 @@ async fn by_itself(at: &At<'_>, gate: &GateRecord, ended: Timestamp) -> Result<G
 fn look_again_seconds(ended: Timestamp, now: Timestamp) -> u32 {
     let over = now.as_second().saturating_sub(ended.as_second()).max(0);
     u32::try_from(over / 10).unwrap_or(LONGEST_WAIT_SECONDS).clamp(60, LONGEST_WAIT_SECONDS)
-}
-
-/// What `notify` marks once anybody was reached about a gate.
-pub(crate) const OPENED: &str = "opened";
-const REMINDED: &str = "reminded";
-
-/// Whether anybody was reached about `what`: by a mail of this function, or by whatever `notify` delivers.
-async fn told(at: &At<'_>, gate: &GateRecord, what: &str) -> Result<bool, Failure> {
-    Ok(at.ports.registry.attempt_finished(&gate.promotion, &told_mark(gate, what)).await?)
-}
-
-/// The mark of people having been told about a gate.
-pub(crate) fn told_mark(gate: &GateRecord, what: &str) -> String {
-    format!("told#{}#{what}", gate.id)
 }
 
 /// The answer about a gate that is undecided.

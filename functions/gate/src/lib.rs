@@ -6,19 +6,21 @@
 
 mod close;
 mod invite;
-mod mailer;
 mod open;
+mod renew;
 
 use fn_answer::Callbacks;
 use jiff::Timestamp;
 use seatrial_domain::gate::GateKind;
 use seatrial_domain::ids::Actor;
 use seatrial_domain::task::{GateAction, GateAnswer, GateTask, SCHEMA};
+use seatrial_mail::Mailer;
 use seatrial_registry::ops::Ops;
 use seatrial_registry::{Attempts, Capabilities, Registry, Tokens};
 use seatrial_runtime::Failure;
+use serde_json::{Value, json};
 
-pub use mailer::{Mailer, Ses};
+pub use renew::send_owed;
 
 /// What `gate` needs of the registry: its records, task tokens, links, and the marks that say who was written to.
 pub trait GateRegistry: Registry + Tokens + Capabilities + Attempts {}
@@ -40,6 +42,26 @@ pub struct Ports<'a> {
 impl std::fmt::Debug for Ports<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Ports").field("approvals_url", &self.approvals_url).finish_non_exhaustive()
+    }
+}
+
+/// Carries out what `gate` is called with: a state machine's task, or `{"tick": "send_links"}`, which its schedule sends.
+///
+/// # Errors
+/// As [`handle`] and [`send_owed`]; `Invalid` for anything else.
+pub async fn work<C>(ports: &Ports<'_>, clock: C, payload: Value) -> Result<Value, Failure>
+where
+    C: Fn() -> Timestamp + Send + Sync,
+{
+    match payload.get("tick").map(Value::as_str) {
+        Some(Some("send_links")) => Ok(json!({ "sent": send_owed(ports, clock).await?.len() })),
+        Some(_) => Err(Failure::invalid("the tick is not one that this function knows: send_links")),
+        None => {
+            let task = serde_json::from_value(payload)
+                .map_err(|e| Failure::invalid(format!("the payload is not what this function takes: {e}")))?;
+            let answer = handle(ports, clock, task).await?;
+            serde_json::to_value(answer).map_err(|e| Failure::internal("writing the answer", e))
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use fn_answer::{CallbackError, Callbacks};
-use fn_gate::{Mailer, Ports, handle};
+use fn_gate::{Ports, handle, work};
 use jiff::{SignedDuration, Timestamp};
 use seatrial_domain::canonical::sha256;
 use seatrial_domain::gate::{GateKind, GateRecord, GateStatus};
@@ -17,6 +17,7 @@ use seatrial_domain::promotion::{Automatic, EvidenceKind, EvidenceRef, Stage};
 use seatrial_domain::task::{GateAction, GateAnswer, GateOutcome, GateTask, Held, LONGEST_WAIT_SECONDS};
 use seatrial_domain::verdict::Verdict;
 use seatrial_domain::{GateId, ModelName, PromotionId};
+use seatrial_mail::Mailer;
 use seatrial_registry::ops::Ops;
 use seatrial_registry::{Attempts, Capabilities, MemoryRegistry, Records, TaskToken, Tokens};
 use seatrial_report::mail::Mail;
@@ -110,6 +111,7 @@ impl World {
             files: BTreeMap::new(),
             labels: BTreeMap::new(),
             changelog: "https://evil.example <b>click</b>".into(),
+            config: Default::default(),
         };
         let version = ops.register_version(&model, &sha256(b"v1"), &package, "evil").await.unwrap().value;
         let id = PromotionId::derive(&model, "x", 1);
@@ -496,4 +498,92 @@ async fn nobody_is_asked_for_an_approval_that_was_skipped_before_its_gate_opened
     let decision = world.gate(GateKind::Approval).await.decisions[0].clone();
     assert!(decision.emergency && decision.by.principal == "olga@example.com");
     assert!(world.post.to().is_empty());
+}
+
+impl World {
+    async fn order(&self, of: Option<&str>, renew: bool) {
+        let (clock, id) = (self.clock(), self.gate(GateKind::Approval).await.id);
+        let ops = Ops::new(&self.registry, person("dana@example.com"), &clock);
+        ops.order_links(&id, of, renew).await.unwrap();
+    }
+
+    async fn tick(&self) -> Result<serde_json::Value, Failure> {
+        let (callbacks, mailer) = (&self.execution, Some(&self.post as &dyn Mailer));
+        let ports = Ports { registry: &self.registry, callbacks, mailer, approvals_url: URL };
+        work(&ports, self.clock(), serde_json::json!({ "tick": "send_links" })).await
+    }
+
+    /// The generation of the link in the n-th mail.
+    async fn generation(&self, n: usize) -> u32 {
+        let secret = LinkSecret::parse(self.post.link(n).strip_prefix("/l/").unwrap()).unwrap();
+        self.registry.capability(&secret.hash()).await.unwrap().unwrap().generation
+    }
+}
+
+#[tokio::test]
+async fn new_links_go_to_whom_they_are_owed_once_and_to_their_own_address() {
+    let world = World::reported(policy()).await;
+    world.open("token-1").await;
+    assert_eq!(world.tick().await.unwrap()["sent"], 0, "nothing is owed");
+    world.order(Some("Ann@example.com"), true).await;
+    assert_eq!(world.tick().await.unwrap()["sent"], 1);
+    assert_eq!(world.tick().await.unwrap()["sent"], 0);
+    assert_eq!(world.post.to(), [ANN, BOB, ANN]);
+    assert_eq!((world.generation(0).await, world.generation(1).await, world.generation(2).await), (0, 0, 1));
+    let gate = world.gate(GateKind::Approval).await;
+    assert!(gate.status == GateStatus::Pending && !gate.owes_links());
+    // A second time is a link of its own; a retry of the wait sends nothing by itself.
+    world.order(None, true).await;
+    world.open("token-2").await;
+    assert_eq!(world.post.to().len(), 3);
+    assert_eq!(world.tick().await.unwrap()["sent"], 2);
+    assert_eq!(world.post.to()[3..], [ANN, BOB]);
+    assert_eq!((world.generation(3).await, world.generation(4).await), (2, 1));
+    assert!(world.answers().is_empty());
+}
+
+#[tokio::test]
+async fn links_taken_back_are_not_sent_anew_and_a_mail_that_fails_is_tried_again() {
+    let world = World::reported(policy()).await;
+    world.open("token-1").await;
+    world.order(None, false).await;
+    world.tick().await.unwrap();
+    world.open("token-2").await;
+    assert_eq!(
+        world.post.to(),
+        [ANN, BOB],
+        "taking back sends nothing, and neither does a retry of the wait"
+    );
+    world.order(Some(BOB), true).await;
+    world.post.broken.store(true, Ordering::SeqCst);
+    let failure = world.tick().await.unwrap_err();
+    assert!(failure.is_transient() && world.gate(GateKind::Approval).await.owes_link(BOB));
+    world.post.broken.store(false, Ordering::SeqCst);
+    assert_eq!(world.tick().await.unwrap()["sent"], 1);
+    assert_eq!(world.post.to(), [ANN, BOB, BOB]);
+    // Whoever is no approver any more gets none, and a closed gate owes none.
+    world.order(None, true).await;
+    let mut only_bob = policy();
+    only_bob.approval.approvers.remove(0);
+    let clock = world.clock();
+    let ops = Ops::new(&world.registry, person("dana@example.com"), &clock);
+    ops.set_policy(&world.held.model, &only_bob).await.unwrap();
+    assert_eq!(world.tick().await.unwrap()["sent"], 1);
+    assert_eq!(world.post.to()[3..], [BOB]);
+    world.order(None, true).await;
+    world.decide(GateKind::Approval, BOB, false).await;
+    assert_eq!(world.tick().await.unwrap()["sent"], 0);
+}
+
+#[tokio::test]
+async fn a_payload_that_is_neither_task_nor_tick_is_refused() {
+    let world = World::reported(policy()).await;
+    let ports =
+        Ports { registry: &world.registry, callbacks: &world.execution, mailer: None, approvals_url: URL };
+    for wrong in
+        [serde_json::json!({ "tick": "open" }), serde_json::json!({ "tick": 1 }), serde_json::json!({})]
+    {
+        let refused = work(&ports, world.clock(), wrong).await.unwrap_err();
+        assert!(!refused.is_transient(), "{}", refused.message);
+    }
 }

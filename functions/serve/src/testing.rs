@@ -161,6 +161,7 @@ impl Heads for FakeHeads {
                 files: Default::default(),
                 labels: Default::default(),
                 changelog: String::new(),
+                config: Default::default(),
             },
             submitted_by: "t".into(),
             submitted_auth: None,

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use crate::policy::{Delegation, Person, Policy, Role};
+use crate::policy::{Delegation, Person, Policy, Role, mailbox};
 use crate::refusal::Refusal;
 
 /// What somebody wants to do.
@@ -23,11 +23,14 @@ pub enum Action {
     Retire,
     /// Stop an approval that would come by itself.
     Block,
+    /// Take back the links to a gate, or have new ones sent.
+    Links,
 }
 
 impl Action {
     /// All of them, as people list them.
-    pub const ALL: [Self; 5] = [Self::Promote, Self::RollBack, Self::StopShadow, Self::Retire, Self::Block];
+    pub const ALL: [Self; 6] =
+        [Self::Promote, Self::RollBack, Self::StopShadow, Self::Retire, Self::Block, Self::Links];
 
     /// The word for programs.
     #[must_use]
@@ -38,6 +41,7 @@ impl Action {
             Self::StopShadow => "stop_shadow",
             Self::Retire => "retire",
             Self::Block => "block",
+            Self::Links => "links",
         }
     }
 
@@ -50,6 +54,7 @@ impl Action {
             Self::StopShadow => "end a shadow",
             Self::Retire => "retire a version",
             Self::Block => "block an automatic approval",
+            Self::Links => "take back or renew everybody's links",
         }
     }
 
@@ -60,7 +65,7 @@ impl Action {
         match self {
             Self::Promote => &[Role::Submitter, Role::Owner],
             Self::RollBack => &[Role::Operator, Role::Owner, Role::Approver],
-            Self::StopShadow | Self::Retire => &[Role::Operator, Role::Owner],
+            Self::StopShadow | Self::Retire | Self::Links => &[Role::Operator, Role::Owner],
             Self::Block => &[Role::Approver, Role::Operator, Role::Owner],
         }
     }
@@ -138,6 +143,21 @@ impl Access {
     #[must_use]
     pub fn same_person(&self, one: &str, other: &str) -> bool {
         one == other || self.people.iter().any(|p| p.is(one) && p.is(other))
+    }
+
+    /// Whether both may be one human: one person by the policy, or under two addresses of one mailbox
+    /// (`ann+second@example.com`). A reason to refuse, and never one to give a right.
+    #[must_use]
+    pub fn may_be_one(&self, one: &str, other: &str) -> bool {
+        let (one, other) = (self.names_of(one), self.names_of(other));
+        one.iter().any(|name| other.contains(name))
+    }
+
+    /// Everything that `principal` is known by, each address as its mailbox.
+    fn names_of(&self, principal: &str) -> BTreeSet<String> {
+        let people = self.people.iter().filter(|p| p.is(principal));
+        let known = people.flat_map(|p| std::iter::once(&p.email).chain(&p.principals));
+        known.map(String::as_str).chain([principal]).map(of_mailbox).collect()
     }
 
     /// Those with a role.
@@ -242,6 +262,12 @@ impl Access {
     }
 }
 
+/// An address as its mailbox; any other name is itself.
+fn of_mailbox(name: &str) -> String {
+    let address = name.contains('@') && !name.contains([':', '/']);
+    if address { mailbox(name) } else { name.to_owned() }
+}
+
 fn list(roles: &[Role]) -> String {
     let words: Vec<&str> = roles.iter().map(|r| r.as_str()).collect();
     words.join(", ")
@@ -285,6 +311,26 @@ mod tests {
             );
         }
         assert!(!access.same_person("aroaann", "AROAANN"), "only addresses ignore case");
+    }
+
+    #[test]
+    fn two_addresses_of_one_mailbox_may_be_one_human_and_have_no_right_by_it() {
+        let access = access(vec![person("bob@example.com", &[])]);
+        for other in ["ann+second@example.com", "ANN+a+b@Example.com", "AROAANN"] {
+            assert!(access.may_be_one("ann@example.com", other), "{other}");
+            assert!(access.may_be_one(other, "AROAANN"), "{other}");
+            assert!(!access.may_be_one("bob@example.com", other), "{other}");
+        }
+        assert!(!access.same_person("ann@example.com", "ann+second@example.com"));
+        assert!(access.voice("ann+second@example.com", Timestamp::UNIX_EPOCH).is_none());
+        for (name, itself) in [
+            ("arn:aws:iam::1:user/ann+x@example.com", "arn:aws:iam::1:user/ann+x@example.com"),
+            ("https://issuer.example/#a+b@c", "https://issuer.example/#a+b@c"),
+            ("AROA+B", "AROA+B"),
+            ("ann", "ann"),
+        ] {
+            assert_eq!(of_mailbox(name), itself);
+        }
     }
 
     #[test]

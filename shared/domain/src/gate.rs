@@ -4,7 +4,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::access::{Access, Voice};
-use crate::ids::{Actor, Auth, Digest, GateId, ModelName, PromotionId, VersionRef};
+pub use crate::bound::Bound;
+use crate::ids::{Actor, Auth, GateId, ModelName, PromotionId, VersionRef};
+use crate::links::LinkOrder;
 use crate::refusal::Refusal;
 use crate::task::{GateAnswer, GateOutcome};
 use crate::verdict::Verdict;
@@ -44,19 +46,6 @@ pub enum GateStatus {
     Expired,
     /// The promotion ended without it.
     Cancelled,
-}
-
-/// What an approval binds: if any of these differs later, the approval covers nothing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Bound {
-    /// The package.
-    pub package: Digest,
-    /// The comparison report that was shown, which names its frozen inputs; for a shadow window the package again.
-    pub report: Digest,
-    /// The benchmark, if the model has one.
-    pub benchmark: Option<Digest>,
-    /// The policy pinned for the promotion.
-    pub policy: Digest,
 }
 
 /// A decision at a gate.
@@ -189,6 +178,9 @@ pub struct GateRecord {
     /// Set when Step Functions no longer knew the waiting task: the decision stands, and nobody is there to carry it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub orphaned: Option<Orphaned>,
+    /// What was asked about its links: to take them back, or to send new ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub link_orders: Vec<LinkOrder>,
 }
 
 impl GateRecord {
@@ -303,7 +295,8 @@ pub fn approvals(gate: &GateRecord, access: &Access) -> usize {
     voices.map(|v| v.of.email.to_lowercase()).collect::<std::collections::BTreeSet<_>>().len()
 }
 
-fn open_at(gate: &GateRecord, at: Timestamp) -> Result<(), Refusal> {
+/// Refuses what is asked of a gate that is closed, or past its time.
+pub(crate) fn open_at(gate: &GateRecord, at: Timestamp) -> Result<(), Refusal> {
     let closed = |state| Err(Refusal::GateClosed { gate: gate.id.clone(), state });
     if gate.status != GateStatus::Pending {
         return closed(gate.state_phrase());
@@ -335,8 +328,8 @@ fn is_own(gate: &GateRecord, by: &str, voice: Option<&Voice<'_>>, access: &Acces
     let anonymous =
         [&gate.submitted_by, &gate.requested_by].into_iter().any(|by| crate::ids::is_anonymous(by));
     names.into_iter().flatten().any(|name| {
-        access.same_person(name, &gate.submitted_by)
-            || access.same_person(name, &gate.requested_by)
+        access.may_be_one(name, &gate.submitted_by)
+            || access.may_be_one(name, &gate.requested_by)
             || (anonymous && access.person(name).is_some_and(|p| p.has(crate::policy::Role::Submitter)))
     })
 }
@@ -548,24 +541,23 @@ pub struct Capability {
     /// Whether it was taken back.
     #[serde(default)]
     pub revoked: bool,
+    /// How often this person's links to the gate had been taken back when it was made: it ends when they are again.
+    #[serde(default)]
+    pub generation: u32,
 }
 
+/// A gate for tests of the rules.
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
+pub(crate) mod testing {
     use super::*;
-    use crate::ids::VersionName;
-    use crate::policy::{Approval, Approver, Delegation, Person, Policy, Role};
+    use crate::ids::{Digest, VersionName};
 
-    const ANN: &str = "ann@example.com";
-    const ANN_AS_USER: &str = "arn:aws:iam::1:user/ann";
-    const BOB: &str = "bob@example.com";
-
-    fn at(second: i64) -> Timestamp {
+    pub(crate) fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
     }
 
-    fn gate() -> GateRecord {
+    pub(crate) fn gate() -> GateRecord {
         let promotion = PromotionId::parse(&format!("pr_{}", "0".repeat(24))).unwrap();
         let digest = Digest::from_bytes([7; 32]);
         GateRecord {
@@ -580,15 +572,28 @@ mod tests {
             bound: Bound { package: digest.clone(), report: digest.clone(), benchmark: None, policy: digest },
             verdict: Some(Verdict::Pass),
             requested_by: "function/intake".into(),
-            submitted_by: ANN.into(),
+            submitted_by: "ann@example.com".into(),
             opened_at: at(100),
             expires_at: at(200),
             decisions: vec![],
             window: None,
             reminders: vec![],
             orphaned: None,
+            link_orders: vec![],
         }
     }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::testing::{at, gate};
+    use super::*;
+    use crate::policy::{Approval, Approver, Delegation, Person, Policy, Role};
+
+    const ANN: &str = "ann@example.com";
+    const ANN_AS_USER: &str = "arn:aws:iam::1:user/ann";
+    const BOB: &str = "bob@example.com";
 
     fn policy(quorum: u32, separation_of_duties: bool) -> Policy {
         let ann = Approver { email: ANN.into(), principals: vec![ANN_AS_USER.into()] };

@@ -6,12 +6,16 @@
 //! conditional on the revision of the model's [`head::Head`].
 
 pub mod access;
+pub mod bound;
 pub mod canonical;
 pub mod change;
+pub mod flat;
 pub mod gate;
 pub mod head;
 pub mod history;
 pub mod ids;
+pub mod links;
+pub mod notice;
 pub mod package;
 pub mod policy;
 pub mod promotion;

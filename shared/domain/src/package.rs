@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::flat::Flat;
 use crate::ids::Digest;
 
 /// The facts of a package that people and functions need without opening it.
@@ -24,6 +25,10 @@ pub struct PackageSummary {
     pub labels: BTreeMap<String, String>,
     /// The first section of `CHANGELOG.md`, cut to 2,000 characters. Submitter's text: data, never markup.
     pub changelog: String,
+    /// What `config.yaml` sets, defaults included, to lay beside another version's. Empty for a version that was packaged
+    /// before this was kept. Submitter's text: data, never markup.
+    #[serde(default, skip_serializing_if = "Flat::is_empty")]
+    pub config: Flat,
 }
 
 /// One content-addressed file of a package.

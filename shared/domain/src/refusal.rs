@@ -40,6 +40,16 @@ pub enum Refusal {
         /// What is missing or differs.
         why: String,
     },
+    /// What is decided is no longer what was shown.
+    #[error(
+        "{what} changed since it was shown at gate {gate}; nothing was recorded: look at it again, and decide then"
+    )]
+    Changed {
+        /// The gate.
+        gate: GateId,
+        /// What changed, for example `the benchmark and the policy`.
+        what: String,
+    },
     /// A gate was already decided, expired or closed.
     #[error("gate {gate} is already {state}")]
     GateClosed {
@@ -93,6 +103,20 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// [`Refusal::Changed`] when something did.
+    ///
+    /// # Errors
+    /// Just that.
+    pub fn unless_same(gate: &GateId, changed: &[&str]) -> Result<(), Self> {
+        match changed.split_last() {
+            None => Ok(()),
+            Some((last, [])) => Err(Self::Changed { gate: gate.clone(), what: (*last).to_owned() }),
+            Some((last, others)) => {
+                Err(Self::Changed { gate: gate.clone(), what: format!("{} and {last}", others.join(", ")) })
+            }
+        }
+    }
+
     /// The stable code of problem documents and of exit codes.
     #[must_use]
     pub const fn code(&self) -> &'static str {
@@ -101,6 +125,7 @@ impl Refusal {
             Self::Superseded { .. } => "superseded",
             Self::IllegalTransition { .. } => "illegal_transition",
             Self::NotApproved { .. } => "not_approved",
+            Self::Changed { .. } => "changed",
             Self::GateClosed { .. } => "gate_closed",
             Self::Forbidden { .. } => "forbidden",
             Self::AlreadyAnnounced { .. } => "already_announced",

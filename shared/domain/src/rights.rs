@@ -174,7 +174,7 @@ mod tests {
         assert_eq!(may(&policy, "sue@example.com", 0), ["promote"]);
         assert_eq!(
             may(&policy, "olga@example.com", 0),
-            ["roll_back", "stop_shadow", "retire", "block", "skip"]
+            ["roll_back", "stop_shadow", "retire", "block", "links", "skip"]
         );
         assert_eq!(may(&policy, "AROAANN", 0), ["decide", "roll_back", "block"]);
         assert_eq!(may(&policy, "dan@example.com", 99), ["decide"], "while it holds");

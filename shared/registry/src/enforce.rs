@@ -6,7 +6,7 @@
 //! transaction is conditional on that very revision.
 
 use seatrial_domain::Refusal;
-use seatrial_domain::change::{Change, bound_now};
+use seatrial_domain::change::{Change, GATE_MARKS, bound_now};
 use seatrial_domain::gate::{Decision, GateKind, GateRecord, GateStatus};
 use seatrial_domain::head::Head;
 use seatrial_domain::history::ChainTip;
@@ -196,7 +196,7 @@ fn decision(change: &Change) -> Result<(), Refusal> {
         return must(change.use_capability.is_none(), "a link is used up without a decision");
     };
     // These write a gate without deciding it; the transaction checks that its status stays what it is.
-    if ["gate_reminded", "gate_blocked", "gate_orphaned"].contains(&change.entry.event.as_str()) {
+    if GATE_MARKS.contains(&change.entry.event.as_str()) {
         return must(change.use_capability.is_none(), "a link is used up without a decision");
     }
     let decided = match gate.status {

@@ -15,6 +15,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Source, StoreError};
+use crate::sessions::Session;
 use crate::table::{Attr, INDEX_PK, INDEX_SK, Item, Key, TTL};
 
 /// The attribute with a record's JSON.
@@ -80,6 +81,10 @@ pub(crate) fn token_key(gate: &GateId) -> Key {
 
 pub(crate) fn capability_key(hash: &Digest) -> Key {
     key(format!("CAP#{}", hash.hex()), "CAP")
+}
+
+pub(crate) fn session_key(hash: &Digest) -> Key {
+    key(format!("SESSION#{}", hash.hex()), "SESSION")
 }
 
 pub(crate) fn submission_key(model: &ModelName, id: &SubmissionId) -> Key {
@@ -213,6 +218,7 @@ pub(crate) fn capability_item(capability: &Capability) -> Result<Item, StoreErro
             ("approver", text(&capability.approver)),
             ("expires_us", Attr::N(capability.expires_at.as_microsecond())),
             ("revoked", Attr::B(capability.revoked)),
+            ("generation", Attr::N(capability.generation.into())),
             (TTL, Attr::N(capability.expires_at.as_second() + 30 * 86_400)),
         ],
     )?;
@@ -220,6 +226,10 @@ pub(crate) fn capability_item(capability: &Capability) -> Result<Item, StoreErro
         capability_item.insert("used_at".into(), text(&at));
     }
     Ok(capability_item)
+}
+
+pub(crate) fn session_item(session: &Session) -> Result<Item, StoreError> {
+    item(session, [(TTL, Attr::N(session.expires_at.as_second()))])
 }
 
 pub(crate) fn submission_item(announced: &Announced) -> Result<Item, StoreError> {

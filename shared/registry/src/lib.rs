@@ -22,16 +22,18 @@
 //! | `GATE#<id>` | `GATE` | a gate and its decisions | `gate`, `kind`, `status`, `model`, `promotion`, `epoch`, `bound_package`, `bound_report`, `bound_policy`, `bound_benchmark`, `gsi1pk`, `gsi1sk` |
 //! | `MODELS` | `<model>` | the list of models | `model` |
 //! | `TOKEN#<gate>` | `TOKEN` | a waiting execution's task token | `token`, `expires_at_epoch` |
-//! | `CAP#<hex>` | `CAP` | a link's right to decide | `gate`, `approver`, `expires_us`, `revoked`, `used_at`, `expires_at_epoch` |
+//! | `CAP#<hex>` | `CAP` | a link's right to decide | `gate`, `approver`, `expires_us`, `revoked`, `generation`, `used_at`, `expires_at_epoch` |
+//! | `SESSION#<hex>` | `SESSION` | the login of a browser | `expires_at_epoch` |
 //! | `SUBMISSION#<model>` | `<id>` | who announced a submission, and its digest | `promotion`, `expires_at_epoch` |
 //! | `TALLY#<model>#<epoch>` | `<second>#<arm>#<id>` | a tally | `body`, `expires_at_epoch` |
 //! | `TALLY#<model>#<epoch>#shadow` | the same | a tally of `replay` | the same |
 //! | `TALLY#<model>#<epoch>#shadow-sum` | the same | a sum of these | the same |
 //! | `WATERMARK#<queue>` | `WATERMARK` | how far a queue is drained | `drained_us` |
-//! | `ATTEMPT#<promotion>` | `<observation>` | a replay's marker | `attempts`, `finished`, `expires_at_epoch` |
+//! | `ATTEMPT#<promotion>` | `<observation>` and others | a marker of a replay, a mail, a notice | `attempts`, `finished`, `expires_at_epoch` |
 //!
 //! The index `gsi1` lists gates: `gsi1pk` is `GATES#<status>`, `gsi1sk` is `<opened_at>#<id>`. The table's time to live is
-//! `expires_at_epoch`, in seconds. Its stream tells of decided gates: items whose `sk` is `GATE`, with `status` and `gate`.
+//! `expires_at_epoch`, in seconds. Its stream tells of decided gates (items whose `sk` is `GATE`, with
+//! `status` and `gate`) and of new entries of histories (items with `event`).
 
 #[cfg(feature = "contract")]
 pub mod contract;
@@ -43,8 +45,10 @@ pub mod ops;
 mod plan;
 mod ports;
 mod records;
+mod sessions;
 mod store;
 pub mod table;
+mod told;
 
 pub use enforce::enforce;
 pub use error::{CommitError, OpError, Source, StoreError};
@@ -52,4 +56,6 @@ pub use ports::{
     AttemptState, Attempts, Capabilities, Commits, GateFilter, Records, Registry, Submissions, Tallies,
     TallyItem, TaskToken, Tokens, Watermarks,
 };
+pub use sessions::{Session, Sessions};
 pub use store::{DynamoRegistry, MemoryRegistry, TableRegistry};
+pub use told::{mark_told, was_told};

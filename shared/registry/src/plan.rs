@@ -1,7 +1,7 @@
 //! A change as the writes of one transaction.
 
 use seatrial_domain::Refusal;
-use seatrial_domain::change::{Change, DecisionCheck};
+use seatrial_domain::change::{Change, DecisionCheck, GATE_MARKS};
 use seatrial_domain::gate::GateStatus;
 use seatrial_domain::ids::Auth;
 use seatrial_domain::promotion::PromotionStatus;
@@ -89,8 +89,7 @@ pub(crate) fn plan(change: &Change) -> Result<Vec<(Part, Write)>, StoreError> {
         // Two approvers press at once.     A: Put approved if pending → written    B: Put rejected if pending → refused
         // A closed gate is final. A gate begins pending and without decisions, and only where none is.
         // What marks a gate changes no status: a reminder and a block find it pending, an orphaned one stays as decided.
-        let marked =
-            ["gate_reminded", "gate_blocked", "gate_orphaned"].contains(&change.entry.event.as_str());
+        let marked = GATE_MARKS.contains(&change.entry.event.as_str());
         let new = gate.status == GateStatus::Pending && gate.decisions.is_empty() && !marked;
         let before = if marked { gate.status } else { GateStatus::Pending };
         let pending = Cond::All(vec![
@@ -140,7 +139,8 @@ fn approval_check(approval: &DecisionCheck) -> Write {
 /// the link opened in two windows:  A: set used_at if absent → decided     B: set used_at if absent → refused
 /// revoked while the page is open:  set used_at if not revoked → refused
 /// ```
-/// `gate` and `approver`: a link decides at its own gate, as its own person.
+/// `gate` and `approver`: a link decides at its own gate, as its own person. `generation`: that person's links were not taken
+/// back since it was made.
 fn use_capability(change: &Change, hash: &seatrial_domain::Digest) -> Write {
     let mut clauses = vec![
         Cond::Missing("used_at"),
@@ -149,7 +149,14 @@ fn use_capability(change: &Change, hash: &seatrial_domain::Digest) -> Write {
     ];
     clauses.extend(change.gate.as_ref().map(|gate| Cond::Eq("gate", text(&gate.id))));
     if change.entry.actor.auth == Auth::Link {
-        clauses.push(Cond::Eq("approver", text(&change.entry.actor.principal)));
+        let approver = &change.entry.actor.principal;
+        clauses.push(Cond::Eq("approver", text(approver)));
+        // olga: takes ann's links back ─► generation 1      ann: decides by a link of generation 0 → refused
+        // Links that an earlier release made say no generation: they are of the first one.
+        let generation = change.gate.as_ref().map_or(0, |gate| gate.link_generation(approver));
+        if generation > 0 {
+            clauses.push(Cond::Eq("generation", Attr::N(generation.into())));
+        }
     }
     let used = Item::from([("used_at".to_owned(), text(&change.entry.at))]);
     Write { key: layout::capability_key(hash), action: Action::Set(used), condition: Cond::All(clauses) }

@@ -11,7 +11,7 @@ use crate::error::{CommitError, StoreError};
 use crate::layout;
 use crate::plan::{Part, meaning, plan};
 use crate::ports::{Commits, Records};
-use crate::table::{Attr, DynamoTable, MemoryTable, Table, Transacted, Write};
+use crate::table::{Attr, DynamoTable, Item, Key, MemoryTable, Table, Transacted, Write};
 
 /// The registry in memory, for tests. Clones share their content.
 pub type MemoryRegistry = TableRegistry<MemoryTable>;
@@ -29,6 +29,13 @@ impl TableRegistry<DynamoTable> {
     #[must_use]
     pub fn new(client: aws_sdk_dynamodb::Client, name: impl Into<String>) -> Self {
         Self { table: DynamoTable::new(client, name) }
+    }
+}
+
+impl TableRegistry<MemoryTable> {
+    /// Everything in it, to see in a test that nothing has changed.
+    pub async fn contents(&self) -> std::collections::BTreeMap<Key, Item> {
+        self.table.contents().await
     }
 }
 
@@ -112,7 +119,7 @@ mod tests {
     use seatrial_domain::ids::Actor;
 
     use super::*;
-    use crate::table::{Item, Key, Range};
+    use crate::table::Range;
 
     /// What goes wrong with a transaction.
     #[derive(Clone, Copy, PartialEq)]

@@ -11,9 +11,10 @@ use seatrial_report::charts::{canary_figure, of_report};
 fn main() {
     let dir = PathBuf::from(std::env::args().nth(1).expect("a directory to write to"));
     std::fs::create_dir_all(&dir).unwrap();
-    let page = seatrial_report::page::render(&samples::report(), Some(&samples::canary())).unwrap();
+    let page = seatrial_report::page::render(&samples::report(), Some(&samples::canary()), &[]).unwrap();
     std::fs::write(dir.join("report.html"), page).unwrap();
-    let awkward = seatrial_report::page::render(&samples::stress(), Some(&samples::stress_canary())).unwrap();
+    let awkward =
+        seatrial_report::page::render(&samples::stress(), Some(&samples::stress_canary()), &[]).unwrap();
     std::fs::write(dir.join("awkward.html"), awkward).unwrap();
     let figures = of_report(&samples::report()).into_iter().chain(canary_figure(&samples::canary()));
     for figure in figures {

@@ -1,22 +1,33 @@
-//! The review page, other pages people meet at a gate, and the mail that brings them there.
+//! The review page, other pages people meet at a gate, the mail that brings them there, and notices of what happened.
 //!
 //! Everything is rendered on the server, works without scripts, and escapes what it is given: a submitter's text is data,
 //! never markup. Views are pure: they get records and the time, and return text.
 
+pub mod banners;
+mod changes;
 pub mod charts;
+mod consequences;
+mod escape;
 mod evidence;
 mod interval;
 pub mod mail;
 pub mod message;
+pub mod notice;
 mod numbers;
 pub mod page;
 mod remarks;
 pub mod review;
 mod rows;
+#[cfg(test)]
+#[path = "../tests/samples/mod.rs"]
+#[allow(clippy::unwrap_used, clippy::wildcard_imports, unreachable_pub, missing_docs)]
+mod samples;
 pub mod style;
+mod summary;
 mod times;
 mod words;
 
+pub use changes::Policies;
 pub use remarks::{Remarks, remarks};
 pub use words::sentence;
 

@@ -3,6 +3,7 @@
 use askama::Template;
 
 use crate::RenderError;
+use crate::banners::Banner;
 use crate::style::STYLE;
 
 /// What a message page says.
@@ -16,6 +17,10 @@ pub struct Message {
     pub commands: Vec<String>,
     /// Where to go on: address and words.
     pub link: Option<(String, String)>,
+    /// A form without fields that is sent: address and words.
+    pub button: Option<(String, String)>,
+    /// What must not be overlooked about the gate it is about.
+    pub banners: Vec<Banner>,
 }
 
 impl Message {
@@ -43,6 +48,20 @@ impl Message {
     #[must_use]
     pub fn with_link(mut self, address: &str, words: &str) -> Self {
         self.link = Some((address.to_owned(), words.to_owned()));
+        self
+    }
+
+    /// The same with a button that sends a form.
+    #[must_use]
+    pub fn with_button(mut self, address: &str, words: &str) -> Self {
+        self.button = Some((address.to_owned(), words.to_owned()));
+        self
+    }
+
+    /// The same below these banners.
+    #[must_use]
+    pub fn with_banners(mut self, banners: Vec<Banner>) -> Self {
+        self.banners = banners;
         self
     }
 

@@ -1,20 +1,27 @@
 //! A comparison report as a page of its own: a file to keep or to send, which needs nothing from elsewhere.
 
 use askama::Template;
+use seatrial_domain::promotion::Bypass;
 use seatrial_evidence::charts::CanaryChart;
 use seatrial_evidence::report::ComparisonReport;
 
+use crate::banners::{self, Banner};
 use crate::charts::canary_figure;
 use crate::evidence::{EvidenceView, Fact, FigureView, fact};
 use crate::rows::{self, RowView};
 use crate::style::STYLE;
 use crate::{RenderError, times, words};
 
-/// Renders the page: the report, and the canary over time where there has been one.
+/// Renders the page: the report, the canary over time where there has been one, and the stages that were skipped in an
+/// emergency, also those that were skipped after the report was made.
 ///
 /// # Errors
 /// When the template cannot be rendered.
-pub fn render(report: &ComparisonReport, canary: Option<&CanaryChart>) -> Result<String, RenderError> {
+pub fn render(
+    report: &ComparisonReport,
+    canary: Option<&CanaryChart>,
+    bypasses: &[Bypass],
+) -> Result<String, RenderError> {
     let over = report
         .champion
         .as_ref()
@@ -25,7 +32,7 @@ pub fn render(report: &ComparisonReport, canary: Option<&CanaryChart>) -> Result
         verdict: words::verdict_word(report.verdict),
         verdict_tone: words::tone_of(report.verdict).class(),
         verdict_why: words::sentence(&report.why),
-        interim: report.interim,
+        banners: banners::of_report(report, bypasses),
         facts: facts(report),
         attention: rows::attention(&report.rows),
         canary: canary.and_then(canary_figure).as_ref().map(FigureView::new),
@@ -42,7 +49,7 @@ struct ReportPage {
     verdict: &'static str,
     verdict_tone: &'static str,
     verdict_why: String,
-    interim: bool,
+    banners: Vec<Banner>,
     facts: Vec<Fact>,
     attention: Vec<RowView>,
     canary: Option<FigureView>,

@@ -2,8 +2,9 @@
 
 use seatrial_evidence::report::ComparisonReport;
 
+use crate::escape::misleads;
 use crate::evidence::full_agreement;
-use crate::{rows, words};
+use crate::{banners, rows, words};
 
 /// A heading and its sentences.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +25,11 @@ pub fn remarks(report: &ComparisonReport) -> Vec<Remarks> {
     let agreement =
         report.shadow.as_ref().and_then(|s| s.cause_of_full_agreement).map(|c| full_agreement(c).0);
     let notes = report.notes.iter().map(|n| words::sentence(n));
+    let skipped = banners::emergencies(&report.bypasses)
+        .into_iter()
+        .map(|b| format!("{}. {} They said: {}", b.title, b.text, b.quote.unwrap_or_default()));
     [
+        Remarks { heading: "Skipped in an emergency", sentences: skipped.map(|s| plain(&s)).collect() },
         Remarks { heading: "Look at this first", sentences: attention.map(|s| plain(&s)).collect() },
         Remarks { heading: "Why all agree", sentences: agreement.into_iter().collect() },
         Remarks { heading: "Good to know", sentences: notes.map(|s| plain(&s)).collect() },
@@ -36,9 +41,7 @@ pub fn remarks(report: &ComparisonReport) -> Vec<Remarks> {
 
 /// `text` without characters that move a terminal's cursor, colour what follows or turn its direction.
 fn plain(text: &str) -> String {
-    text.chars()
-        .filter(|c| !c.is_control() && !matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'))
-        .collect()
+    text.chars().filter(|c| !c.is_control() && !misleads(*c)).collect()
 }
 
 #[cfg(test)]

@@ -4,14 +4,18 @@ use askama::Template;
 use jiff::Timestamp;
 use seatrial_domain::access::Access;
 use seatrial_domain::gate::{GateRecord, GateStatus};
-use seatrial_domain::policy::Policy;
+use seatrial_domain::promotion::PromotionRecord;
 use seatrial_domain::version::VersionRecord;
 use seatrial_evidence::report::ComparisonReport;
 
+use crate::banners::{self, Banner};
+use crate::changes::{ChangesView, Policies};
+use crate::consequences::Consequences;
 use crate::evidence::{EvidenceView, Fact, fact};
 use crate::rows::{self, RowView};
 use crate::style::STYLE;
-use crate::{RenderError, numbers, times, words};
+use crate::summary::{Answer, summary};
+use crate::{RenderError, times, words};
 
 /// What the page is made of.
 #[derive(Debug, Clone, Copy)]
@@ -20,10 +24,14 @@ pub struct ReviewFacts<'a> {
     pub gate: &'a GateRecord,
     /// The challenger.
     pub challenger: &'a VersionRecord,
+    /// The champion it is compared with; none for a first version.
+    pub champion: Option<&'a VersionRecord>,
+    /// The promotion.
+    pub promotion: &'a PromotionRecord,
     /// The report that the gate binds.
     pub report: &'a ComparisonReport,
-    /// The policy pinned for the promotion.
-    pub policy: &'a Policy,
+    /// The policies that judged, and the one in force.
+    pub policies: Policies<'a>,
     /// Who may decide, as it is now.
     pub live: &'a Access,
     /// The time.
@@ -35,10 +43,12 @@ pub struct ReviewFacts<'a> {
 pub enum Deciding {
     /// The form is shown.
     Form(DecideForm),
-    /// The form is not shown, and why, in a sentence or two; commands that do it instead.
+    /// The form is not shown, and why, in a sentence or two; where to go, and commands that do it instead.
     Elsewhere {
         /// Why.
         why: String,
+        /// Where it can be done: address and words.
+        link: Option<(String, String)>,
         /// What to type instead.
         commands: Vec<String>,
     },
@@ -53,10 +63,14 @@ pub struct DecideForm {
     pub action: String,
     /// The hidden token.
     pub token: String,
+    /// The fingerprint of what is shown, hidden as well: a decision about anything else is refused.
+    pub shown: String,
     /// Who decides.
     pub approver: String,
     /// Whether they submitted the version themselves.
     pub own: bool,
+    /// Whether the rules let them approve. Everybody who may decide may reject.
+    pub may_approve: bool,
     /// The comment typed so far.
     pub comment: String,
     /// What was wrong with the last try.
@@ -69,12 +83,53 @@ impl std::fmt::Debug for DecideForm {
     }
 }
 
-/// Renders the page.
+/// Whoever is logged in in the reader's browser.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedIn {
+    /// Who.
+    pub who: String,
+    /// Where the form that logs them out goes.
+    pub sign_out: String,
+}
+
+/// The form that blocks an approval that would come by itself.
+#[derive(Clone)]
+pub struct BlockForm {
+    /// Where it goes.
+    pub action: String,
+    /// The hidden token.
+    pub token: String,
+    /// The fingerprint of what is shown.
+    pub shown: String,
+    /// The comment typed so far.
+    pub comment: String,
+    /// What was wrong with the last try.
+    pub problem: Option<String>,
+}
+
+impl std::fmt::Debug for BlockForm {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("BlockForm")
+    }
+}
+
+/// Who reads the page, and what they can do on it.
+#[derive(Debug, Clone, Copy)]
+pub struct Reader<'a> {
+    /// Whether and how they decide.
+    pub deciding: &'a Deciding,
+    /// For whoever can still block an approval that would come by itself.
+    pub block: Option<&'a BlockForm>,
+    /// Whoever is logged in.
+    pub signed_in: Option<&'a SignedIn>,
+}
+
+/// Renders the page for its reader.
 ///
 /// # Errors
 /// When the template cannot be rendered.
-pub fn render(facts: &ReviewFacts<'_>, deciding: &Deciding) -> Result<String, RenderError> {
-    ReviewPage::new(facts, deciding).render()
+pub fn render(facts: &ReviewFacts<'_>, reader: &Reader<'_>) -> Result<String, RenderError> {
+    ReviewPage::new(facts, reader).render()
 }
 
 #[derive(Template)]
@@ -83,6 +138,7 @@ struct ReviewPage<'a> {
     style: &'static str,
     title: String,
     challenger: String,
+    banners: Vec<Banner>,
     state: &'static str,
     state_tone: &'static str,
     pending: bool,
@@ -90,45 +146,51 @@ struct ReviewPage<'a> {
     verdict: &'static str,
     verdict_tone: &'static str,
     verdict_why: String,
+    advice: Option<&'static str>,
     interim: bool,
+    context: &'a str,
+    answers: Vec<Answer>,
     facts: Vec<Fact>,
     bound: Vec<Fact>,
     decisions: Vec<DecisionView>,
     quorum: Option<String>,
     attention: Vec<RowView>,
     consequences: Consequences,
+    changes: ChangesView<'a>,
     evidence: EvidenceView,
-    changelog: &'a str,
     deciding: &'a Deciding,
+    block: Option<&'a BlockForm>,
+    /// Whether the last try was refused: the browser's title says so first.
+    refused: bool,
+    signed_in: Option<&'a SignedIn>,
 }
 
 struct DecisionView {
-    what: &'static str,
     tone: &'static str,
-    by: String,
-    at: String,
+    what: &'static str,
+    said: String,
     comment: String,
     own: bool,
 }
 
-struct Consequences {
-    approve: String,
-    reject: String,
-    nothing: String,
-}
-
 impl<'a> ReviewPage<'a> {
-    fn new(facts: &ReviewFacts<'a>, deciding: &'a Deciding) -> Self {
-        let ReviewFacts { gate, report, .. } = *facts;
+    fn new(facts: &ReviewFacts<'a>, reader: &Reader<'a>) -> Self {
+        let Reader { deciding, block, signed_in } = *reader;
+        let ReviewFacts { gate, report, policies, .. } = *facts;
+        let policy = &policies.pinned.policy;
+        let bypasses = &facts.promotion.bypasses;
         let challenger = gate.challenger.version.to_string();
         let champion = gate.champion.as_ref().map(|c| c.version.to_string());
         let (state, tone) = words::status_word(gate.status);
         let over =
             champion.as_ref().map_or_else(|| "as its first champion".to_owned(), |c| format!("over {c}"));
         let pending = gate.status == GateStatus::Pending && facts.now < gate.expires_at;
+        let own = matches!(deciding, Deciding::Form(form) if form.own);
+        let form_refused = matches!(deciding, Deciding::Form(form) if form.problem.is_some());
         Self {
             style: STYLE,
             title: format!("{} {challenger} {over}", gate.model),
+            banners: banners::of_gate(gate, report, bypasses, own, facts.now),
             state: if gate.status == GateStatus::Pending && !pending { "expired" } else { state },
             state_tone: tone.class(),
             pending,
@@ -136,23 +198,33 @@ impl<'a> ReviewPage<'a> {
             verdict: words::verdict_word(report.verdict),
             verdict_tone: words::tone_of(report.verdict).class(),
             verdict_why: words::sentence(&report.why),
+            advice: words::advice(report.verdict).filter(|_| pending),
             interim: report.interim,
+            context: policy.context.trim(),
+            answers: summary(report, policy, bypasses),
             facts: general(facts),
             bound: bound(gate),
             decisions: decisions(gate),
             quorum: quorum(gate, facts.live),
             attention: rows::attention(&report.rows),
-            consequences: consequences(facts, &challenger, champion.as_deref()),
+            consequences: Consequences::new(gate, policy, facts.live, bypasses),
+            changes: ChangesView::new(facts.challenger, facts.champion, &policies),
             evidence: EvidenceView::new(report),
-            changelog: facts.challenger.package.changelog.trim(),
+            refused: form_refused || block.is_some_and(|b| b.problem.is_some()),
             challenger,
             deciding,
+            signed_in,
+            block,
         }
     }
 }
 
 fn deadline(gate: &GateRecord, now: Timestamp) -> String {
     let (at, distance) = (times::moment(gate.expires_at), times::distance(gate.expires_at, now));
+    if let Some(window) = gate.open_window().filter(|_| now < gate.expires_at) {
+        let (at, distance) = (times::moment(window.ends_at), times::distance(window.ends_at, now));
+        return format!("Approved by itself on {at} ({distance}), unless blocked.");
+    }
     match gate.status {
         GateStatus::Pending if now < gate.expires_at => format!("Decide by {at} ({distance})."),
         GateStatus::Pending | GateStatus::Expired => format!("It expired on {at} ({distance})."),
@@ -197,10 +269,9 @@ fn bound(gate: &GateRecord) -> Vec<Fact> {
 
 fn decisions(gate: &GateRecord) -> Vec<DecisionView> {
     let view = |d: &seatrial_domain::gate::Decision| DecisionView {
-        what: if d.approve { "approved" } else { "rejected" },
         tone: if d.approve { "good" } else { "bad" },
-        by: d.by.principal.clone(),
-        at: times::moment(d.at),
+        what: if d.approve { "approved" } else { "rejected" },
+        said: banners::decided(d),
         comment: d.comment.clone(),
         own: d.self_approval,
     };
@@ -208,33 +279,7 @@ fn decisions(gate: &GateRecord) -> Vec<DecisionView> {
 }
 
 fn quorum(gate: &GateRecord, live: &Access) -> Option<String> {
-    let given = gate.decisions.iter().filter(|d| d.approve).count();
+    let given = seatrial_domain::gate::approvals(gate, live);
     let waits = live.quorum > 1 && gate.status == GateStatus::Pending;
     waits.then(|| format!("{given} of {} approvals are given. One rejection ends it.", live.quorum))
-}
-
-fn consequences(facts: &ReviewFacts<'_>, challenger: &str, champion: Option<&str>) -> Consequences {
-    let canary = &facts.policy.canary;
-    let stays = champion.map_or_else(
-        || format!("The promotion ends. {challenger} serves nobody, and the model has no champion."),
-        |c| format!("The promotion ends. {c} goes on serving everybody; no caller ever sees {challenger}."),
-    );
-    let approve = match champion {
-        None => format!(
-            "{challenger} becomes the champion and serves every caller at once. There is no earlier version to share traffic \
-             with or to roll back to."
-        ),
-        Some(champion) => {
-            let steps: Vec<_> = canary.steps.iter().map(|s| numbers::percent(*s)).collect();
-            let hold = times::duration(canary.hold_seconds.into());
-            format!(
-                "{challenger} answers {} of the callers, each step for at least {hold}. A guardrail that fails gives every \
-                 caller back to {champion} by itself. After the last step {challenger} is the champion and {champion} is kept \
-                 ready for a rollback.",
-                steps.join(", then ")
-            )
-        }
-    };
-    let nothing = format!("Undecided on {}, it ends like a rejection.", times::moment(facts.gate.expires_at));
-    Consequences { approve, reject: stays, nothing }
 }

@@ -41,6 +41,18 @@ pub(crate) const fn verdict_word(verdict: Verdict) -> &'static str {
     }
 }
 
+/// What a verdict means for whoever decides now.
+pub(crate) const fn advice(verdict: Verdict) -> Option<&'static str> {
+    match verdict {
+        Verdict::Pass => None,
+        Verdict::Inconclusive => Some(
+            "The evidence is not enough to say whether every rule holds. Approving takes that risk; rejecting harms nothing, and \
+             the version can be tried again.",
+        ),
+        Verdict::Fail => Some("A guardrail is beyond what the policy allows."),
+    }
+}
+
 /// Whether a row is acceptable, in a word.
 pub(crate) const fn acceptable(verdict: Verdict) -> &'static str {
     match verdict {

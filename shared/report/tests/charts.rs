@@ -382,7 +382,7 @@ proptest! {
         let mut report = samples::report();
         report.rows = rows;
         report.charts = Some(data);
-        let page = seatrial_report::page::render(&report, Some(&canary)).unwrap();
+        let page = seatrial_report::page::render(&report, Some(&canary), &[]).unwrap();
         prop_assert!(!page.contains("<script") && !page.contains(" style=") && page.matches("<style").count() == 1);
     }
 }

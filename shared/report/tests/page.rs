@@ -16,7 +16,7 @@ fn every_kind_of_evidence_has_its_place() {
     plan.name = "gate_self_test".into();
     plan.group = MetricGroup::Plan;
     report.rows.extend([check, plan]);
-    let html = page::render(&report, Some(&samples::canary())).unwrap();
+    let html = page::render(&report, Some(&samples::canary()), &[]).unwrap();
     let order = [
         "Look at this first",
         "The canary over time",
@@ -41,7 +41,7 @@ fn every_kind_of_evidence_has_its_place() {
 #[test]
 fn every_sentence_stands_in_the_page_whatever_the_pictures_show() {
     let report = samples::report();
-    let html = page::render(&report, None).unwrap();
+    let html = page::render(&report, None, &[]).unwrap();
     for row in &report.rows {
         let why = seatrial_report::sentence(&row.why);
         assert!(html.contains(&why), "{why}");
@@ -51,7 +51,7 @@ fn every_sentence_stands_in_the_page_whatever_the_pictures_show() {
 
 #[test]
 fn the_page_needs_no_script_no_inline_style_and_nothing_from_elsewhere() {
-    let html = page::render(&samples::stress(), Some(&samples::stress_canary())).unwrap();
+    let html = page::render(&samples::stress(), Some(&samples::stress_canary()), &[]).unwrap();
     for never in ["<script", " style=\"", "javascript:", "http://", "https://", "@import", "url("] {
         // The picture of the tab is data, and its namespace is a name and no address.
         let html = html.replace("http://www.w3.org/2000/svg", "").replace("xmlns='http:", "");
@@ -66,11 +66,11 @@ fn full_agreement_is_said_in_a_sentence() {
     report.shadow.as_mut().unwrap().cause_of_full_agreement = Some(FullAgreement::OneSidedTraffic);
     let said =
         "Both versions agreed on every pair, because nearly all requests asked for one and the same answer.";
-    assert!(page::render(&report, None).unwrap().contains(said));
+    assert!(page::render(&report, None, &[]).unwrap().contains(said));
     assert!(
         remarks(&report).iter().any(|r| r.heading == "Why all agree" && r.sentences[0].starts_with(said))
     );
-    assert!(!page::render(&samples::report(), None).unwrap().contains("agreed on every pair"));
+    assert!(!page::render(&samples::report(), None, &[]).unwrap().contains("agreed on every pair"));
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn a_report_without_anything_is_a_page_too() {
     report.shadow = None;
     report.notes.clear();
     report.champion = None;
-    let html = page::render(&report, None).unwrap();
+    let html = page::render(&report, None, &[]).unwrap();
     assert!(html.contains("as its first champion") && !html.contains("The same in pictures"));
     assert_eq!(remarks(&report), []);
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::failure::Failure;
 
 /// The environment names the functions know. The template sets only those a function needs.
-pub const NAMES: [(&str, &str); 20] = [
+pub const NAMES: [(&str, &str); 29] = [
     ("SEATRIAL_TABLE", "the registry's table"),
     ("SEATRIAL_SUBMISSIONS_BUCKET", "where submissions arrive"),
     ("SEATRIAL_MODELS_BUCKET", "OCI layouts and benchmarks"),
@@ -23,6 +23,13 @@ pub const NAMES: [(&str, &str); 20] = [
         "SEATRIAL_PLATFORM_OWNERS",
         "principals that may change every model's policy and benchmark, separated by commas; default none",
     ),
+    ("SEATRIAL_OIDC_ISSUER", "the OpenID Connect issuer whose tokens and logins are believed; default none"),
+    ("SEATRIAL_OIDC_AUDIENCE", "whom its bearer tokens are for; default the client"),
+    ("SEATRIAL_OIDC_CLIENT", "the client id of logins in a browser; default none: no such logins"),
+    (
+        "SEATRIAL_OIDC_IDENTITY",
+        "what names the bearer: email (where it is verified, else the subject; default) or subject",
+    ),
     ("SEATRIAL_MAIL_FROM", "the sender of mail to approvers"),
     ("SEATRIAL_SERVE_URL", "what the addresses of versions begin with"),
     (
@@ -31,8 +38,13 @@ pub const NAMES: [(&str, &str); 20] = [
     ),
     (
         "SEATRIAL_ACCOUNT",
-        "the account; in 000000000000, which is an emulator's, checks may reach http://127.0.0.1",
+        "the account; in 000000000000, which is an emulator's, hooks may reach http://127.0.0.1",
     ),
+    ("SEATRIAL_NOTICES_QUEUE_URL", "where notices wait for their delivery"),
+    ("SEATRIAL_NOTICES_DEAD_LETTERS_URL", "where deliveries go that were given up"),
+    ("SEATRIAL_NOTIFY_TOPIC", "the SNS topic that every notice goes to; default none"),
+    ("SEATRIAL_NOTIFY_HOSTS", "the hosts that webhooks may reach, separated by commas; default none"),
+    ("SEATRIAL_WEBHOOK_PARAMETERS", "what the names of the parameters with webhooks' secrets begin with"),
     ("SEATRIAL_ONNXRUNTIME", "the ONNX runtime library; default lib/libonnxruntime.so beside the binary"),
     ("SEATRIAL_LISTEN", "for serve outside Lambda: address and port, default 127.0.0.1:8080"),
     ("SEATRIAL_MODELS", "for serve outside Lambda: models to load at start, separated by commas"),
@@ -85,6 +97,12 @@ impl Config {
     pub fn list(&self, name: &str) -> Vec<String> {
         let values = self.get(name).unwrap_or_default().split(',').map(str::trim);
         values.filter(|v| !v.is_empty()).map(str::to_owned).collect()
+    }
+
+    /// Whether this runs in the account of emulators; no real one has this number.
+    #[must_use]
+    pub fn is_emulator(&self) -> bool {
+        self.get("SEATRIAL_ACCOUNT") == Some("000000000000")
     }
 
     /// The registry's table.

@@ -65,7 +65,7 @@ impl From<Refusal> for Failure {
         let label = match &refusal {
             Refusal::Superseded { .. } => label::SUPERSEDED,
             Refusal::Busy { .. } => label::MODEL_BUSY,
-            Refusal::NotApproved { .. } => label::NOT_APPROVED,
+            Refusal::NotApproved { .. } | Refusal::Changed { .. } => label::NOT_APPROVED,
             _ => label::INVALID,
         };
         Self { label, message: refusal.to_string(), source: None }

@@ -11,6 +11,10 @@ use crate::config::function_name;
 
 /// A signal holds a canary.
 pub const SIGNAL_HELD: &str = "SignalHeld";
+/// A notice reached one receiver.
+pub const NOTICE_DELIVERED: &str = "NoticeDelivered";
+/// A notice was given up for one receiver.
+pub const NOTICE_FAILED: &str = "NoticeFailed";
 
 /// Counts one for a model, in a Lambda; elsewhere nobody reads the log for metrics, and nothing is written.
 pub fn count(name: &str, model: &ModelName) {

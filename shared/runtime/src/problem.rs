@@ -56,6 +56,11 @@ impl Problem {
         Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
     }
 
+    /// Something that does not answer at the moment.
+    pub fn unavailable(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
+    }
+
     /// The same problem with a list of defects.
     #[must_use]
     pub fn with_defects(mut self, defects: Vec<Value>) -> Self {
@@ -79,6 +84,7 @@ impl From<Refusal> for Problem {
             Refusal::Busy { .. }
             | Refusal::Superseded { .. }
             | Refusal::IllegalTransition { .. }
+            | Refusal::Changed { .. }
             | Refusal::GateClosed { .. }
             | Refusal::AlreadyAnnounced { .. }
             | Refusal::NoStandby { .. } => StatusCode::CONFLICT,
@@ -91,11 +97,7 @@ impl From<Failure> for Problem {
     fn from(failure: Failure) -> Self {
         tracing::error!(label = failure.label, error = failure.chain(), "a request failed");
         match failure.label {
-            label::UNAVAILABLE => Self::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "unavailable",
-                "a dependency did not answer; try again",
-            ),
+            label::UNAVAILABLE => Self::unavailable("a dependency did not answer; try again"),
             label::INTERNAL => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", failure.message),
             _ => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", failure.message),
         }

@@ -19,6 +19,9 @@ pub struct SqsMessage {
     pub message_id: String,
     /// Its text.
     pub body: String,
+    /// By what it is deleted or put off.
+    #[serde(default)]
+    pub receipt_handle: Option<String>,
     /// What SQS knows about it.
     pub attributes: SqsAttributes,
 }
@@ -40,6 +43,13 @@ impl SqsMessage {
     #[must_use]
     pub fn sent_at(&self) -> Option<Timestamp> {
         Timestamp::from_millisecond(self.attributes.sent_timestamp.as_deref()?.parse().ok()?).ok()
+    }
+
+    /// How often it was handed out, this time included.
+    #[must_use]
+    pub fn attempts(&self) -> u32 {
+        let count = self.attributes.approximate_receive_count.as_deref();
+        count.and_then(|n| n.parse().ok()).unwrap_or(1).max(1)
     }
 
     /// The principal that sent it, without the session name that its holder chose.

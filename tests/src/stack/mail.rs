@@ -1,4 +1,4 @@
-//! The mail that approvers get, as the local engine catches it.
+//! The mail that people get, as the local engine catches it.
 
 use serde_json::Value;
 
@@ -9,6 +9,8 @@ use super::{Stack, until};
 pub struct Mail {
     /// To whom.
     pub to: String,
+    /// What about.
+    pub subject: String,
     /// Subject, text and HTML, together.
     pub all: String,
     /// The address in it.
@@ -29,6 +31,7 @@ impl Stack {
                 let link = text.split_whitespace().find(|w| w.contains("/l/") || w.contains("/g/"));
                 Mail {
                     to: m["To"].to_string(),
+                    subject: m["Subject"].as_str().unwrap_or_default().to_owned(),
                     all: m.to_string(),
                     link: link.unwrap_or_default().to_owned(),
                 }
@@ -36,9 +39,17 @@ impl Stack {
             .collect()
     }
 
-    /// The link of the `n`th mail about a model, from 0.
+    /// The mails that ask somebody to decide about a version of a model, oldest first.
+    pub async fn invitations(&self, model: &str) -> Vec<Mail> {
+        let mails = self.mails(model).await;
+        mails.into_iter().filter(|m| m.subject.starts_with("Review: ")).collect()
+    }
+
+    /// The link of the `n`th invitation to decide about a model, from 0.
     pub async fn link(&self, model: &str, n: usize) -> String {
-        until("the mail with the link", 30, async || self.mails(model).await.get(n).map(|m| m.link.clone()))
-            .await
+        until("the mail with the link", 30, async || {
+            self.invitations(model).await.get(n).map(|m| m.link.clone())
+        })
+        .await
     }
 }

@@ -37,14 +37,20 @@ impl<'a> Model<'a> {
     pub async fn new(stack: &'a Stack, what: &str, change: &Value) -> Self {
         let name = unique(&format!("e2e-{what}"));
         let model = Self { stack, name: ModelName::parse(&name).unwrap_or_else(|e| panic!("{name}: {e}")) };
+        model.set_policy(change).await;
+        model
+    }
+
+    /// Sets the suite's policy, changed where the test needs it.
+    pub async fn set_policy(&self, change: &Value) {
         let text =
             std::fs::read_to_string(repository("tests/fixtures/policy.yaml")).expect("the suite's policy");
         let mut policy: Value = serde_yaml_ng::from_str(&text).expect("a policy");
         merge(&mut policy, change);
-        let file = model.folder().join("policy.yaml");
+        let file = self.folder().join("policy.yaml");
         std::fs::write(&file, policy.to_string()).expect("the policy is written");
-        let _ = stack.cli(&["policy", "set", &name, &file.display().to_string()]).await.json();
-        model
+        let _ =
+            self.stack.cli(&["policy", "set", self.name.as_str(), &file.display().to_string()]).await.json();
     }
 
     /// A folder of this test alone.
@@ -148,7 +154,7 @@ impl<'a> Model<'a> {
     /// Waits for the approval gate and decides it through the JSON API.
     pub async fn decide(&self, promotion: &PromotionRecord, verb: &str) -> GateRecord {
         let gate = self.gate(promotion, GateKind::Approval).await;
-        let path = format!("/api/v1/approvals/{}/{verb}", gate.id);
+        let path = format!("/iam/v1/approvals/{}/{verb}", gate.id);
         let answer = self
             .stack
             .approvals("POST", &path, &json!({ "comment": format!("the suite says {verb}") }).to_string())

@@ -47,11 +47,13 @@ impl Approver {
                 .filter_map(Value::as_array)
                 .flatten()
                 .collect();
-            if let Some(mail) = mails.get(self.read) {
+            // Notices of what happened come too; only an invitation has a link of her own.
+            let body = |mail: &Value| mail["BodyText"].as_str().unwrap_or_default().to_owned();
+            let link =
+                |body: String| body.split_whitespace().find(|word| word.contains("/l/")).map(str::to_owned);
+            if let Some(link) = mails.into_iter().filter_map(|mail| link(body(mail))).nth(self.read) {
                 self.read += 1;
-                let body = mail["BodyText"].as_str().unwrap_or_default();
-                let link = body.split_whitespace().find(|word| word.contains("/l/"));
-                return Ok(link.context("the mail has no link")?.to_owned());
+                return Ok(link);
             }
             if tokio::time::Instant::now() > deadline {
                 bail!("no mail came within {} s", patience.as_secs());

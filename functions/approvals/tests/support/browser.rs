@@ -1,4 +1,4 @@
-//! Real Chromium, headless, with scripts off, driven through the WebDriver protocol.
+//! Real Chromium, headless, driven through the WebDriver protocol: with scripts off, but where a check of its own runs one.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::process::{Child, Command, Stdio};
@@ -29,7 +29,19 @@ fn free_port() -> u16 {
 }
 
 impl Browser {
+    /// A browser that runs no scripts.
     pub async fn start() -> Self {
+        // 2 is "block".
+        let blocked = json!({ "profile.managed_default_content_settings.javascript": 2, "profile.default_content_setting_values.javascript": 2 });
+        Self::with(&blocked).await
+    }
+
+    /// A browser in which the driver can run scripts. The pages bring none.
+    pub async fn with_scripts() -> Self {
+        Self::with(&json!({})).await
+    }
+
+    async fn with(prefs: &Value) -> Self {
         let port = free_port();
         let driver = Command::new("chromedriver")
             .args([format!("--port={port}"), "--allowed-ips=127.0.0.1".into()])
@@ -45,8 +57,7 @@ impl Browser {
         let options = json!({
             // Containers give no sandbox and little shared memory; the pages are our own.
             "args": ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--window-size=1280,900"],
-            // 2 is "block".
-            "prefs": { "profile.managed_default_content_settings.javascript": 2, "profile.default_content_setting_values.javascript": 2 },
+            "prefs": prefs,
         });
         let wanted = json!({ "capabilities": { "alwaysMatch": { "goog:chromeOptions": options } } });
         let session = browser.post("/session", wanted).await;
@@ -66,7 +77,7 @@ impl Browser {
         panic!("chromedriver was not ready after 10 seconds");
     }
 
-    async fn post(&self, path: &str, body: Value) -> Value {
+    pub async fn post(&self, path: &str, body: Value) -> Value {
         let answer = self.http.post(format!("{}{path}", self.session)).json(&body).send().await.unwrap();
         self.value(path, answer).await
     }
@@ -149,8 +160,9 @@ impl Browser {
         self.post("/goog/cdp/execute", json!({ "cmd": command, "params": params })).await
     }
 
-    /// The whole page as PNG, at this width, in this scheme (`light` or `dark`). Also whether it scrolls sideways.
-    pub async fn picture(&self, width: u32, mobile: bool, scheme: &str) -> (Vec<u8>, bool) {
+    /// Shows the whole page at this width, in this scheme (`light` or `dark`), until the next look. Whether it would scroll
+    /// sideways.
+    pub async fn look(&self, width: u32, mobile: bool, scheme: &str) -> bool {
         let media = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
         self.devtools("Emulation.setEmulatedMedia", media).await;
         let metrics = |height: u32| json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile });
@@ -159,9 +171,55 @@ impl Browser {
         let size = &layout["cssContentSize"];
         let (w, h) = (size["width"].as_f64().unwrap(), size["height"].as_f64().unwrap());
         self.devtools("Emulation.setDeviceMetricsOverride", metrics(h.ceil() as u32)).await;
-        let shot = self.devtools("Page.captureScreenshot", json!({ "format": "png" })).await;
+        w > f64::from(width)
+    }
+
+    /// Ends a look.
+    pub async fn look_away(&self) {
         self.devtools("Emulation.clearDeviceMetricsOverride", json!({})).await;
-        (STANDARD.decode(shot["data"].as_str().unwrap()).unwrap(), w > f64::from(width))
+    }
+
+    /// What is shown now, as PNG.
+    pub async fn shot(&self) -> Vec<u8> {
+        let shot = self.devtools("Page.captureScreenshot", json!({ "format": "png" })).await;
+        STANDARD.decode(shot["data"].as_str().unwrap()).unwrap()
+    }
+
+    /// The whole page as PNG, at this width, in this scheme. Also whether it scrolls sideways.
+    pub async fn picture(&self, width: u32, mobile: bool, scheme: &str) -> (Vec<u8>, bool) {
+        let sideways = self.look(width, mobile, scheme).await;
+        let shot = self.shot().await;
+        self.look_away().await;
+        (shot, sideways)
+    }
+
+    /// Presses keys where the focus is.
+    pub async fn press(&self, keys: &str) {
+        let actions: Vec<Value> = keys
+            .chars()
+            .flat_map(|k| {
+                let key = k.to_string();
+                [json!({ "type": "keyDown", "value": key }), json!({ "type": "keyUp", "value": key })]
+            })
+            .collect();
+        self.post("/actions", json!({ "actions": [{ "type": "key", "id": "keys", "actions": actions }] }))
+            .await;
+    }
+
+    /// The id of the element that has the focus, or its words.
+    pub async fn focused(&self) -> String {
+        let element = self.get("/element/active").await[ELEMENT].as_str().unwrap().to_owned();
+        let id = self.get(&format!("/element/{element}/attribute/id")).await;
+        match id.as_str().filter(|id| !id.is_empty()) {
+            Some(id) => id.to_owned(),
+            None => self.get(&format!("/element/{element}/text")).await.as_str().unwrap().to_owned(),
+        }
+    }
+
+    /// A property of an element's style, as computed.
+    pub async fn style(&self, css: &str, property: &str) -> String {
+        let element = self.find(css).await;
+        self.get(&format!("/element/{element}/css/{property}")).await.as_str().unwrap().to_owned()
     }
 
     pub async fn quit(self) {

@@ -1,20 +1,24 @@
 //! A model with a champion, a challenger under review, and an open gate, all in memory.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use axum::body::Body;
+use axum::http::Request;
+use axum::http::header::CONTENT_TYPE;
 use bytes::Bytes;
 use fn_approvals::{App, BaseUrl};
 use jiff::{SignedDuration, Timestamp};
 use seatrial_artifacts::{MemoryS3, ObjectStore, put_evidence};
 use seatrial_domain::canonical::sha256;
-use seatrial_domain::gate::{Capability, GateKind, GateRecord};
+use seatrial_domain::flat::flatten;
+use seatrial_domain::gate::{Capability, GateKind, GateRecord, Window};
 use seatrial_domain::head::BenchmarkRef;
 use seatrial_domain::ids::{Actor, Auth};
-use seatrial_domain::package::PackageSummary;
-use seatrial_domain::policy::{Approver, Margin, Policy};
-use seatrial_domain::promotion::{EvidenceKind, EvidenceRef, PromotionRecord};
+use seatrial_domain::package::{Blob, PackageSummary};
+use seatrial_domain::policy::{Approver, Margin, Person, Policy, Role};
+use seatrial_domain::promotion::{Automatic, EvidenceRef, PromotionRecord, Stage};
 use seatrial_domain::verdict::{Direction, MetricClass, Verdict};
 use seatrial_domain::version::VersionRecord;
 use seatrial_domain::{Digest, ModelName, PromotionId};
@@ -23,11 +27,15 @@ use seatrial_evidence::report::{
 };
 use seatrial_registry::ops::{Ops, draft_gate};
 use seatrial_registry::{Capabilities, MemoryRegistry, Registry};
+use seatrial_runtime::lambda_http::request::RequestContext;
 use seatrial_runtime::link::LinkSecret;
+use serde_json::{Value, json};
 
 pub const ANN: &str = "ann@example.com";
 pub const BOB: &str = "bob@example.com";
 pub const ANN_AS_USER: &str = "arn:aws:iam::000000000000:user/ann";
+pub const OLGA: &str = "olga@example.com";
+pub const CONTEXT: &str = "Decides whether a loan over 5,000 is offered without a person looking at it.\n\nA wrong yes costs about 4,000 on average; a wrong no sends the customer to a clerk, which costs a day.";
 /// Text that would be markup if it were not escaped.
 pub const HOSTILE: &str = "<script>document.title='scripts ran'</script><img src=x onerror=alert(1)>";
 
@@ -49,23 +57,72 @@ pub fn policy() -> Policy {
     policy.canary.steps = vec![5.0, 25.0, 50.0];
     policy.segments = vec!["occupation".into()];
     policy.protected = vec!["sex".into()];
+    policy.context = CONTEXT.into();
+    policy.people = vec![Person {
+        email: OLGA.into(),
+        principals: vec![],
+        roles: BTreeSet::from([Role::Operator]),
+        emergency: true,
+    }];
     policy
+}
+
+/// A request as API Gateway hands it on, with the caller that its authorizer found.
+pub fn signed(method: &str, path: &str, user: Option<&str>, body: &Value) -> Request<Body> {
+    let request = Request::builder().method(method).uri(path).header(CONTENT_TYPE, "application/json");
+    let mut request = request.body(Body::from(body.to_string())).unwrap();
+    if let Some(user) = user {
+        request.extensions_mut().insert(authorized(method, path, user));
+    }
+    request
+}
+
+/// What the API's authorizer says of a caller.
+pub fn authorized(method: &str, path: &str, user: &str) -> RequestContext {
+    let context = json!({
+        "accountId": "000000000000", "requestId": "r", "stage": "$default", "timeEpoch": 0,
+        "http": { "method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1", "userAgent": "t" },
+        "authorizer": { "iam": { "userId": "AIDAEXAMPLE", "userArn": user } },
+    });
+    RequestContext::ApiGatewayV2(serde_json::from_value(context).unwrap())
 }
 
 fn operator() -> Actor {
     Actor { principal: "arn:aws:iam::000000000000:user/dana".into(), auth: Auth::Iam }
 }
 
-fn summary(title: &str, changelog: &str) -> PackageSummary {
+fn summary(title: &str, changelog: &str, config: &Value) -> PackageSummary {
+    let file = |path: &str, content: &str| {
+        (path.to_owned(), Blob { digest: sha256(content.as_bytes()), size: content.len() as u64 })
+    };
     PackageSummary {
         runtime: "onnx".into(),
         task: "binary".into(),
         title: Some(title.into()),
         size: 118_204,
-        files: BTreeMap::new(),
+        files: BTreeMap::from([
+            file("config.yaml", &config.to_string()),
+            file("weights/model.onnx", title),
+            file("model_card.md", "a card"),
+        ]),
         labels: BTreeMap::new(),
         changelog: changelog.into(),
+        config: flatten(config),
     }
+}
+
+/// The settings of a version.
+fn config(learner: &str, threads: u32, more: &str) -> Value {
+    json!({
+        "task": "binary", "runtime": "onnx", "title": learner, "model": "weights/model.onnx", "threads": threads,
+        "inputs": [
+            { "name": "age", "datatype": "FP32", "shape": [-1, 1], "nullable": false },
+            { "name": format!("capital-gain{more}"), "datatype": "FP32", "shape": [-1, 1], "nullable": threads > 1 },
+        ],
+        "outputs": { "label": "label", "scores": "probabilities", "score_kind": "probability" },
+        "classes": ["<=50K", ">50K"], "positive_class": ">50K",
+        "dependencies": { "scikit-learn": if threads > 1 { "1.7.2" } else { "1.5.1" }, "skl2onnx": "1.18" },
+    })
 }
 
 pub async fn set_policy(registry: &dyn Registry, model: &ModelName, policy: Policy) {
@@ -73,37 +130,98 @@ pub async fn set_policy(registry: &dyn Registry, model: &ModelName, policy: Poli
     Ops::new(registry, operator(), &clock).set_policy(model, &policy).await.unwrap();
 }
 
+/// How a model's gate comes to be.
+pub struct Wanted {
+    pub model: &'static str,
+    /// The policy in force, also once the gate is open.
+    pub policy: Policy,
+    pub verdict: Verdict,
+    /// How long after its opening the gate expires.
+    pub open_for: SignedDuration,
+    /// For an approval that comes by itself: how long it can be blocked.
+    pub window: Option<SignedDuration>,
+    /// Stages that an operator skips before the gate opens.
+    pub skipped: Vec<Stage>,
+    /// What stands in every text that others wrote.
+    pub hostile: &'static str,
+}
+
+impl Default for Wanted {
+    fn default() -> Self {
+        Self {
+            model: "credit-risk",
+            policy: policy(),
+            verdict: Verdict::Pass,
+            open_for: SignedDuration::from_hours(51),
+            window: None,
+            skipped: vec![],
+            hostile: HOSTILE,
+        }
+    }
+}
+
+/// v1 of a model is the champion; v2 waits at a gate.
+pub async fn waiting_gate(
+    registry: &MemoryRegistry,
+    evidence: &Arc<dyn ObjectStore>,
+    wanted: Wanted,
+) -> (GateRecord, PromotionRecord) {
+    let model = ModelName::parse(wanted.model).unwrap();
+    let mut earlier = policy();
+    earlier.offline.min_n = 500;
+    earlier.canary.steps = vec![1.0, 10.0, 50.0];
+    set_policy(registry, &model, earlier).await;
+    let clock = seatrial_runtime::now;
+    let ops = Ops::new(registry, operator(), &clock);
+    let benchmark =
+        BenchmarkRef { digest: sha256(b"benchmark"), key: "b".into(), size: 9_768, set_at: clock() };
+    ops.set_benchmark(&model, &benchmark).await.unwrap();
+
+    let first = summary("Logistic regression", "First version.", &config("logistic", 1, ""));
+    let version = register(&ops, &model, &sha256(b"v1"), &first).await;
+    let promotion = start(&ops, &model, &version).await;
+    let promotion = review(&ops, evidence, &promotion, &Wanted::default()).await;
+    let gate = draft(&promotion, &version, SignedDuration::from_hours(1));
+    let gate = ops.open_gate(&gate).await.unwrap().value;
+    let ann = Actor { principal: ANN_AS_USER.into(), auth: Auth::Iam };
+    Ops::new(registry, ann, &clock).decide_gate(&gate.id, true, "first", None).await.unwrap();
+    ops.crown(&model, &promotion.id, promotion.epoch).await.unwrap();
+
+    set_policy(registry, &model, wanted.policy.clone()).await;
+    let second = summary(
+        "Gradient boosting, 200 trees",
+        &format!(
+            "Gradient boosting in place of the logistic regression.\n\n- trained on 2026-10, 22,622 rows\n- capital-gain and capital-loss are used as they are\n- known weakness: few examples of occupation=Armed-Forces\n{}",
+            wanted.hostile
+        ),
+        &config("boosting", 2, wanted.hostile),
+    );
+    let version = register(&ops, &model, &sha256(b"v2"), &second).await;
+    let mut promotion = start(&ops, &model, &version).await;
+    let olga = Ops::new(registry, Actor { principal: OLGA.into(), auth: Auth::Iam }, &clock);
+    for stage in &wanted.skipped {
+        let reason = format!("v1 leaks card numbers; v2 fixes it. {}", wanted.hostile);
+        promotion = olga.bypass(&model, *stage, &reason).await.unwrap().value;
+    }
+    let promotion = review(&ops, evidence, &promotion, &wanted).await;
+    let mut gate = draft(&promotion, &version, wanted.open_for);
+    gate.window = wanted.window.map(|length| Window { ends_at: gate.opened_at + length, blocked: None });
+    let gate = ops.open_gate(&gate).await.unwrap().value;
+    (gate, promotion)
+}
+
 impl World {
     /// v1 is the champion; v2 waits at a gate that expires after `open_for`.
     pub async fn new(verdict: Verdict, open_for: SignedDuration) -> Self {
+        Self::of(Wanted { verdict, open_for, ..Wanted::default() }).await
+    }
+
+    /// A world with this gate and nothing else.
+    pub async fn of(wanted: Wanted) -> Self {
         let registry = MemoryRegistry::default();
         let evidence: Arc<dyn ObjectStore> = Arc::new(MemoryS3::default().bucket("evidence"));
-        let model = ModelName::parse("credit-risk").unwrap();
-        set_policy(&registry, &model, policy()).await;
-        let clock = seatrial_runtime::now;
-        let ops = Ops::new(&registry, operator(), &clock);
-        let benchmark =
-            BenchmarkRef { digest: sha256(b"benchmark"), key: "b".into(), size: 9_768, set_at: clock() };
-        ops.set_benchmark(&model, &benchmark).await.unwrap();
-
-        let first = summary("Logistic regression", "First version.");
-        ops.register_version(&model, &sha256(b"v1"), &first, "dana@example.com").await.unwrap();
-        let (promotion, version) = review(&ops, &evidence, &model, &sha256(b"v1"), Verdict::Pass).await;
-        let gate = open(&ops, &promotion, &version, SignedDuration::from_hours(1)).await;
-        let ann = Actor { principal: ANN_AS_USER.into(), auth: Auth::Iam };
-        Ops::new(&registry, ann, &clock).decide_gate(&gate.id, true, "first", None).await.unwrap();
-        ops.crown(&model, &promotion.id, promotion.epoch).await.unwrap();
-
-        let second = summary(
-            "Gradient boosting, 200 trees",
-            &format!(
-                "Gradient boosting in place of the logistic regression.\n\n- trained on 2026-10, 22,622 rows\n- capital-gain and capital-loss are used as they are\n- known weakness: few examples of occupation=Armed-Forces\n{HOSTILE}"
-            ),
-        );
-        ops.register_version(&model, &sha256(b"v2"), &second, "dana@example.com").await.unwrap();
-        let (promotion, version) = review(&ops, &evidence, &model, &sha256(b"v2"), verdict).await;
-        let gate = open(&ops, &promotion, &version, open_for).await;
-        Self { registry, evidence, model, gate, promotion }
+        let (gate, promotion) = waiting_gate(&registry, &evidence, wanted).await;
+        Self { registry, evidence, model: gate.model.clone(), gate, promotion }
     }
 
     pub fn app(&self, base: &str) -> App {
@@ -112,6 +230,7 @@ impl World {
             evidence: Arc::clone(&self.evidence),
             base: BaseUrl::parse(base).unwrap(),
             local_identity: None,
+            issuer: None,
             clock: seatrial_runtime::now,
         }
     }
@@ -123,44 +242,52 @@ impl World {
     pub async fn link_until(&self, approver: &str, expires_at: Timestamp) -> LinkSecret {
         let secret = LinkSecret::mint().unwrap();
         let (gate, model) = (self.gate.id.clone(), self.model.clone());
-        let capability =
-            Capability { gate, model, approver: approver.into(), expires_at, used_at: None, revoked: false };
+        let capability = Capability {
+            gate,
+            model,
+            approver: approver.into(),
+            expires_at,
+            used_at: None,
+            revoked: false,
+            generation: 0,
+        };
         self.registry.put_capability(&secret.hash(), &capability).await.unwrap();
         secret
     }
 }
 
-async fn open(
+async fn register(
     ops: &Ops<'_>,
-    promotion: &PromotionRecord,
-    version: &VersionRecord,
-    open_for: SignedDuration,
-) -> GateRecord {
-    let now = seatrial_runtime::now();
-    let gate = draft_gate(GateKind::Approval, 1, promotion, version, now, now + open_for).unwrap();
-    ops.open_gate(&gate).await.unwrap().value
+    model: &ModelName,
+    digest: &Digest,
+    package: &PackageSummary,
+) -> VersionRecord {
+    ops.register_version(model, digest, package, "dana@example.com").await.unwrap().value
 }
 
+async fn start(ops: &Ops<'_>, model: &ModelName, version: &VersionRecord) -> PromotionRecord {
+    let id = PromotionId::derive(model, version.digest.as_str(), 1);
+    ops.start_promotion(model, &id, version.version, &operator(), None).await.unwrap().value
+}
+
+fn draft(promotion: &PromotionRecord, version: &VersionRecord, open_for: SignedDuration) -> GateRecord {
+    let now = seatrial_runtime::now();
+    draft_gate(GateKind::Approval, 1, promotion, version, now, now + open_for).unwrap()
+}
+
+/// Gives the promotion its report.
 async fn review(
     ops: &Ops<'_>,
     evidence: &Arc<dyn ObjectStore>,
-    model: &ModelName,
-    digest: &Digest,
-    verdict: Verdict,
-) -> (PromotionRecord, VersionRecord) {
-    let id = PromotionId::derive(model, digest.as_str(), 1);
-    let version =
-        ops.register_version(model, digest, &summary("", ""), "dana@example.com").await.unwrap().value;
-    let promotion = ops.start_promotion(model, &id, version.version, &operator(), None).await.unwrap().value;
-    let report = report(&promotion, verdict);
+    promotion: &PromotionRecord,
+    wanted: &Wanted,
+) -> PromotionRecord {
+    let (model, id) = (&promotion.model, &promotion.id);
+    let report = report(promotion, wanted);
     let bytes = Bytes::from(serde_json::to_vec(&report).unwrap());
     let object = put_evidence(evidence.as_ref(), &format!("{model}/{id}"), "report", bytes).await.unwrap();
-    let promotion = ops
-        .record_evidence(model, &id, promotion.epoch, EvidenceKind::Report, &object, Some(verdict))
-        .await
-        .unwrap()
-        .value;
-    (promotion, version)
+    let held = (model, id, promotion.epoch);
+    ops.record_report(held, &object, wanted.verdict, report.automatic.as_ref()).await.unwrap().value
 }
 
 #[allow(clippy::too_many_arguments)]
@@ -198,7 +325,9 @@ fn row(
     }
 }
 
-pub fn report(promotion: &PromotionRecord, verdict: Verdict) -> ComparisonReport {
+pub fn report(promotion: &PromotionRecord, wanted: &Wanted) -> ComparisonReport {
+    let Wanted { verdict, hostile, .. } = *wanted;
+    let skipped = promotion.bypass(Stage::Shadow).is_some();
     use Direction::{HigherIsBetter as Higher, LowerIsBetter as Lower};
     use MetricClass::{Guardrail, Info, Signal};
     use MetricGroup::{Offline, Shadow};
@@ -211,7 +340,7 @@ pub fn report(promotion: &PromotionRecord, verdict: Verdict) -> ComparisonReport
         Inconclusive => (Inconclusive, "n = 14 of the 200 that are needed: too few rows to judge."),
         Fail => (Fail, "n = 214; −9.1 pt is beyond the margin of 5 pt."),
     };
-    let rows = vec![
+    let mut rows = vec![
         row(
             Offline,
             "accuracy",
@@ -292,7 +421,7 @@ pub fn report(promotion: &PromotionRecord, verdict: Verdict) -> ComparisonReport
         row(
             Offline,
             "segment_accuracy",
-            Some(&format!("occupation=Armed-Forces{HOSTILE}")),
+            Some(&format!("occupation=Armed-Forces{hostile}")),
             Share,
             (0.8571, 0.8491),
             0.0310,
@@ -334,6 +463,7 @@ pub fn report(promotion: &PromotionRecord, verdict: Verdict) -> ComparisonReport
             "611 pairs have a label so far.",
         ),
     ];
+    rows.retain(|r| !skipped || r.group == Offline);
     let opened = Timestamp::now() - SignedDuration::from_hours(26);
     ComparisonReport {
         schema: 1,
@@ -358,7 +488,7 @@ pub fn report(promotion: &PromotionRecord, verdict: Verdict) -> ComparisonReport
             judged_candidates: Some(2),
             live_shift: Some("Live traffic differs most in hours-per-week (PSI 0.04, small).".into()),
         }),
-        shadow: Some(ShadowFacts {
+        shadow: (!skipped).then(|| ShadowFacts {
             opened_at: opened,
             closed_at: Some(opened + SignedDuration::from_hours(24)),
             stopped_early: false,
@@ -368,7 +498,7 @@ pub fn report(promotion: &PromotionRecord, verdict: Verdict) -> ComparisonReport
             agreement: Some(0.9314),
             cause_of_full_agreement: None,
             disagreement: vec![
-                Disagreement { champion: "<=50K".into(), challenger: Some(">50K".into()), n: 121 },
+                Disagreement { champion: "<=50K".into(), challenger: Some(format!(">50K{hostile}")), n: 121 },
                 Disagreement { champion: ">50K".into(), challenger: Some("<=50K".into()), n: 44 },
             ],
         }),
@@ -377,7 +507,7 @@ pub fn report(promotion: &PromotionRecord, verdict: Verdict) -> ComparisonReport
         policy: promotion.policy.digest.clone(),
         charts: None,
         notes: vec![],
-        bypasses: vec![],
-        automatic: None,
+        bypasses: promotion.bypasses.clone(),
+        automatic: wanted.window.map(|_| Automatic { eligible: true, why: vec!["accuracy is surely better".into()] }),
     }
 }

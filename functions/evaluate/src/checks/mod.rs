@@ -3,7 +3,6 @@
 //! All run at once, each with its own timeout, before the benchmark. What a check cannot be asked, or does not answer as
 //! agreed, is inconclusive with what was found: a check that is broken never passes, and never blames the version.
 
-mod address;
 mod answer;
 mod caller;
 
@@ -17,7 +16,6 @@ use seatrial_domain::promotion::PromotionRecord;
 use seatrial_evidence::report::MetricRow;
 use serde_json::{Value, json};
 
-pub use address::{Allowed, is_public};
 pub use caller::HttpChecks;
 
 /// The largest answer that is read, in bytes.

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use fn_evaluate::checks::{Allowed, HttpChecks};
+use fn_evaluate::checks::HttpChecks;
 use fn_evaluate::{Ports, handle};
 use seatrial_artifacts::evidence::get_evidence;
 use seatrial_artifacts::package::publish;
@@ -18,6 +18,7 @@ use seatrial_domain::promotion::EvidenceKind;
 use seatrial_domain::task::{Evaluated, Held};
 use seatrial_evidence::evaluation::Evaluation;
 use seatrial_evidence::report::MetricRow;
+use seatrial_outbound::Allowed;
 use seatrial_registry::MemoryRegistry;
 use seatrial_registry::contract::Scenario;
 
@@ -109,7 +110,7 @@ impl World {
 
     pub async fn run(&self, held: &Held) -> Evaluated {
         // Hosts of the internet are not allowed; this machine's own are, as on an emulator.
-        let checks = HttpChecks::new(Allowed::of(&self.hosts, self.local), self.aws.clone());
+        let checks = HttpChecks::new(Allowed::of("CheckHosts", &self.hosts, self.local), self.aws.clone());
         let ports = Ports {
             checks: &checks,
             serve: Some("https://serve.example.com"),

@@ -12,6 +12,7 @@ use oci_spec::image::{
 use oci_spec::{OciSpecError, image};
 use seatrial_domain::Digest;
 use seatrial_domain::canonical::{sha256, to_bytes};
+use seatrial_domain::flat;
 use seatrial_domain::package::{Blob, PackageSummary};
 
 use super::read::ReadError;
@@ -84,6 +85,7 @@ impl Inspected {
             files: self.files.iter().map(blob).collect(),
             labels,
             changelog: self.changelog.clone(),
+            config: flat::flatten(&serde_json::to_value(&self.config)?),
         };
         Ok(Package { digest: sha256(&manifest), manifest, config, summary })
     }

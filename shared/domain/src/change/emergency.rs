@@ -31,11 +31,8 @@ pub fn bypass(
         Draft::new(context, "emergency_bypass", details).about(Some(&promotion.id), Some(version.version));
     let open = gate.filter(|g| g.kind == GateKind::Approval && g.status == GateStatus::Pending);
     if let (Stage::Approval, Some(gate)) = (stage, open) {
-        if super::canary::bound_now(promotion)? != gate.bound {
-            return Err(Refusal::NotApproved {
-                why: "the package, report, benchmark or policy changed since the gate opened".into(),
-            });
-        }
+        let changed = super::canary::bound_now(promotion)?.differences(&gate.bound);
+        Refusal::unless_same(&gate.id, &changed)?;
         draft.change.gate = Some(gate::approve_in_emergency(gate, &bypass, context.now)?);
         draft.change.versions.push(version.apply(VersionEvent::Approve)?);
     }

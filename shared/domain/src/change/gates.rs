@@ -6,9 +6,14 @@ use super::{Change, Context, Draft};
 use crate::access::Access;
 use crate::gate::{self, Decision, GateKind, GateRecord, GateStatus, Orphaned, Reminder};
 use crate::ids::Digest;
+use crate::links::{self, LinkOrder};
 use crate::promotion::{PromotionRecord, Stage};
 use crate::refusal::Refusal;
 use crate::version::{VersionEvent, VersionRecord};
+
+/// The events that write a gate and decide nothing: its status and its decisions stay what they are.
+pub const GATE_MARKS: [&str; 5] =
+    ["gate_reminded", "gate_blocked", "gate_orphaned", "gate_links_revoked", "gate_links_sent"];
 
 /// Opens a gate.
 ///
@@ -51,7 +56,7 @@ pub fn open_gate(
 /// Decides a gate by the rules of `access` as they are now. `capability` is the link that is used up by it.
 ///
 /// # Errors
-/// As [`gate::decide`]; [`Refusal::NotApproved`] when what the gate binds is not what the promotion has now.
+/// As [`gate::decide`]; [`Refusal::Changed`] when what the gate binds is not what the promotion has now.
 pub fn decide_gate(
     context: &Context<'_>,
     promotion: &PromotionRecord,
@@ -113,10 +118,9 @@ fn decided(
     after: GateRecord,
 ) -> Result<Draft, Refusal> {
     context.head.held_by(&promotion.id, promotion.epoch)?;
-    if gate.kind == GateKind::Approval && super::canary::bound_now(promotion)? != gate.bound {
-        return Err(Refusal::NotApproved {
-            why: "the package, report, benchmark or policy changed since the gate opened".into(),
-        });
+    if gate.kind == GateKind::Approval {
+        let changed = super::canary::bound_now(promotion)?.differences(&gate.bound);
+        Refusal::unless_same(&gate.id, &changed)?;
     }
     let details = json!({
         "gate": gate.id, "kind": gate.kind, "status": after.status, "decision": after.decisions.last(), "bound": gate.bound,
@@ -178,6 +182,45 @@ pub fn remind_gate(
         at: context.now,
     }));
     draft.change.gate = Some(after);
+    draft.finish()
+}
+
+/// Takes back links to a gate, and asks for new ones where the order says so. Nothing when the same is asked for already.
+///
+/// # Errors
+/// As [`links::order`]; [`Refusal::Superseded`] when the promotion has ended.
+pub fn order_links(
+    context: &Context<'_>,
+    gate: &GateRecord,
+    of: Option<&str>,
+    renew: bool,
+    access: &Access,
+) -> Result<Option<Change>, Refusal> {
+    let (by, at) = (context.actor.clone(), context.now);
+    let order = LinkOrder { of: of.map(str::to_owned), renew, by, at, done_at: None };
+    let Some(after) = links::order(gate, order, access)? else { return Ok(None) };
+    context.head.held_by(&gate.promotion, gate.epoch)?;
+    let details = json!({ "gate": gate.id, "of": of, "renew": renew });
+    let mut draft = Draft::new(context, "gate_links_revoked", details)
+        .about(Some(&gate.promotion), Some(gate.challenger.version));
+    draft.change.gate = Some(after);
+    draft.finish().map(Some)
+}
+
+/// Records that the new links of a gate's first `seen` orders were sent, to these people.
+///
+/// # Errors
+/// When the history entry cannot be made.
+pub fn links_sent(
+    context: &Context<'_>,
+    gate: &GateRecord,
+    seen: usize,
+    to: &[String],
+) -> Result<Change, Refusal> {
+    let details = json!({ "gate": gate.id, "to": to });
+    let mut draft = Draft::new(context, "gate_links_sent", details)
+        .about(Some(&gate.promotion), Some(gate.challenger.version));
+    draft.change.gate = Some(links::sent(gate, seen, context.now));
     draft.finish()
 }
 

@@ -14,8 +14,8 @@ pub use canary::{bound_now, crown, end_holdback, shift};
 pub use emergency::bypass;
 pub use ending::{Running, end_promotion, retire, roll_back};
 pub use gates::{
-    approve_automatically, approve_in_emergency, block_gate, close_gate, decide_gate, open_gate, orphan_gate,
-    remind_gate,
+    GATE_MARKS, approve_automatically, approve_in_emergency, block_gate, close_gate, decide_gate, links_sent,
+    open_gate, order_links, orphan_gate, remind_gate,
 };
 pub use promoting::{
     attested, close_shadow, open_shadow, record_evidence, record_report, register_version, start_promotion,

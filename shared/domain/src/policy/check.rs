@@ -18,6 +18,8 @@ const MAX_CANARY_SECONDS: u64 = 60 * 86_400;
 const MAX_STEPS: usize = 50;
 /// The longest that a gate waits: the state machine's own limit lies beyond it.
 const MAX_WAIT_SECONDS: u32 = 300 * 86_400;
+/// The longest note for those who decide, in characters.
+const MAX_CONTEXT: usize = 2_000;
 
 /// A defect of a policy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -42,6 +44,13 @@ impl Policy {
         let mut add = |field: &str, problem: String| found.push(Defect { field: field.into(), problem });
         if self.schema != 1 {
             add("schema", format!("{} is not known; expected 1", self.schema));
+        }
+        let length = self.context.chars().count();
+        if length > MAX_CONTEXT {
+            add("context", format!("has {length} characters; expected at most {MAX_CONTEXT}"));
+        }
+        if let Some(c) = self.context.chars().find(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
+            add("context", format!("holds the control character {c:?}; expected text"));
         }
         if !matches!(self.task, Task::Binary | Task::Multiclass | Task::Regression) {
             let problem =
@@ -104,6 +113,9 @@ impl Policy {
         self.check_canary_metrics(&mut add);
         self.check_approval(&mut add);
         self.check_people(&mut add);
+        for (field, problem) in self.notify.defects() {
+            add(field, problem);
+        }
         for (set, rules, known, defaults) in [
             ("offline.metrics", &self.offline.metrics, &OFFLINE_METRICS[..], metrics::offline()),
             ("shadow.metrics", &self.shadow.metrics, &SHADOW_METRICS[..], metrics::shadow()),
@@ -312,6 +324,16 @@ impl Policy {
             if !is_address(email) {
                 add(field, format!("{email:?} is not a mail address"));
             }
+            for principal in principals {
+                if let Some(why) = nobodys(principal) {
+                    add(
+                        field,
+                        format!(
+                            "{principal:?} of {email} {why}; `seatrial whoami` prints what they log in as"
+                        ),
+                    );
+                }
+            }
             // One mailbox or one login under two people would be two voices of one person.
             let boxes = std::iter::once(mailbox(email));
             for name in boxes.chain(principals.iter().cloned()) {
@@ -354,9 +376,22 @@ impl Policy {
     }
 }
 
-fn is_address(email: &str) -> bool {
+pub(super) fn is_address(email: &str) -> bool {
     let parts: Vec<_> = email.split('@').collect();
     parts.len() == 2 && parts.iter().all(|p| !p.is_empty()) && !email.chars().any(char::is_whitespace)
+}
+
+/// Why a principal can never be a person who calls.
+fn nobodys(principal: &str) -> Option<&'static str> {
+    if principal.trim().is_empty() {
+        Some("is empty")
+    } else if principal.starts_with("arn:") && principal.contains(":role/") {
+        Some("is the ARN of a role, and whoever assumes a role is known by its id (`AROA…`)")
+    } else if principal.starts_with("account/") || principal.starts_with("function/") {
+        Some("is what the records call an account or a function, and no person")
+    } else {
+        None
+    }
 }
 
 #[cfg(test)]
@@ -407,6 +442,18 @@ mod tests {
     }
 
     #[test]
+    fn a_note_for_those_who_decide_is_short_text_and_a_policy_without_one_keeps_its_digest() {
+        let mut policy = usable();
+        assert!(serde_json::to_value(&policy).unwrap().get("context").is_none());
+        policy.context = "Decides who gets a loan.\n\nA wrong yes costs about 4,000.".into();
+        assert_eq!(policy.check(), vec![]);
+        policy.context = format!("{}\u{0}", "x".repeat(2_000));
+        let found: Vec<_> = policy.check().iter().map(ToString::to_string).collect();
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(found[0].starts_with("context: has 2001 characters"), "{found:?}");
+    }
+
+    #[test]
     fn one_person_is_one_entry_and_delegations_name_known_people() {
         let mut policy = usable();
         let person = |email: &str, principal: &str| Person {
@@ -435,6 +482,22 @@ mod tests {
         policy.people[1] = person("bob@example.com", "AROAOP");
         policy.approval.delegations.clear();
         assert_eq!(policy.check().len(), 1, "one login is not two people");
+    }
+
+    #[test]
+    fn a_principal_that_nobody_calls_with_is_noticed() {
+        let mut policy = usable();
+        let with = |policy: &mut Policy, principal: &str| {
+            policy.approval.approvers[0].principals = vec![principal.into()];
+            policy.check().iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        for wrong in ["arn:aws:iam::1:role/ops", "account/123456789012", "function/gate", " "] {
+            let found = with(&mut policy, wrong);
+            assert!(found.len() == 1 && found[0].contains("seatrial whoami"), "{wrong}: {found:?}");
+        }
+        for right in ["arn:aws:iam::1:user/role/ann", "AROAEXAMPLE", "https://login.example.com#ann"] {
+            assert_eq!(with(&mut policy, right), Vec::<String>::new(), "{right}");
+        }
     }
 
     #[test]

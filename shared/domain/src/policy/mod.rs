@@ -8,6 +8,7 @@ mod check;
 mod hooks;
 mod margin;
 mod metrics;
+mod notify;
 mod people;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ pub use check::Defect;
 pub use hooks::IntegrationCheck;
 pub use margin::Margin;
 pub use metrics::{OFFLINE_METRICS, SHADOW_METRICS, applies};
+pub use notify::{Notify, TOPIC_PREFIX, Webhook, WebhookFormat};
 pub use people::{Approver, Delegation, Person, Role, mailbox};
 
 /// The rules of one model.
@@ -32,6 +34,10 @@ pub use people::{Approver, Delegation, Person, Role, mailbox};
 pub struct Policy {
     /// The version of this format: 1.
     pub schema: u32,
+    /// What the model decides and what a wrong answer costs, in the owner's words: people read it before they decide. It
+    /// judges nothing.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub context: String,
     /// What the model answers: `binary`, `multiclass` or `regression`; others are refused.
     pub task: Task,
     /// For `binary`: the class whose probability scores are about. Default: the last class of `config.yaml`.
@@ -61,6 +67,8 @@ pub struct Policy {
     pub people: Vec<Person>,
     /// Who decides, and how.
     pub approval: Approval,
+    /// Who is told of what happens.
+    pub notify: Notify,
     /// How traffic shifts.
     pub canary: Canary,
     /// What servers report.
@@ -71,6 +79,7 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             schema: 1,
+            context: String::new(),
             task: Task::Binary,
             positive_class: None,
             decision_threshold: None,
@@ -85,6 +94,7 @@ impl Default for Policy {
             shadow: Shadow::default(),
             people: Vec::new(),
             approval: Approval::default(),
+            notify: Notify::default(),
             canary: Canary::default(),
             observations: Observations::default(),
         }

@@ -202,7 +202,7 @@ pub async fn a_closed_gate_is_final<R: Full>(registry: &R) {
     s.check().await;
 }
 
-/// A link of `approver` to `gate` that ends in half an hour.
+/// A link of `approver` to `gate` that ends in half an hour, of the generation that is theirs by this record.
 async fn link<R: Full>(s: &Scenario<R>, gate: &GateRecord, approver: &str) -> Digest {
     let hash = sha256(format!("{} {approver} {}", gate.id, s.clock.now()).as_bytes());
     let capability = Capability {
@@ -212,6 +212,7 @@ async fn link<R: Full>(s: &Scenario<R>, gate: &GateRecord, approver: &str) -> Di
         expires_at: s.clock.now() + SignedDuration::from_mins(30),
         used_at: None,
         revoked: false,
+        generation: gate.link_generation(approver),
     };
     s.registry.put_capability(&hash, &capability).await.unwrap();
     hash
@@ -272,6 +273,39 @@ pub async fn a_revoked_or_expired_link_decides_nothing<R: Full>(registry: &R) {
     assert_eq!(s.snapshot().await, before);
     let fresh = link(&s, &gate, "ann@example.com").await;
     assert!(by_link().decide_gate(&gate.id, false, "no", Some(&fresh)).await.unwrap().fresh);
+    s.check().await;
+}
+
+pub async fn a_link_that_was_taken_back_decides_nothing_and_a_new_one_does<R: Full>(registry: &R) {
+    let (s, gate) = with_links(registry).await;
+    let decide = async |who: &str, hash: &Digest| {
+        s.ops(person(who, Auth::Link)).decide_gate(&gate.id, true, "yes", Some(hash)).await
+    };
+    let (anns, bobs) = (link(&s, &gate, "ann@example.com").await, link(&s, &gate, "bob@example.com").await);
+    let refused = s.ops(person("eve", Auth::Iam)).order_links(&gate.id, Some("eve"), true).await;
+    assert!(matches!(refused, Err(OpError::Refused(Refusal::Invalid { .. }))), "{refused:?}");
+    let order = async |of: Option<&str>, renew| s.ops(ann()).order_links(&gate.id, of, renew).await.unwrap();
+    assert!(order(Some("ann@example.com"), true).await.fresh);
+    assert!(!order(Some("ann@example.com"), true).await.fresh, "the same again before it is done");
+    let before = s.snapshot().await;
+    let answer = decide("ann@example.com", &anns).await;
+    assert!(matches!(answer, Err(OpError::Refused(Refusal::GateClosed { .. }))), "{answer:?}");
+    assert_eq!(s.snapshot().await, before);
+    assert_eq!(registry.capability(&anns).await.unwrap().unwrap().used_at, None);
+
+    let record = registry.gate(&gate.id).await.unwrap().unwrap();
+    assert!(record.owes_link("ann@example.com") && !record.owes_link("bob@example.com"));
+    let new = link(&s, &record, "ann@example.com").await;
+    let to = ["ann@example.com".to_owned()];
+    assert!(s.system().links_sent(&gate.id, 1, &to).await.unwrap().fresh);
+    assert!(!s.system().links_sent(&gate.id, 1, &to).await.unwrap().fresh, "once");
+    assert_eq!((s.events("gate_links_revoked").await, s.events("gate_links_sent").await), (1, 1));
+    let record = registry.gate(&gate.id).await.unwrap().unwrap();
+    assert_eq!((record.status, record.owes_links()), (GateStatus::Pending, false));
+    // Nobody else's links are touched, and the new one decides.
+    assert!(decide("bob@example.com", &anns).await.is_err(), "another's");
+    assert_eq!(decide("ann@example.com", &new).await.unwrap().value.status, GateStatus::Approved);
+    assert!(decide("bob@example.com", &bobs).await.is_err(), "it is closed");
     s.check().await;
 }
 

@@ -14,6 +14,7 @@ pub mod operational;
 pub mod races;
 pub mod records;
 mod scenario;
+pub mod sessions;
 pub mod unattended;
 
 pub use scenario::{Full, Run, Scenario};
@@ -41,6 +42,7 @@ macro_rules! contract_tests {
             a_closed_gate_is_final
             a_link_decides_once_as_its_own_person
             a_revoked_or_expired_link_decides_nothing
+            a_link_that_was_taken_back_decides_nothing_and_a_new_one_does
             who_may_decide_is_read_at_the_moment
             gates_are_listed_by_status
         );
@@ -72,6 +74,10 @@ macro_rules! contract_tests {
             an_attempt_leaves_its_mark
             a_capability_is_never_made_fresh_again
             the_first_announcement_of_a_submission_stays
+        );
+        $crate::contract_tests!(@module sessions, $make,
+            a_session_ends_by_itself_and_is_never_made_longer
+            a_logout_ends_one_session_and_no_other
         );
     };
     (@module $module:ident, $make:expr, $($case:ident)*) => {

@@ -152,6 +152,7 @@ pub async fn a_capability_is_never_made_fresh_again<R: Full>(registry: &R) {
         expires_at: s.clock.now() + SignedDuration::from_hours(1),
         used_at: None,
         revoked: false,
+        generation: 0,
     };
     let hash = sha256(s.model.as_str().as_bytes());
     assert_eq!(registry.capability(&hash).await.unwrap(), None);

@@ -184,6 +184,7 @@ pub async fn a_link_opened_in_two_windows_decides_once<R: Full>(registry: &R) {
         expires_at: s.clock.now() + SignedDuration::from_mins(30),
         used_at: None,
         revoked: false,
+        generation: 0,
     };
     registry.put_capability(&hash, &capability).await.unwrap();
     let answers = at_once(&s, 6, |s, i| {

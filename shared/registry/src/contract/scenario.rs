@@ -19,6 +19,7 @@ use seatrial_domain::{Digest, ModelName, PromotionId, Verdict, VersionName};
 
 use crate::ops::{Clock, Ops, draft_gate};
 use crate::ports::{Attempts, Capabilities, Commits, Records, Submissions, Tallies, Tokens, Watermarks};
+use crate::sessions::Sessions;
 
 /// Everything a registry is.
 pub trait Full:
@@ -26,6 +27,7 @@ pub trait Full:
     + Commits
     + Tokens
     + Capabilities
+    + Sessions
     + Submissions
     + Tallies
     + Watermarks
@@ -41,6 +43,7 @@ impl<R> Full for R where
         + Commits
         + Tokens
         + Capabilities
+        + Sessions
         + Submissions
         + Tallies
         + Watermarks
@@ -125,6 +128,7 @@ pub fn package() -> PackageSummary {
         files: BTreeMap::new(),
         labels: BTreeMap::from([("source".to_owned(), "tests".to_owned())]),
         changelog: "# 1\n- first".into(),
+        config: Default::default(),
     }
 }
 

@@ -53,6 +53,7 @@ pub fn draft_gate(
         window: None,
         reminders: Vec::new(),
         orphaned: None,
+        link_orders: Vec::new(),
     })
 }
 
@@ -208,6 +209,54 @@ impl Ops<'_> {
                     &version,
                     &record,
                 )?)
+            })
+        })
+        .await
+    }
+
+    /// Takes back the links of somebody, or of everybody, to a gate; with `renew` new ones are to be sent. The same asked
+    /// again before it was done is no second order.
+    ///
+    /// # Errors
+    /// [`Refusal::GateClosed`], [`Refusal::Forbidden`], [`Refusal::Invalid`], [`Refusal::Superseded`].
+    pub async fn order_links(
+        &self,
+        gate: &GateId,
+        of: Option<&str>,
+        renew: bool,
+    ) -> Result<Outcome<GateRecord>, OpError> {
+        let model = self.gate(gate).await?.model;
+        self.transact(&model, Missing::Refuse, |head| {
+            Box::pin(async move {
+                let record = self.gate(gate).await?;
+                let access = self.live_policy(&head).await?.policy.access();
+                match change::order_links(&self.context(&head), &record, of, renew, &access)? {
+                    Some(change) => commit_gate(change),
+                    None => Ok(Next::Already(record)),
+                }
+            })
+        })
+        .await
+    }
+
+    /// Records that the new links of a gate's first `seen` orders were sent, to these people.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`] without such a gate.
+    pub async fn links_sent(
+        &self,
+        gate: &GateId,
+        seen: usize,
+        to: &[String],
+    ) -> Result<Outcome<GateRecord>, OpError> {
+        let model = self.gate(gate).await?.model;
+        self.transact(&model, Missing::Refuse, |head| {
+            Box::pin(async move {
+                let record = self.gate(gate).await?;
+                if !record.link_orders.iter().take(seen).any(|o| o.renew && o.done_at.is_none()) {
+                    return Ok(Next::Already(record));
+                }
+                commit_gate(change::links_sent(&self.context(&head), &record, seen, to)?)
             })
         })
         .await

@@ -17,6 +17,11 @@ pub struct MemoryTable {
 }
 
 impl MemoryTable {
+    /// A copy of every item.
+    pub async fn contents(&self) -> BTreeMap<Key, Item> {
+        self.items().await.clone()
+    }
+
     async fn items(&self) -> MutexGuard<'_, BTreeMap<Key, Item>> {
         tokio::task::yield_now().await;
         // A test that panics while it holds the lock leaves whole items behind: each write is one insertion.

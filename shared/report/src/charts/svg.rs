@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::escape::misleads;
+
 /// Where a text's position is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Anchor {
@@ -163,9 +165,7 @@ pub(crate) fn escaped(text: &str) -> String {
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
             '\t' | '\n' | '\r' => out.push(' '),
-            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => out.push('\u{fffd}'),
-            // Marks that turn the direction of what follows would reach beyond the name they stand in.
-            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {}
+            c if misleads(c) || matches!(c, '\u{fffe}' | '\u{ffff}') => out.push('\u{fffd}'),
             c => out.push(c),
         }
     }
@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn texts_are_data() {
-        assert_eq!(escaped("<b>&\"'\u{0}\u{202e}\n"), "&lt;b&gt;&amp;&quot;&#39;\u{fffd} ");
+        assert_eq!(escaped("<b>&\"'\u{0}\u{202e}\n"), "&lt;b&gt;&amp;&quot;&#39;\u{fffd}\u{fffd} ");
     }
 
     #[test]

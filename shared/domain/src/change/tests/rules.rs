@@ -111,7 +111,11 @@ fn a_report_that_changes_after_the_approval_takes_it_away() {
     w.advance_to(VersionStatus::InReview);
     w.open_gate().unwrap();
     w.record(EvidenceKind::Report, "another report").unwrap();
-    assert!(matches!(approve(&mut w, "ann@example.com"), Err(Refusal::NotApproved { .. })));
+    let refusal = approve(&mut w, "ann@example.com").unwrap_err();
+    assert!(
+        matches!(&refusal, Refusal::Changed { what, .. } if what == "the comparison report"),
+        "{refusal}"
+    );
 }
 
 #[test]

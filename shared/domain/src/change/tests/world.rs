@@ -282,6 +282,7 @@ pub(super) fn draft_gate(promotion: &PromotionRecord, version: &VersionRecord, n
         window: None,
         reminders: Vec::new(),
         orphaned: None,
+        link_orders: vec![],
     }
 }
 
@@ -297,6 +298,7 @@ impl World {
             files: BTreeMap::new(),
             labels: BTreeMap::new(),
             changelog: String::new(),
+            config: Default::default(),
         };
         let digest = sha256(format!("package {number}").as_bytes());
         self.act(|w| change::register_version(&w.context(), digest, package, "sue@example.com")).unwrap();

@@ -1,4 +1,4 @@
-//! Which addresses a hook may have. Pure.
+//! Which addresses a hook may have.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -7,6 +7,8 @@ use reqwest::Url;
 /// What the deployment lets hooks reach.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Allowed {
+    /// The deployment's parameter that names the hosts, for messages.
+    parameter: &'static str,
     /// Hosts, or `host:port` where the port is not 443; lower case. Empty: none.
     hosts: Vec<String>,
     /// Whether plain `http://127.0.0.1` is allowed too: on an emulator only.
@@ -14,16 +16,16 @@ pub struct Allowed {
 }
 
 impl Allowed {
-    /// Hosts separated by commas, as the deployment's parameter gives them.
+    /// Hosts separated by commas, as the deployment's `parameter` gives them. `local`: whether this is an emulator.
     #[must_use]
-    pub fn of(hosts: &str, local: bool) -> Self {
+    pub fn of(parameter: &'static str, hosts: &str, local: bool) -> Self {
         let hosts = hosts.split(',').map(|h| h.trim().to_lowercase()).filter(|h| !h.is_empty());
-        Self { hosts: hosts.collect(), local }
+        Self { parameter, hosts: hosts.collect(), local }
     }
 
     /// Whether this may be called by its text alone, and what is wrong otherwise. Its addresses are looked at when they are
     /// known.
-    pub(super) fn url(&self, text: &str) -> Result<Hook, String> {
+    pub(crate) fn url(&self, text: &str) -> Result<Hook, String> {
         let url = Url::parse(text).map_err(|e| format!("its address cannot be read ({e})"))?;
         let host = url.host_str().ok_or("its address names no host")?.to_lowercase();
         if !url.username().is_empty() || url.password().is_some() {
@@ -45,7 +47,8 @@ impl Allowed {
         let full = if port == 443 { host.clone() } else { format!("{host}:{port}") };
         if !self.hosts.contains(&full) {
             return Err(format!(
-                "the deployment does not allow checks to reach {full}; name it in the parameter CheckHosts"
+                "the deployment does not allow {full} to be called; name it in the parameter {}",
+                self.parameter
             ));
         }
         Ok(Hook { url, host, port, local: false })
@@ -54,12 +57,12 @@ impl Allowed {
 
 /// An address that may be called if it leads to public machines.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Hook {
-    pub(super) url: Url,
-    pub(super) host: String,
-    pub(super) port: u16,
+pub(crate) struct Hook {
+    pub(crate) url: Url,
+    pub(crate) host: String,
+    pub(crate) port: u16,
     /// Whether it is this machine's own, on an emulator.
-    pub(super) local: bool,
+    pub(crate) local: bool,
 }
 
 /// Whether an address is one of the public internet: a hook must not reach into the account's own network, or to the
@@ -146,7 +149,7 @@ mod tests {
 
     #[test]
     fn only_allowed_hosts_over_https() {
-        let allowed = Allowed::of("Checks.example.com, other.example.com:8443", false);
+        let allowed = Allowed::of("CheckHosts", "Checks.example.com, other.example.com:8443", false);
         assert!(allowed.url("https://checks.example.com/a?b=c").is_ok());
         assert!(allowed.url("https://CHECKS.example.com:443/").is_ok());
         assert!(allowed.url("https://other.example.com:8443/").is_ok());
@@ -169,7 +172,7 @@ mod tests {
             Allowed::default().url("https://checks.example.com/").is_err(),
             "an empty list allows nothing"
         );
-        assert!(Allowed::of("", true).url("http://127.0.0.1:8080/").unwrap().local);
-        assert!(Allowed::of("", true).url("http://127.0.0.2:8080/").is_err());
+        assert!(Allowed::of("CheckHosts", "", true).url("http://127.0.0.1:8080/").unwrap().local);
+        assert!(Allowed::of("CheckHosts", "", true).url("http://127.0.0.2:8080/").is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! Sending mail.
+//! Sending mail: to approvers about their gate (`gate`), to everybody about what happened (`notify`).
 
 use async_trait::async_trait;
 use aws_sdk_sesv2::Client;

@@ -1,0 +1,102 @@
+//! Single calls to AWS: a POST, signed with the function's own credentials.
+
+use std::time::SystemTime;
+
+use aws_config::SdkConfig;
+use aws_credential_types::provider::ProvideCredentials;
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::sign::v4;
+use aws_smithy_runtime_api::client::identity::Identity;
+
+use crate::{Answer, CallError, Read, answered, plain_client, unreachable};
+
+/// A call.
+#[derive(Debug, Clone, Copy)]
+pub struct Call<'a> {
+    /// The service, as in its host and in signatures: `lambda`, `ssm`, `sns`.
+    pub service: &'static str,
+    /// The path, from the slash on.
+    pub path: &'a str,
+    /// Headers, `content-type` among them.
+    pub headers: &'a [(&'static str, &'a str)],
+    /// The body.
+    pub body: &'a str,
+    /// The largest answer, in bytes.
+    pub limit: usize,
+}
+
+/// Makes the call.
+///
+/// # Errors
+/// When nobody answered; a refusal by the service is an answer.
+pub async fn post(config: &SdkConfig, call: &Call<'_>) -> Result<Answer, CallError> {
+    let request = signed(config, call).await.map_err(CallError::NoAnswer)?;
+    let client = plain_client().build().map_err(|e| CallError::NoAnswer(format!("no HTTP client ({e})")))?;
+    let answer = client.execute(request).await.map_err(|e| unreachable(call.service, e))?;
+    answered(answer, Read::Whole(call.limit)).await
+}
+
+/// Fields as the body of a form, for services that take one.
+#[must_use]
+pub fn form(fields: &[(String, String)]) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.~".contains(&b);
+    let encoded = |text: &str| {
+        text.bytes().fold(String::with_capacity(text.len()), |mut out, b| {
+            match plain(b) {
+                true => out.push(char::from(b)),
+                false => out.push_str(&format!("%{b:02X}")),
+            }
+            out
+        })
+    };
+    let pairs = fields.iter().map(|(name, value)| format!("{}={}", encoded(name), encoded(value)));
+    pairs.collect::<Vec<_>>().join("&")
+}
+
+fn endpoint(config: &SdkConfig, service: &str) -> Result<String, String> {
+    if let Some(endpoint) = config.endpoint_url() {
+        return Ok(endpoint.trim_end_matches('/').to_owned());
+    }
+    let region = config.region().ok_or("no AWS region is set")?.as_ref();
+    let suffix = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
+    Ok(format!("https://{service}.{region}.{suffix}"))
+}
+
+async fn signed(config: &SdkConfig, call: &Call<'_>) -> Result<reqwest::Request, String> {
+    let failed =
+        |e: &dyn std::fmt::Display| format!("the request to {} cannot be signed ({e})", call.service);
+    let url = format!("{}{}", endpoint(config, call.service)?, call.path);
+    let provider = config.credentials_provider().ok_or("no AWS credentials are set up")?;
+    let credentials = provider.provide_credentials().await.map_err(|e| failed(&e))?;
+    let identity: Identity = credentials.into();
+    let parameters = v4::SigningParams::builder()
+        .identity(&identity)
+        .region(config.region().map_or("us-east-1", |r| r.as_ref()))
+        .name(call.service)
+        .time(SystemTime::now())
+        .settings(SigningSettings::default())
+        .build()
+        .map_err(|e| failed(&e))?;
+    let body = SignableBody::Bytes(call.body.as_bytes());
+    let signable = SignableRequest::new("POST", url.as_str(), call.headers.iter().copied(), body)
+        .map_err(|e| failed(&e))?;
+    let (instructions, _) = sign(signable, &parameters.into()).map_err(|e| failed(&e))?.into_parts();
+    let mut request = http::Request::builder().method("POST").uri(&url);
+    for (name, value) in call.headers {
+        request = request.header(*name, *value);
+    }
+    let mut request = request.body(call.body.to_owned()).map_err(|e| failed(&e))?;
+    instructions.apply_to_request_http1x(&mut request);
+    request.try_into().map_err(|e: reqwest::Error| failed(&e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_says_everything_in_plain_characters() {
+        let fields = [("Message".to_owned(), "a b&c=d+ä\n%".to_owned()), ("x.1".to_owned(), String::new())];
+        assert_eq!(form(&fields), "Message=a%20b%26c%3Dd%2B%C3%A4%0A%25&x.1=");
+    }
+}

@@ -1,0 +1,160 @@
+//! Calls to the outside.
+//!
+//! [`post`] reaches what owners of models name in their policies, within what the deployment allows: https only, named hosts,
+//! public addresses (the ones that were looked at, not what the name leads to a moment later), no redirects, no proxy, answers
+//! up to a limit. [`aws`] calls AWS by a single signed POST, where the generated SDK of a service would cost more to build
+//! than the function that needs one call of it.
+
+mod address;
+pub mod aws;
+
+use std::net::SocketAddr;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, StatusCode};
+use reqwest::redirect::Policy as Redirects;
+use reqwest::{Client, ClientBuilder, Response};
+
+pub use address::{Allowed, is_public};
+
+use address::Hook;
+
+/// An answer, whatever its status.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body, or its beginning.
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// The beginning of the body in one line, for messages.
+    #[must_use]
+    pub fn beginning(&self) -> String {
+        let text = String::from_utf8_lossy(&self.body[..self.body.len().min(300)]);
+        text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    }
+
+    /// The body of a successful answer; else what it answered, in words.
+    ///
+    /// # Errors
+    /// On any status but 2xx.
+    pub fn succeeded(self) -> Result<Bytes, String> {
+        if self.status.is_success() {
+            return Ok(self.body);
+        }
+        if self.status.is_redirection() {
+            return Err(format!("it answered with {}; redirects are not followed", self.status));
+        }
+        Err(format!("it answered with {}: {}", self.status, self.beginning()))
+    }
+}
+
+/// Why there is no answer. The texts name hosts and never a whole address, which may be a secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// The address may not be called. Trying again does not help.
+    #[error("{0}")]
+    NotAllowed(String),
+    /// Nobody answered, or not wholly. Trying again may help.
+    #[error("{0}")]
+    NoAnswer(String),
+}
+
+/// Posts `body` to an address that an owner named.
+///
+/// # Errors
+/// [`CallError`], by whether trying again may help.
+pub async fn post(
+    allowed: &Allowed,
+    url: &str,
+    headers: &[(&'static str, String)],
+    body: String,
+    read: Read,
+) -> Result<Answer, CallError> {
+    let hook = allowed.url(url).map_err(CallError::NotAllowed)?;
+    let client = client(&hook, &addresses(&hook).await?)?;
+    let mut request = client.post(hook.url).header("content-type", "application/json").body(body);
+    for (name, value) in headers {
+        request = request.header(*name, value);
+    }
+    let answer = request.send().await.map_err(|e| unreachable(&hook.host, e))?;
+    answered(answer, read).await
+}
+
+/// What the host's name leads to, all of it public.
+async fn addresses(hook: &Hook) -> Result<Vec<SocketAddr>, CallError> {
+    let bare = hook.host.trim_start_matches('[').trim_end_matches(']');
+    let found: Vec<SocketAddr> = tokio::net::lookup_host((bare, hook.port))
+        .await
+        .map_err(|e| CallError::NoAnswer(format!("the host {} is not known ({e})", hook.host)))?
+        .collect();
+    if found.is_empty() {
+        return Err(CallError::NoAnswer(format!("the host {} has no address", hook.host)));
+    }
+    match found.iter().find(|a| !hook.local && !is_public(a.ip())) {
+        Some(private) => Err(CallError::NotAllowed(format!(
+            "the host {} leads to {}, which is no public address; only public machines are called",
+            hook.host,
+            private.ip()
+        ))),
+        None => Ok(found),
+    }
+}
+
+/// No redirects, no proxy of the environment: nothing may lead elsewhere than where it was allowed.
+fn plain_client() -> ClientBuilder {
+    Client::builder().redirect(Redirects::none()).no_proxy()
+}
+
+/// A client that connects to the addresses that were looked at, and to no others the name may lead to a moment later.
+fn client(hook: &Hook, addresses: &[SocketAddr]) -> Result<Client, CallError> {
+    let client = plain_client().https_only(!hook.local).resolve_to_addrs(&hook.host, addresses).build();
+    client.map_err(|e| CallError::NoAnswer(format!("no HTTP client ({e})")))
+}
+
+/// How much of an answer's body is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Read {
+    /// All of it; an answer of more than so many bytes is none.
+    Whole(usize),
+    /// The first so many bytes: what counts is the status.
+    Beginning(usize),
+}
+
+/// The answer with its body, as much of it as is asked for.
+async fn answered(mut answer: Response, read: Read) -> Result<Answer, CallError> {
+    let (status, headers) = (answer.status(), answer.headers().clone());
+    let broke_off =
+        |e: reqwest::Error| CallError::NoAnswer(format!("its answer broke off ({})", root(&e.without_url())));
+    let mut body = BytesMut::new();
+    while let Some(chunk) = answer.chunk().await.map_err(broke_off)? {
+        body.extend_from_slice(&chunk);
+        match read {
+            Read::Whole(limit) if body.len() > limit => {
+                return Err(CallError::NotAllowed(format!("its answer is larger than {limit} bytes")));
+            }
+            Read::Beginning(limit) if body.len() > limit => {
+                body.truncate(limit);
+                break;
+            }
+            _ => {}
+        }
+    }
+    Ok(Answer { status, headers, body: body.freeze() })
+}
+
+fn unreachable(host: &str, error: reqwest::Error) -> CallError {
+    CallError::NoAnswer(format!("{host} cannot be reached ({})", root(&error.without_url())))
+}
+
+fn root(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause.to_string()
+}
