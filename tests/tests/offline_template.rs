@@ -300,6 +300,7 @@ fn only_the_pages_of_approvers_and_what_checks_tokens_itself_are_public() {
             "ANY /",
             "ANY /api/v1/{proxy+}",
             "ANY /g/{proxy+}",
+            "ANY /gates",
             "ANY /l/{proxy+}",
             "ANY /login",
             "ANY /login/{proxy+}",

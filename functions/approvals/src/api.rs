@@ -39,6 +39,9 @@ pub(crate) struct ApprovalView {
 #[derive(Serialize)]
 pub(crate) struct ListView {
     approvals: Vec<ApprovalView>,
+    /// What to ask for as `after`, where there are more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<GateId>,
 }
 
 #[derive(Serialize)]
@@ -60,7 +63,12 @@ pub(crate) struct ShowView {
 pub(crate) struct ListQuery {
     status: Option<GateStatus>,
     model: Option<ModelName>,
+    limit: Option<usize>,
+    after: Option<GateId>,
 }
+
+/// The most gates in one answer, and how many there are when nothing is said.
+const MOST: usize = 100;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -83,13 +91,25 @@ pub(crate) async fn list(
 ) -> Result<Json<ListView>, Problem> {
     let Query(query) = query.map_err(|e| {
         Problem::bad_request(format!(
-            "{}; expected status=pending|approved|rejected|expired|cancelled and model=<name>",
+            "{}; expected status=pending|approved|rejected|expired|cancelled, model=<name>, limit=1..{MOST} and after=<gate>",
             e.body_text()
         ))
     })?;
+    let limit = query.limit.unwrap_or(MOST);
+    if !(1..=MOST).contains(&limit) {
+        return Err(Problem::bad_request(format!("limit is {limit}; expected 1 to {MOST}")));
+    }
+    let after = match &query.after {
+        None => None,
+        Some(id) => match review::approval_gate(&app, id).await? {
+            Some(gate) => Some(gate),
+            None => return Err(Problem::bad_request(format!("after is {id}, and there is no such gate"))),
+        },
+    };
     let filter = GateFilter { status: query.status.unwrap_or(GateStatus::Pending), model: query.model };
-    let approvals = review::visible(&app, &filter, &caller).await?;
-    Ok(Json(ListView { approvals: approvals.into_iter().map(|g| view(&app, g)).collect() }))
+    let part = review::visible(&app, &filter, &caller, after.as_ref(), limit).await?;
+    let approvals = part.gates.into_iter().map(|seen| view(&app, seen.gate)).collect();
+    Ok(Json(ListView { approvals, next: part.next }))
 }
 
 /// `GET …/approvals/{gate}`: one gate with the report it binds.

@@ -13,6 +13,7 @@ mod cookie;
 mod decide;
 mod denied;
 mod headers;
+mod list;
 mod login;
 mod openapi;
 mod pages;
@@ -82,6 +83,7 @@ pub fn router(app: App) -> Router {
     Router::new()
         .route("/", get(pages::home))
         .route("/l/{secret}", get(pages::link))
+        .route("/gates", get(list::list))
         .route("/g/{gate}", get(pages::gate))
         .route("/g/{gate}/decide", post(decide::decide))
         .route("/g/{gate}/block", post(block::block))

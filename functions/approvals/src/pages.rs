@@ -19,21 +19,16 @@ use crate::segment::Segment;
 use crate::visit::{Tried, Visit};
 use crate::{App, cookie, session};
 
-/// `GET /`
-pub(crate) async fn home(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Instead, Instead> {
+/// `GET /`: the list of gates for whoever is logged in; else what can be done.
+pub(crate) async fn home(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, Instead> {
+    if session::logged_in(&app, &headers).await?.is_some() {
+        return Ok((StatusCode::SEE_OTHER, [(header::LOCATION, app.base.to("/gates"))]).into_response());
+    }
     let message = Message::new(
         "Decisions are made at gates",
         "Each gate has its own address, and approvers get a link to it.",
     );
-    let message = match session::logged_in(&app, &headers).await? {
-        Some(login) => {
-            let who = &login.caller.actor().principal;
-            let message = message.and(format!("You are logged in as {who}."));
-            message.with_commands(denied::commands(None)).with_button(&app.base.to("/logout"), "Log out")
-        }
-        None => denied::advised(&app, message, None),
-    };
-    Ok(Instead::new(StatusCode::OK, message))
+    Ok(Instead::new(StatusCode::OK, denied::advised(&app, message, None)).into_response())
 }
 
 /// Everything else.

@@ -91,29 +91,48 @@ pub(crate) struct Seen {
     pub(crate) live: Access,
 }
 
-/// The approval gates that the filter lets through and `caller` may see, oldest first.
+/// Some of the gates that somebody may see.
+pub(crate) struct Part {
+    pub(crate) gates: Vec<Seen>,
+    /// The last of them, where there are more after it.
+    pub(crate) next: Option<GateId>,
+}
+
+/// The first `most` approval gates after the gate `after` that the filter lets through and `caller` may see, oldest first.
 pub(crate) async fn visible(
     app: &App,
     filter: &GateFilter,
     caller: &Caller,
-) -> Result<Vec<GateRecord>, Failure> {
+    after: Option<&GateRecord>,
+    most: usize,
+) -> Result<Part, Failure> {
+    let place = |g: &GateRecord| (g.opened_at, g.id.clone());
+    let after = after.map(place);
     let gates = app.registry.gates(filter).await?;
-    let mut seen: BTreeMap<ModelName, bool> = BTreeMap::new();
-    let mut list = Vec::new();
-    for gate in gates.into_iter().filter(|g| g.kind == GateKind::Approval) {
-        let may = match seen.get(&gate.model) {
-            Some(may) => *may,
+    let mut known: BTreeMap<ModelName, Access> = BTreeMap::new();
+    let mut part = Part { gates: Vec::new(), next: None };
+    for gate in gates {
+        if gate.kind != GateKind::Approval || after.as_ref().is_some_and(|after| place(&gate) <= *after) {
+            continue;
+        }
+        let live = match known.get(&gate.model) {
+            Some(live) => live.clone(),
             None => {
-                let may = caller.may_see(&live(app, &gate).await?);
-                seen.insert(gate.model.clone(), may);
-                may
+                let live = live(app, &gate).await?;
+                known.insert(gate.model.clone(), live.clone());
+                live
             }
         };
-        if may {
-            list.push(gate);
+        if !caller.may_see(&live) {
+            continue;
         }
+        if part.gates.len() == most {
+            part.next = part.gates.last().map(|seen| seen.gate.id.clone());
+            break;
+        }
+        part.gates.push(Seen { gate, live });
     }
-    Ok(list)
+    Ok(part)
 }
 
 /// Everything about `gate`. The report is the very one the gate binds: its bytes are checked against that digest.

@@ -72,7 +72,7 @@ fn cookie(gate: &GateRecord, text: &str) -> String {
 
 /// The request that the form on the page sends.
 fn form(gate: &GateRecord, secret: &LinkSecret, body: &str) -> Request<Body> {
-    let body = format!("{body}&token={}", secret.form_token(&gate.id));
+    let body = format!("{body}&token={}&shown={}", secret.form_token(&gate.id), gate.bound.fingerprint());
     Request::post(format!("/g/{}/decide", gate.id))
         .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
         .header(header::ORIGIN, BASE)
@@ -453,7 +453,9 @@ async fn a_form_of_another_gate_or_another_link_decides_nothing() {
         for origin in origins {
             request = request.header(header::ORIGIN, *origin);
         }
-        request.body(Body::from(format!("{APPROVE}&token={token}"))).unwrap()
+        request
+            .body(Body::from(format!("{APPROVE}&shown={}&token={token}", here.gate.bound.fingerprint())))
+            .unwrap()
     };
     let ours = cookie(&here.gate, &secret.expose());
     let good = secret.form_token(&here.gate.id);
@@ -611,7 +613,8 @@ async fn bodies_that_are_too_large_or_of_another_kind_decide_nothing() {
     let secret = world.link(ANN).await;
     let app = router(world.app(BASE));
     let before = contents(&world).await;
-    let good = format!("{APPROVE}&token={}", secret.form_token(&world.gate.id));
+    let shown = world.gate.bound.fingerprint();
+    let good = format!("{APPROVE}&shown={shown}&token={}", secret.form_token(&world.gate.id));
     let multipart = format!(
         "--x\r\ncontent-disposition: form-data; name=decision\r\n\r\napprove\r\n--x\r\ncontent-disposition: form-data; name=comment\r\n\r\nx\r\n--x\r\ncontent-disposition: form-data; name=token\r\n\r\n{}\r\n--x--",
         secret.form_token(&world.gate.id)

@@ -10,6 +10,7 @@ mod consequences;
 mod escape;
 mod evidence;
 mod interval;
+pub mod list;
 pub mod mail;
 pub mod message;
 pub mod notice;

@@ -330,6 +330,10 @@ fn unknown(report: &ComparisonReport, rows: &[&MetricRow]) -> Answer {
         said.say("Nothing was judged by a guardrail: the report says nothing about this version.");
         return said.answers(QUESTION, Tone::Unsure);
     }
+    if open.is_empty() && report.shadow.is_none() {
+        said.say("Everything that was looked at could be judged. How it behaves on live requests was not looked at.");
+        return said.answers(QUESTION, Tone::Unsure);
+    }
     if open.is_empty() {
         said.say("Everything that the policy judges could be judged.");
         return said.answers(QUESTION, if report.interim { Tone::Unsure } else { Tone::Good });

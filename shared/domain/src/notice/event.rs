@@ -29,15 +29,18 @@ pub const TOLD: [&str; 14] = [
     "benchmark_set",
 ];
 
-/// The events that nobody is told of: steps of a pipeline on its way, the end of a holdback, and what another notice says
-/// already (a gate that no execution waits for ends its promotion).
-pub const SILENT: [&str; 8] = [
+/// The events that nobody is told of: steps of a pipeline on its way, the end of a holdback, links that were taken back or sent
+/// anew (whose they are has the mail), and what another notice says already (a gate that no execution waits for ends its
+/// promotion).
+pub const SILENT: [&str; 10] = [
     "version_packaged",
     "version_retired",
     "evidence_recorded",
     "shadow_opened",
     "shadow_closed",
     "gate_orphaned",
+    "gate_links_revoked",
+    "gate_links_sent",
     "holdback_ended",
     "attested",
 ];
