@@ -5,6 +5,7 @@
 
 mod bench;
 pub mod checks;
+mod explain;
 mod facts;
 mod run;
 
@@ -17,7 +18,7 @@ use seatrial_artifacts::package::{fetch_blob, fetch_version};
 use seatrial_artifacts::store::ObjectStore;
 use seatrial_domain::canonical;
 use seatrial_domain::head::BenchmarkRef;
-use seatrial_domain::ids::{Actor, VersionRef};
+use seatrial_domain::ids::{Actor, Digest, VersionRef};
 use seatrial_domain::policy::Policy;
 use seatrial_domain::promotion::{EvidenceKind, PromotionRecord, Stage};
 use seatrial_domain::refusal::Refusal;
@@ -35,6 +36,7 @@ use seatrial_registry::ops::{self, Ops};
 use seatrial_runtime::Failure;
 
 use checks::Checks;
+use explain::{File, Subject};
 
 /// The sample of its training data that a submission may carry.
 const REFERENCE: &str = "reference.parquet";
@@ -136,10 +138,9 @@ async fn evaluate(
     let champion = match &record.champion {
         Some(version) => {
             let folder = fetch(ports, record, version).await?;
-            Some(
-                Model::from_folder(runtime, &folder)
-                    .map_err(|e| Failure::internal(&format!("loading the champion ({e})"), e))?,
-            )
+            let model = Model::from_folder(runtime, &folder)
+                .map_err(|e| Failure::internal(&format!("loading the champion ({e})"), e))?;
+            Some((version, folder, model))
         }
         None => None,
     };
@@ -163,6 +164,7 @@ async fn evaluate(
         champion_summary: None,
         charts: None,
         profiles: Vec::new(),
+        explanations: None,
         notes: Vec::new(),
     };
     let challenger = match smoke {
@@ -183,13 +185,16 @@ async fn evaluate(
         Some(_) => checks::run(ports.checks, ports.serve, record, policy).await,
         None => checks::not_asked(policy, "it was not asked, since the version does not pass the smoke test"),
     });
-    if let Some(challenger) = challenger {
+    if let Some(challenger) = &challenger {
         let features = challenger.columns().iter().map(|column| column.name.as_str()).collect::<Vec<_>>();
-        document.profiles = profiles(&folder, benchmark.as_ref().map(|(_, b)| b), &features).await;
+        let reference = reference(&folder).await;
+        let table = reference.as_ref().ok().map(|(_, table)| table);
+        document.profiles = profiles(table, benchmark.as_ref().map(|(_, b)| b), &features);
         match &benchmark {
             None => document.rows.extend(offline::rows_without_benchmark(policy)),
             Some((reference, benchmark)) => {
-                let judged = bench::judge(record, policy, benchmark, champion.as_ref(), &challenger)?;
+                let champion = champion.as_ref().map(|(.., model)| model);
+                let judged = bench::judge(record, policy, benchmark, champion, challenger)?;
                 document.rows.extend(offline::rows(&judged, policy));
                 document.charts = Some(offline::charts(&judged, policy)).filter(|c| !c.is_empty());
                 document.notes = bench::notes(&judged);
@@ -202,6 +207,25 @@ async fn evaluate(
                 document.benchmark = Some(facts);
             }
         }
+        if let Some(asked) = &policy.explanations {
+            let subject = |version, folder, model| Subject { version, folder, model };
+            let versions = (
+                champion.as_ref().map(|(version, folder, model)| subject(*version, folder, model)),
+                subject(&record.challenger, &folder, challenger),
+            );
+            let sample = explain::sample_of(benchmark.as_ref().map(|(reference, table)| (*reference, table)));
+            let outcome = match (reference.as_ref(), sample) {
+                (Ok((digest, table)), Ok(sample)) => {
+                    explain::run(runtime, asked, record, versions, (File { digest, table }, sample))
+                }
+                (Err(why), _) => explain::unmet(asked, why),
+                (_, Err(why)) => explain::unmet(asked, why),
+            };
+            explained(ports, record, outcome, &mut document).await?;
+        }
+    } else if let Some(asked) = &policy.explanations {
+        let why = "the version does not pass the smoke test, and nothing is explained";
+        document.rows.push(explain::unmet(asked, why).row);
     }
     let (verdict, why) = offline::verdict(&document.rows);
     (document.verdict, document.why) = (verdict, why);
@@ -229,15 +253,52 @@ async fn read_benchmark(ports: &Ports<'_>, reference: &BenchmarkRef) -> Result<B
     })
 }
 
+/// The training sample that a version carries, with its digest; or what is wrong with it.
+async fn reference(version: &Path) -> Result<(Digest, Benchmark), String> {
+    let path = version.join(REFERENCE);
+    let bytes = match tokio::fs::read(&path).await {
+        Ok(bytes) => Bytes::from(bytes),
+        Err(_) => {
+            return Err(format!(
+                "the policy asks for explanations, and the challenger brought no {REFERENCE}: there is nothing to explain its answers against; add a sample of its training data to the submission"
+            ));
+        }
+    };
+    let digest = canonical::sha256(&bytes);
+    let table = Benchmark::read(bytes).map_err(|e| {
+        format!("the policy asks for explanations, and the challenger's {REFERENCE} cannot be read ({e})")
+    })?;
+    Ok((digest, table))
+}
+
 /// The distributions that live inputs are compared with: the training sample the submission carries, and the benchmark. A
 /// sample that cannot be read is passed over: it decides nothing.
-async fn profiles(version: &Path, benchmark: Option<&Benchmark>, features: &[&str]) -> Vec<Profile> {
-    let sample = tokio::fs::read(version.join(REFERENCE)).await.ok();
-    let sample = sample.and_then(|bytes| Benchmark::read(Bytes::from(bytes)).ok());
+fn profiles(sample: Option<&Benchmark>, benchmark: Option<&Benchmark>, features: &[&str]) -> Vec<Profile> {
     let of = |what: &str, table: &Benchmark| Profile::of(what, table, |column| features.contains(&column));
     sample
-        .iter()
         .map(|table| of(&format!("the training sample ({REFERENCE})"), table))
+        .into_iter()
         .chain(benchmark.map(|table| of(BENCHMARK, table)))
         .collect()
+}
+
+/// Keeps what came of explaining: its row, its picture, and the values as evidence of their own.
+async fn explained(
+    ports: &Ports<'_>,
+    record: &PromotionRecord,
+    outcome: explain::Outcome,
+    document: &mut Evaluation,
+) -> Result<(), Failure> {
+    document.rows.push(outcome.row);
+    let Some(found) = outcome.document else { return Ok(()) };
+    let bytes = canonical::to_bytes(&found).map_err(|e| Failure::internal("writing canonical JSON", e))?;
+    let prefix = keys::evidence_prefix(&record.model, &record.id);
+    let object =
+        put_evidence(ports.evidence, prefix.trim_end_matches('/'), "explanations", Bytes::from(bytes))
+            .await?;
+    let charts = document.charts.get_or_insert_default();
+    charts.importances.extend(found.chart());
+    document.notes.extend(found.notes.iter().cloned());
+    document.explanations = Some(found.facts(object));
+    Ok(())
 }

@@ -111,7 +111,7 @@ pub(crate) fn latency(
 }
 
 /// The version's input columns.
-fn batch(model: &Model, benchmark: &Benchmark) -> Result<Batch, PredictError> {
+pub(crate) fn batch(model: &Model, benchmark: &Benchmark) -> Result<Batch, PredictError> {
     let columns = model
         .columns()
         .iter()

@@ -142,6 +142,7 @@ mod tests {
             shadow: None,
             inputs: None,
             evaluation: None,
+            explanations: None,
             policy: sha256(b"policy"),
             charts: None,
             notes: vec![],

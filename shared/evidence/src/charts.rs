@@ -38,6 +38,9 @@ pub struct ChartData {
     /// Where labels have come, and where not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub coverage: Vec<LabelCoverage>,
+    /// Which columns answers rest on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub importances: Vec<Importances>,
 }
 
 impl ChartData {
@@ -46,6 +49,49 @@ impl ChartData {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+}
+
+/// How much each column weighs in the answers of both versions (Shapley values).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Importances {
+    /// What is explained, for example `class 1`.
+    pub of: String,
+    /// Benchmark rows that were explained.
+    pub rows: u64,
+    /// Rows of the background.
+    pub background: u64,
+    /// The columns, the one that weighs most with the challenger first.
+    pub bars: Vec<ImportanceBar>,
+    /// Columns of less weight that are left out.
+    #[serde(default)]
+    pub left_out: u64,
+}
+
+/// One column.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ImportanceBar {
+    /// Its name.
+    pub column: String,
+    /// With the champion; none where the champion does not have it or is not explained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub champion: Option<ImportancePoint>,
+    /// With the challenger; none where the challenger does not have it or is not explained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub challenger: Option<ImportancePoint>,
+}
+
+/// A column's weight with one version.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ImportancePoint {
+    /// Its mean absolute value as a share of the sum over all columns, from 0 to 1.
+    pub share: f64,
+    /// The 95 % interval of that share over the rows, the sum taken as it is.
+    pub interval: [f64; 2],
+    /// The mean absolute value in the version's own scale.
+    pub mean_abs: f64,
+    /// The values' 5 %, 25 %, 50 %, 75 % and 95 % quantiles over the rows, as shares of the same sum; none where several classes are explained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spread: Option<[f64; 5]>,
 }
 
 /// How often scores of each size were given, in the same bins for both versions.

@@ -163,6 +163,7 @@ pub fn report(facts: &Facts<'_>) -> ComparisonReport {
             .map(|(summary, times)| shadow_rows::facts(promotion, summary, times)),
         inputs: facts.inputs.cloned(),
         evaluation: promotion.evidence.get(&seatrial_domain::promotion::EvidenceKind::Evaluation).cloned(),
+        explanations: facts.evaluation.and_then(|e| e.explanations.clone()),
         policy: promotion.policy.digest.clone(),
         charts: charts(facts, &moved),
         notes,

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::charts::ChartData;
 use crate::drift::Profile;
+use crate::explanations::ExplanationFacts;
 use crate::report::{MetricRow, OfflineFacts};
 
 /// The evaluation of a challenger.
@@ -47,6 +48,9 @@ pub struct Evaluation {
     /// The distributions of the inputs that live traffic is compared with.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub profiles: Vec<Profile>,
+    /// Which columns answers rest on; none where the policy does not ask, or it could not be found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explanations: Option<ExplanationFacts>,
     /// What else a person who decides should know.
     pub notes: Vec<String>,
 }

@@ -8,6 +8,7 @@ pub mod columnar;
 pub mod comparison;
 pub mod drift;
 pub mod evaluation;
+pub mod explanations;
 pub mod keys;
 pub mod live;
 pub mod observation;

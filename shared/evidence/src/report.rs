@@ -61,6 +61,9 @@ pub struct ComparisonReport {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<form::Object>")]
     pub evaluation: Option<EvidenceRef>,
+    /// Which columns answers rest on; none where the policy does not ask, or it could not be found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explanations: Option<crate::explanations::ExplanationFacts>,
     /// The SHA-256 of the policy whose margins were used.
     #[schemars(with = "String")]
     pub policy: Digest,
@@ -245,7 +248,7 @@ pub(crate) mod form {
 
     /// A version by both its names.
     #[derive(JsonSchema)]
-    pub(super) struct Version {
+    pub(crate) struct Version {
         /// `v<n>`.
         #[schemars(regex(pattern = r"^v[1-9][0-9]*$"))]
         version: String,
@@ -256,7 +259,7 @@ pub(crate) mod form {
 
     /// An immutable object of the evidence bucket.
     #[derive(JsonSchema)]
-    pub(super) struct Object {
+    pub(crate) struct Object {
         /// Its key.
         key: String,
         /// The SHA-256 of its bytes.

@@ -1,8 +1,9 @@
-//! The published JSON Schema of the comparison report is the one the code has, and a report holds to it.
+//! The published JSON Schemas of the comparison report and of explanations are those the code has, and a report holds to its own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::path::Path;
 
+use seatrial_evidence::explanations::Explanations;
 use seatrial_evidence::report::ComparisonReport;
 use serde_json::{Value, json};
 
@@ -28,12 +29,11 @@ fn report() -> Value {
     })
 }
 
-/// `UPDATE_SCHEMAS=1 cargo test -p seatrial-evidence --test report_schema` writes the file anew.
-#[test]
+/// `UPDATE_SCHEMAS=1 cargo test -p seatrial-evidence --test report_schema` writes the files anew.
 #[expect(clippy::disallowed_methods, reason = "a test's switch, not a function's setting")]
-fn the_published_schema_is_the_codes() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/schemas/comparison-report.schema.json");
-    let text = format!("{}\n", serde_json::to_string_pretty(&schema()).unwrap());
+fn is_published(file: &str, schema: &Value) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/schemas").join(file);
+    let text = format!("{}\n", serde_json::to_string_pretty(schema).unwrap());
     if std::env::var("UPDATE_SCHEMAS").is_ok() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, &text).unwrap();
@@ -44,6 +44,41 @@ fn the_published_schema_is_the_codes() {
         "{} is not what the code says; write it anew with UPDATE_SCHEMAS=1",
         path.display()
     );
+}
+
+#[test]
+fn the_published_schemas_are_the_codes() {
+    is_published("comparison-report.schema.json", &schema());
+    let explanations = serde_json::to_value(schemars::schema_for!(Explanations)).unwrap();
+    is_published("explanations.schema.json", &explanations);
+}
+
+#[test]
+fn explanations_hold_to_their_schema() {
+    let digest = format!("sha256:{}", "7".repeat(64));
+    let version = |method: Value, errors: Value| {
+        json!({
+            "version": { "version": "v2", "digest": digest }, "method": method, "scale": "margin", "outputs": [">50K"],
+            "columns": ["age", "sex"], "expected": [-1.5], "importance": [[0.5, 0.25]], "importance_error": [[0.1, 0.1]],
+            "rows": [{ "output": [-1.25], "values": [[0.5, -0.25]], "errors": errors }],
+        })
+    };
+    let sampled = json!({ "name": "permutations", "orders": 100, "seed": "0".repeat(16), "why": "its graph has no trees" });
+    let document = json!({
+        "schema": 1, "model": "credit-risk", "promotion": format!("pr_{}", "0".repeat(24)),
+        "background": { "digest": digest, "of": 2_000, "rows": [0, 20] }, "sample": { "digest": digest, "of": 8_000, "rows": [0] },
+        "champion": version(sampled, json!([[0.01, 0.02]])), "challenger": version(json!({ "name": "trees" }), Value::Null),
+    });
+    let read: Explanations = serde_json::from_value(document).unwrap();
+    let written = serde_json::to_value(&read).unwrap();
+    let schema = serde_json::to_value(schemars::schema_for!(Explanations)).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let errors: Vec<_> = validator.iter_errors(&written).map(|e| e.to_string()).collect();
+    assert_eq!(errors, Vec::<String>::new());
+    assert_eq!(serde_json::from_value::<Explanations>(written.clone()).unwrap(), read);
+    let mut broken = written;
+    broken["challenger"]["method"]["name"] = "guessed".into();
+    assert!(!validator.is_valid(&broken));
 }
 
 #[test]

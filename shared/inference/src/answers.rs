@@ -72,7 +72,7 @@ pub(crate) fn predictions(config: &ModelConfig, raw: Raw) -> Result<Vec<Predicti
 }
 
 /// The place of a class: by its name, or (an integer where the classes have names) by its index.
-fn place(config: &ModelConfig, class: &RawClass) -> Option<usize> {
+pub(crate) fn place(config: &ModelConfig, class: &RawClass) -> Option<usize> {
     match class {
         RawClass::Text(text) => config.classes.iter().position(|c| c == text),
         RawClass::Int(i) if config.integer_classes => {
@@ -205,7 +205,7 @@ fn sigmoid(z: f64) -> f64 {
     1.0 / (1.0 + (-z).exp())
 }
 
-fn softmax(z: &[f64]) -> Vec<f64> {
+pub(crate) fn softmax(z: &[f64]) -> Vec<f64> {
     let top = z.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let powers: Vec<f64> = z.iter().map(|v| (v - top).exp()).collect();
     let sum: f64 = powers.iter().sum();

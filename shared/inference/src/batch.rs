@@ -132,6 +132,15 @@ impl Batch {
         Some(Self { rows: end - start, columns, index: self.index.clone() })
     }
 
+    /// These rows, in this order; `None` where there are none, or one is beyond the last.
+    pub fn rows_at(&self, rows: &[usize]) -> Option<Self> {
+        if rows.is_empty() || rows.iter().any(|row| *row >= self.rows) {
+            return None;
+        }
+        let columns = self.columns.iter().map(|(name, c)| (name.clone(), c.rows_at(rows))).collect();
+        Some(Self { rows: rows.len(), columns, index: self.index.clone() })
+    }
+
     pub(crate) fn into_columns(self) -> Vec<(String, Column)> {
         self.columns
     }

@@ -34,6 +34,30 @@ pub(crate) struct Fed<'p> {
     pub(crate) elements: Elements,
 }
 
+impl Fed<'_> {
+    /// A tensor of `rows` rows of the same shape, whose elements are picked one by one: from this tensor (`true`) or from
+    /// `other`, at this place. Both are of one input, and so of one type.
+    pub(crate) fn picked(&self, other: &Self, rows: usize, picks: &[(bool, usize)]) -> Self {
+        macro_rules! picked {
+            ($($variant:ident),*) => {
+                match (&self.elements, &other.elements) {
+                    $((Elements::$variant(a), Elements::$variant(b)) => Elements::$variant(
+                        picks.iter().filter_map(|(ours, at)| if *ours { a.get(*at) } else { b.get(*at) }).cloned().collect(),
+                    ),)*
+                    (ours, _) => ours.clone(),
+                }
+            };
+        }
+        let elements =
+            picked!(Bool, Uint8, Uint16, Uint32, Uint64, Int8, Int16, Int32, Int64, Fp32, Fp64, Bytes);
+        let mut shape = self.shape.clone();
+        if let Some(first) = shape.first_mut() {
+            *first = rows as i64;
+        }
+        Self { name: self.name, shape, elements }
+    }
+}
+
 /// The tensors of all inputs.
 pub(crate) fn bind<'p>(plan: &'p Plan, batch: &Batch) -> Result<Vec<Fed<'p>>, PredictError> {
     let known: HashSet<&str> = plan.columns.iter().map(|c| c.name.as_str()).collect();

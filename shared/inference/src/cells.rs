@@ -225,15 +225,24 @@ impl Column {
 
     /// Element `k` of every row, as a plain column: one column out of a packed tensor.
     pub(crate) fn strided(&self, k: usize) -> Self {
+        self.picked(|| (k..self.elements()).step_by(self.width().max(1)), Vec::new())
+    }
+
+    /// These rows, in this order.
+    pub(crate) fn rows_at(&self, rows: &[usize]) -> Self {
         let width = self.width();
-        let picks = || (k..self.elements()).step_by(width.max(1));
+        self.picked(|| rows.iter().flat_map(move |row| row * width..(row + 1) * width), self.item.clone())
+    }
+
+    /// The elements at these places, as a column with rows of this shape.
+    fn picked<I: Iterator<Item = usize>>(&self, picks: impl Fn() -> I, item: Vec<usize>) -> Self {
         let values = match &self.values {
             Values::F64(v) => Values::F64(picks().map(|i| v[i]).collect()),
             Values::I64(v) => Values::I64(picks().map(|i| v[i]).collect()),
             Values::Bool(v) => Values::Bool(picks().map(|i| v[i]).collect()),
             Values::Text(v) => Values::Text(picks().map(|i| v[i].clone()).collect()),
         };
-        Self::plain(values, picks().map(|i| self.is_missing(i)).collect())
+        Self::shaped(values, item, picks().map(|i| self.is_missing(i)).collect())
     }
 }
 

@@ -19,6 +19,7 @@ mod config;
 mod config_reader;
 mod datatype;
 mod error;
+pub mod explain;
 mod model;
 pub mod oip;
 mod onnx;

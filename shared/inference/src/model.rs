@@ -9,7 +9,7 @@ use ort::session::{Session, SessionInputValue, builder::SessionBuilder};
 
 use crate::answers::{Prediction, Raw, predictions};
 use crate::batch::Batch;
-use crate::bind::bind;
+use crate::bind::{Fed, bind};
 use crate::config::ModelConfig;
 use crate::error::{Defect, LoadError, PredictError};
 use crate::oip::{OipTensor, Signature, TensorSpec, output_specs};
@@ -161,11 +161,19 @@ impl Model {
         Batch::from_columns(columns)
     }
 
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
     fn run(&self, batch: &Batch) -> Result<Vec<Prediction>, PredictError> {
+        self.run_fed(bind(&self.plan, batch)?, batch.rows())
+    }
+
+    /// Runs tensors that are bound already; as many rows as the graph takes at once.
+    pub(crate) fn run_fed(&self, all: Vec<Fed<'_>>, rows: usize) -> Result<Vec<Prediction>, PredictError> {
         let failed = |e: ort::Error| PredictError::model("session-failed", e.message().to_owned());
-        let mut inputs: Vec<(Cow<'_, str>, SessionInputValue<'_>)> =
-            Vec::with_capacity(self.plan.inputs.len());
-        for fed in bind(&self.plan, batch)? {
+        let mut inputs: Vec<(Cow<'_, str>, SessionInputValue<'_>)> = Vec::with_capacity(all.len());
+        for fed in all {
             inputs.push((Cow::Borrowed(fed.name), raw::value(fed).map_err(failed)?));
         }
         // A panic elsewhere while the lock was held leaves the session as it was: it has no state between runs.
@@ -177,7 +185,7 @@ impl Model {
                 PredictError::model("bad-output", format!("the graph did not answer `{name}`"))
             })
         };
-        let mut answered = Raw { rows: batch.rows(), ..Raw::default() };
+        let mut answered = Raw { rows, ..Raw::default() };
         if let Some(name) = &self.plan.outputs.label {
             answered.labels = Some(raw::labels(name, &*output(name)?)?);
         }
@@ -195,7 +203,7 @@ fn defect(config: &ModelConfig, found: String, expected: &str) -> LoadError {
     LoadError::Defects(vec![Defect::new(&config.model, found, expected)])
 }
 
-fn builder(runtime: &Runtime, config: &ModelConfig) -> Result<SessionBuilder, LoadError> {
+pub(crate) fn builder(runtime: &Runtime, config: &ModelConfig) -> Result<SessionBuilder, LoadError> {
     let failed = |e: ort::Error| LoadError::Engine(e.message().to_owned());
     let builder = Session::builder(&runtime.environment).map_err(failed)?;
     let builder = builder.with_intra_threads(config.threads.into()).map_err(|e| failed(e.into()))?;

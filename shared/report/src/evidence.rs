@@ -1,5 +1,6 @@
 //! What a report says, as pages show it: tables of judged rows, pictures, notes, and what the shadow saw.
 
+use seatrial_evidence::explanations::ExplanationFacts;
 use seatrial_evidence::report::{ComparisonReport, FullAgreement, MetricGroup, MetricUnit, ShadowFacts};
 
 use crate::charts::{self, Table};
@@ -19,6 +20,8 @@ pub(crate) struct EvidenceView {
     pub(crate) figures: Vec<FigureView>,
     pub(crate) notes: Vec<String>,
     pub(crate) shadow: Option<ShadowView>,
+    /// How it was found which columns answers rest on; empty where nobody asked.
+    pub(crate) explanations: Vec<Fact>,
 }
 
 /// The rows of one kind of evidence.
@@ -83,6 +86,7 @@ impl EvidenceView {
             figures: charts::of_report(report).iter().map(FigureView::new).collect(),
             notes: report.notes.iter().map(|n| words::sentence(n)).collect(),
             shadow: report.shadow.as_ref().map(|facts| shadow(facts, pictured)),
+            explanations: report.explanations.as_ref().map(explanations).unwrap_or_default(),
         }
     }
 }
@@ -168,6 +172,24 @@ fn shadow(facts: &ShadowFacts, pictured: bool) -> ShadowView {
     let disagreement =
         listed.iter().map(|d| (d.champion.clone(), answer(&d.challenger), numbers::count(d.n))).collect();
     ShadowView { agreement: facts.cause_of_full_agreement.map(full_agreement), facts: list, disagreement }
+}
+
+fn explanations(facts: &ExplanationFacts) -> Vec<Fact> {
+    let code = |name, value: String| Fact { name, value, code: true };
+    let said = |name, how: &Option<String>| how.as_ref().map(|how| fact(name, words::sentence(how)));
+    let mut list: Vec<Fact> = [said("Challenger", &facts.challenger), said("Champion", &facts.champion)]
+        .into_iter()
+        .flatten()
+        .collect();
+    list.push(fact("Rows explained", format!("{} of the benchmark", numbers::count(facts.rows))));
+    list.push(fact(
+        "Against",
+        format!("{} rows of the challenger's training sample", numbers::count(facts.background)),
+    ));
+    list.push(code("Training sample", facts.reference.to_string()));
+    list.push(code("Values of each row", facts.object.key.clone()));
+    list.push(code("Their SHA-256", facts.object.digest.to_string()));
+    list
 }
 
 /// Why two versions that agree on everything do, in a sentence, and how it is to be taken.

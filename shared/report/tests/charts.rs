@@ -92,7 +92,7 @@ fn lines(svg: &str) -> String {
 #[test]
 fn awkward_names_and_numbers_break_nothing() {
     let all = figures(&samples::stress(), &samples::stress_canary());
-    assert_eq!(all.len(), 14);
+    assert_eq!(all.len(), 16);
     all.iter().for_each(check_figure);
     let text: String = all.iter().map(Figure::file).collect();
     assert!(!text.contains("<script") && text.contains("&lt;script&gt;"));
@@ -271,6 +271,15 @@ fn bins() -> impl Strategy<Value = CalibrationCurve> {
     })
 }
 
+/// Boxed, since so many numbers inside others do not fit the stack of a test's thread.
+fn importance() -> BoxedStrategy<ImportancePoint> {
+    let spread = maybe(vec(number(), 5).prop_map(|all| [all[0], all[1], all[2], all[3], all[4]]));
+    let interval = vec(number(), 2).prop_map(|all| [all[0], all[1]]);
+    (number(), interval, number(), spread)
+        .prop_map(|(share, interval, mean_abs, spread)| ImportancePoint { share, interval, mean_abs, spread })
+        .boxed()
+}
+
 fn data() -> impl Strategy<Value = ChartData> {
     let scores = (
         group(),
@@ -323,6 +332,11 @@ fn data() -> impl Strategy<Value = ChartData> {
         labelled,
     });
     let coverage = (name(), vec(part, 0..30)).prop_map(|(by, bars)| LabelCoverage { by, bars });
+    let bar = (name(), maybe(importance()), maybe(importance()))
+        .prop_map(|(column, champion, challenger)| ImportanceBar { column, champion, challenger });
+    let importances = (name(), any::<u64>(), any::<u64>(), vec(bar, 0..30), any::<u64>()).prop_map(
+        |(of, rows, background, bars, left_out)| Importances { of, rows, background, bars, left_out },
+    );
     (
         vec(scores, 0..2),
         vec(latency, 0..2),
@@ -331,15 +345,10 @@ fn data() -> impl Strategy<Value = ChartData> {
         vec(calibration, 0..2),
         vec(crossings, 0..2),
         vec(coverage, 0..2),
+        vec(importances, 0..2),
     )
-        .prop_map(|(scores, latency, answers, drift, calibration, crossings, coverage)| ChartData {
-            scores,
-            latency,
-            answers,
-            drift,
-            calibration,
-            crossings,
-            coverage,
+        .prop_map(|(scores, latency, answers, drift, calibration, crossings, coverage, importances)| {
+            ChartData { scores, latency, answers, drift, calibration, crossings, coverage, importances }
         })
 }
 

@@ -27,6 +27,8 @@ fn every_kind_of_evidence_has_its_place() {
         "What the canary will be able to detect",
         "gate self test",
         "The same in pictures",
+        "Which columns the answers rest on: class &gt;50K",
+        "Exact, from the trees in its graph",
         "What the shadow saw",
     ];
     let mut from = 0;
@@ -92,7 +94,9 @@ fn a_report_without_anything_is_a_page_too() {
     report.shadow = None;
     report.notes.clear();
     report.champion = None;
+    report.explanations = None;
     let html = page::render(&report, None, &[]).unwrap();
+    assert!(!html.contains("Which columns the answers rest on"));
     assert!(html.contains("as its first champion") && !html.contains("The same in pictures"));
     assert_eq!(remarks(&report), []);
 }

@@ -46,6 +46,7 @@ pub mod reuse;
 pub mod sampling;
 pub mod segments;
 pub mod selftest;
+pub mod shap;
 pub mod signal;
 pub mod sketch;
 pub mod srm;

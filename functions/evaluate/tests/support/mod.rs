@@ -78,10 +78,15 @@ impl World {
 
     /// Registers the fixture in this folder as the next version.
     pub async fn submit(&self, fixture: &str) {
-        let (model, dir) = (&self.scenario.model, root().join("tests/fixtures").join(fixture));
-        let local = inspect(&Folder::new(&dir), model, &|_| {}).await.unwrap();
-        let name = fixture.replace('/', "-");
-        let at = upload_submission(&self.submissions, &local, &dir, &name, "sue", &|_| {}).await.unwrap();
+        self.submit_from(&root().join("tests/fixtures").join(fixture)).await;
+    }
+
+    /// Registers the submission in this folder as the next version.
+    pub async fn submit_from(&self, dir: &Path) {
+        let model = &self.scenario.model;
+        let local = inspect(&Folder::new(dir), model, &|_| {}).await.unwrap();
+        let name = dir.file_name().unwrap().to_string_lossy().into_owned();
+        let at = upload_submission(&self.submissions, &local, dir, &name, "sue", &|_| {}).await.unwrap();
         let inspected = inspect(&Prefix::new(&self.submissions, at.prefix), model, &|_| {}).await.unwrap();
         let package = inspected.package().unwrap();
         publish(&inspected, &package, &self.submissions, &self.models).await.unwrap();

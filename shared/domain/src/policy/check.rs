@@ -72,6 +72,9 @@ impl Policy {
             );
         }
         self.check_hooks(&mut add);
+        for (field, problem) in self.explanations.iter().flat_map(super::Explanations::defects) {
+            add(field, problem);
+        }
         for (name, field, percent) in [
             ("0 to 100", "shadow.sample_percent", self.shadow.sample_percent),
             ("0 to 100", "observations.row_percent", self.observations.row_percent),
@@ -512,6 +515,20 @@ mod tests {
         assert_eq!(fields(&policy), ["approval.reminders_seconds"]);
         policy.approval.window_seconds = policy.approval.expires_seconds;
         assert_eq!(fields(&policy), ["approval.window_seconds"]);
+    }
+
+    #[test]
+    fn explanations_are_asked_for_by_being_there_and_leave_other_policies_as_they_were() {
+        let mut policy = usable();
+        let before = crate::canonical::digest(&policy).unwrap();
+        assert!(!serde_json::to_string(&policy).unwrap().contains("explanations"));
+        policy.explanations = serde_json::from_str("{}").unwrap();
+        assert_eq!(policy.check(), vec![]);
+        assert_ne!(crate::canonical::digest(&policy).unwrap(), before);
+        policy.explanations = serde_json::from_str(r#"{"rows": 5, "background": 1001}"#).unwrap();
+        let fields: Vec<_> = policy.check().into_iter().map(|d| d.field).collect();
+        assert_eq!(fields, ["explanations.rows", "explanations.background"]);
+        assert!(serde_json::from_str::<Policy>(r#"{"explanations": {"row": 5}}"#).is_err());
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod canary;
 mod check;
+mod explanations;
 mod hooks;
 mod margin;
 mod metrics;
@@ -22,6 +23,7 @@ pub use canary::{
     ACCURACY, Absent, Canary, CanaryMetric, ERROR_RATE, LATENCY_P99, NotYetKnown, OUTPUT_DISTRIBUTION, Unit,
 };
 pub use check::Defect;
+pub use explanations::Explanations;
 pub use hooks::IntegrationCheck;
 pub use margin::Margin;
 pub use metrics::{OFFLINE_METRICS, SHADOW_METRICS, applies};
@@ -61,6 +63,9 @@ pub struct Policy {
     pub checks: Vec<IntegrationCheck>,
     /// Rules of the held-out benchmark.
     pub offline: Offline,
+    /// Which columns answers rest on; not looked at where this is not there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub explanations: Option<Explanations>,
     /// Rules of the shadow.
     pub shadow: Shadow,
     /// The people of the model and their roles.
@@ -91,6 +96,7 @@ impl Default for Policy {
             labels: Labels::default(),
             checks: Vec::new(),
             offline: Offline::default(),
+            explanations: None,
             shadow: Shadow::default(),
             people: Vec::new(),
             approval: Approval::default(),

@@ -34,6 +34,7 @@ pub fn charts(policy: &Policy, summary: &Summary) -> ChartData {
         calibration: calibration(summary).into_iter().collect(),
         crossings: crossings(policy, summary).into_iter().collect(),
         coverage: coverage(policy, summary),
+        importances: Vec::new(),
     }
 }
 

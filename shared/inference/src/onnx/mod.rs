@@ -2,11 +2,13 @@
 //!
 //! Field numbers: `onnx/onnx-ml.proto3`, IR version 10.
 
+mod nodes;
 mod wire;
 
 use std::collections::BTreeSet;
 use std::io::{BufReader, Read};
 
+pub(crate) use nodes::{Attribute, Constant, Node, Nodes};
 use wire::{Message, Payload};
 
 /// Why a file is not a readable graph.
@@ -21,6 +23,9 @@ pub enum GraphError {
     /// Deeper than any exporter writes.
     #[error("the ONNX file nests its graphs too deeply")]
     TooDeep,
+    /// More than any model that is explained has.
+    #[error("the ONNX file's nodes hold more than {MAX_NUMBERS} numbers", MAX_NUMBERS = nodes::MAX_NUMBERS)]
+    TooLarge,
     /// The source failed.
     #[error("cannot read the ONNX file")]
     Read(#[source] std::io::Error),

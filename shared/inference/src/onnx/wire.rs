@@ -13,7 +13,8 @@ const MAX_TEXT: u64 = 65_536;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Payload {
     Varint(u64),
-    Fixed,
+    Fixed32(u32),
+    Fixed64(u64),
     Bytes(u64),
 }
 
@@ -35,8 +36,8 @@ impl<'r> Message<'r> {
         let Some(tag) = self.varint()? else { return Ok(None) };
         let payload = match tag & 7 {
             0 => Payload::Varint(self.varint()?.ok_or(GraphError::Truncated)?),
-            1 => self.fixed(8)?,
-            5 => self.fixed(4)?,
+            1 => Payload::Fixed64(self.fixed64()?),
+            5 => Payload::Fixed32(self.fixed32()?),
             2 => {
                 let len = self.varint()?.ok_or(GraphError::Truncated)?;
                 if self.left.is_some_and(|left| len > left) {
@@ -63,10 +64,25 @@ impl<'r> Message<'r> {
         if len > MAX_TEXT {
             return Err(GraphError::NotOnnx);
         }
+        String::from_utf8(self.bytes(len)?).map_err(|_| GraphError::NotOnnx)
+    }
+
+    /// The bytes of a field of `len` bytes, which the caller found small enough.
+    pub(super) fn bytes(&mut self, len: u64) -> Result<Vec<u8>, GraphError> {
         self.spend(len)?;
-        let mut bytes = vec![0; len as usize];
-        self.source.read_exact(&mut bytes).map_err(GraphError::reading)?;
-        String::from_utf8(bytes).map_err(|_| GraphError::NotOnnx)
+        let mut bytes = Vec::new();
+        let read = self.source.take(len).read_to_end(&mut bytes).map_err(GraphError::reading)?;
+        if (read as u64) < len { Err(GraphError::Truncated) } else { Ok(bytes) }
+    }
+
+    /// The numbers of a packed field.
+    pub(super) fn varints(&mut self, len: u64) -> Result<Vec<u64>, GraphError> {
+        let mut inside = self.enter(len)?;
+        let mut numbers = Vec::new();
+        while let Some(number) = inside.varint()? {
+            numbers.push(number);
+        }
+        Ok(numbers)
     }
 
     /// Passes over a field that nobody asks for.
@@ -82,9 +98,18 @@ impl<'r> Message<'r> {
         Ok(())
     }
 
-    fn fixed(&mut self, len: u64) -> Result<Payload, GraphError> {
-        self.skip(Payload::Bytes(len))?;
-        Ok(Payload::Fixed)
+    fn fixed32(&mut self) -> Result<u32, GraphError> {
+        let mut bytes = [0; 4];
+        self.spend(4)?;
+        self.source.read_exact(&mut bytes).map_err(GraphError::reading)?;
+        Ok(u32::from_le_bytes(bytes))
+    }
+
+    fn fixed64(&mut self) -> Result<u64, GraphError> {
+        let mut bytes = [0; 8];
+        self.spend(8)?;
+        self.source.read_exact(&mut bytes).map_err(GraphError::reading)?;
+        Ok(u64::from_le_bytes(bytes))
     }
 
     fn spend(&mut self, len: u64) -> Result<(), GraphError> {

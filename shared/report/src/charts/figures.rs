@@ -9,7 +9,10 @@ use seatrial_evidence::report::{ComparisonReport, MetricGroup};
 use crate::words;
 
 use super::{Chart, Sides, Table, Width};
-use super::{answers, calibration, canary, coverage, crossings, deltas, drift, latency, scores, segments};
+use super::{
+    answers, attributions, calibration, canary, coverage, crossings, deltas, drift, importances, latency,
+    scores, segments,
+};
 
 /// From how many bars or segments on a chart takes the whole width of a page.
 const MANY: usize = 7;
@@ -114,6 +117,11 @@ pub fn of_report(report: &ComparisonReport) -> Vec<Figure> {
         }
         for bars in &data.coverage {
             gallery.add("coverage", false, |width| coverage(bars, width));
+        }
+        for bars in &data.importances {
+            let wide = bars.bars.len() >= MANY;
+            gallery.add("importances", wide, |width| importances(bars, &sides, width));
+            gallery.add("attributions", wide, |width| attributions(bars, &sides, width));
         }
     }
     gallery.0

@@ -350,6 +350,37 @@ pub fn data() -> ChartData {
         calibration: vec![calibration()],
         crossings: vec![crossings()],
         coverage: vec![coverage()],
+        importances: vec![importances()],
+    }
+}
+
+/// A column that the challenger has no more, one it has anew, and one whose weight changed.
+pub fn importances() -> Importances {
+    let point = |share: f64, skew: f64| ImportancePoint {
+        share,
+        interval: [(share - 0.02).max(0.0), share + 0.02],
+        mean_abs: share * 2.3,
+        spread: Some([-2.1, -0.8, 0.1, 0.9, 2.4].map(|x| x * share + skew * share)),
+    };
+    let bar = |column: &str, champion: Option<f64>, challenger: Option<f64>| ImportanceBar {
+        column: column.into(),
+        champion: champion.map(|s| point(s, -0.3)),
+        challenger: challenger.map(|s| point(s, 0.2)),
+    };
+    Importances {
+        of: "class >50K".into(),
+        rows: 200,
+        background: 100,
+        bars: vec![
+            bar("marital_status", Some(0.31), Some(0.27)),
+            bar("education_num", Some(0.22), Some(0.24)),
+            bar("age", Some(0.14), Some(0.19)),
+            bar("capital_gain", Some(0.08), Some(0.16)),
+            bar("country_rate", None, Some(0.08)),
+            bar("occupation", Some(0.15), Some(0.06)),
+            bar("native_country", Some(0.1), None),
+        ],
+        left_out: 3,
     }
 }
 
@@ -366,6 +397,9 @@ pub fn report() -> ComparisonReport {
         "shadow": { "opened_at": "2026-11-20T09:00:00Z", "closed_at": "2026-11-21T09:00:00Z", "pairs": 48_211,
             "duplicates": 12, "agreement": 0.9542, "fidelity": { "n": 48_190, "share": 0.9999 },
             "disagreement": [{ "champion": "<=50K", "challenger": ">50K", "n": 1_204 }, { "champion": ">50K", "challenger": "<=50K", "n": 981 }] },
+        "explanations": { "object": { "key": "evidence/model=credit-risk/explanations-7777777777777777.json", "digest": digest("e") },
+            "reference": digest("a"), "background": 100, "rows": 200,
+            "champion": "estimated with 100 random orders a row, because its graph has no trees", "challenger": "exact, from the trees in its graph" },
         "notes": ["21 pairs had no champion's answer and are not compared"],
     });
     let mut report: ComparisonReport = serde_json::from_value(head).unwrap();
@@ -473,6 +507,21 @@ pub fn stress() -> ComparisonReport {
     };
     data.drift[0].bars = (0..26).map(bar).collect();
     data.drift[0].measure = long.into();
+    let wild = ImportancePoint {
+        share: f64::MAX,
+        interval: [f64::NAN, 1.0],
+        mean_abs: f64::INFINITY,
+        spread: Some([f64::MIN, -1.0, 0.0, 1.0, f64::MAX]),
+    };
+    data.importances[0].bars = (0..40)
+        .map(|i| ImportanceBar {
+            column: NAMES[i % NAMES.len()].into(),
+            champion: i.is_multiple_of(2).then_some(wild),
+            challenger: (!i.is_multiple_of(3)).then_some(ImportancePoint { interval: [-1.0, 2.0], ..wild }),
+        })
+        .collect();
+    data.importances[0].of = long.into();
+    data.importances[0].left_out = u64::MAX;
     data.coverage[0].bars =
         NAMES.iter().map(|n| CoverageBar { name: (*n).into(), mature: u64::MAX, labelled: 3 }).collect();
     data.crossings[0].of = long.into();
