@@ -57,7 +57,8 @@ async fn a_window_that_nobody_blocks_approves_by_itself_after_people_were_told_t
     assert!(head.running.is_some());
     let told = stack.mails(model.name.as_str()).await;
     assert!(told.iter().any(|m| m.all.to_lowercase().contains("reminder")), "nobody was reminded: {told:?}");
-    let _ = stack.cli(&["rollback", model.name.as_str(), "--reason", "the suite has seen enough"]).await.json();
+    let _ =
+        stack.cli(&["rollback", model.name.as_str(), "--reason", "the suite has seen enough"]).await.json();
     assert_eq!(model.ended(&promotion).await.status, PromotionStatus::Aborted);
 }
 

@@ -269,7 +269,7 @@ async fn a_copy_of_an_old_link_decides_nothing() {
     for (secret, status, part) in [
         (&revoked, StatusCode::GONE, "taken back"),
         (&expired, StatusCode::GONE, "has expired"),
-        (&ann, StatusCode::FORBIDDEN, "does not name this principal among the approvers"),
+        (&ann, StatusCode::FORBIDDEN, "is not among the approvers"),
     ] {
         let answer = send(&app, form(&world.gate, secret, APPROVE)).await;
         assert!(answer.status == status && answer.body.contains(part), "{}: {}", answer.status, answer.body);

@@ -160,7 +160,7 @@ async fn the_filters_narrow_the_list_and_nonsense_is_named_and_escaped() {
         html.contains("churn v2") && !html.contains("credit-risk v2") && html.contains("value=\"churn\"")
     );
     let (_, html, _) = site.get("/gates?status=rejected&model=", &ann).await;
-    assert!(html.contains("uplift v2") && html.contains("rejected by") && !html.contains("churn v2"));
+    assert!(html.contains("uplift v2") && html.contains("Rejected by") && !html.contains("churn v2"));
     let (_, html, _) = site.get("/gates?status=cancelled", &ann).await;
     assert!(html.contains("No gate is cancelled"));
     for query in [

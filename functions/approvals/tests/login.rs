@@ -187,7 +187,7 @@ async fn an_approver_logs_in_decides_and_logs_out() {
     let page = browser.get(&site, &site.page()).await;
     assert_eq!(page.status, StatusCode::OK);
     assert!(page.text.contains("Logged in as <strong>ann@example.com</strong>"), "{}", page.text);
-    assert!(page.text.contains("You decide as <strong>ann@example.com</strong>"));
+    assert!(page.text.contains("You decide as <strong><bdi>ann@example.com</bdi></strong>"));
     assert!(!page.text.contains(&session), "the page tells the session");
     let token = between(&page.text, "name=\"token\" value=\"", "\"").to_owned();
     let decide = format!("{}/decide", site.page());

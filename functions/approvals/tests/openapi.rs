@@ -196,7 +196,9 @@ fn full_gate(plain: GateRecord) -> GateRecord {
 async fn every_part_that_a_gate_can_have_is_described() {
     let document = document();
     let world = World::new(Verdict::Pass, SignedDuration::from_hours(1)).await;
+    let shown = world.gate.bound.fingerprint();
     let mut gate = serde_json::to_value(full_gate(world.gate)).unwrap();
+    gate["shown"] = json!(shown);
     gate["page"] = json!("https://approvals.example.com/g/x");
     let described = validator(&document, &json!({ "$ref": "#/components/schemas/Approval" }));
     assert_eq!(errors(&described, &gate), Vec::<String>::new());
