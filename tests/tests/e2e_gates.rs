@@ -61,22 +61,24 @@ async fn links_open_for_their_holder_alone_and_only_a_whole_form_decides_once() 
     assert!(shown.header("content-security-policy").contains("form-action 'self'"));
     assert!(!shown.text.contains(secret), "the page tells the secret");
     let token = attribute(&shown.text, "name=\"token\" value=\"");
+    let seen = attribute(&shown.text, "name=\"shown\" value=\"");
     let action = attribute(&shown.text, "action=\"");
     let origin = stack.out("Endpoint");
 
     // Forms from elsewhere, of another link, or without a comment.
-    let whole = [("token", token.as_str()), ("comment", "looks good"), ("decision", "approve")];
+    let form = |token, comment, decision| {
+        [("token", token), ("shown", seen.as_str()), ("comment", comment), ("decision", decision)]
+    };
+    let whole = form(token.as_str(), "looks good", "approve");
     assert_eq!(ann.post(&action, Some("https://evil.example"), &whole).await.status, 403);
     assert_eq!(ann.post(&action, Some("null"), &whole).await.status, 403);
     assert_eq!(ann.post(&action, None, &whole).await.status, 403);
-    let other = [
-        ("token", forged.expose()),
-        ("comment", "looks good".to_owned()),
-        ("decision", "approve".to_owned()),
-    ];
-    let other = other.each_ref().map(|(n, v)| (*n, v.as_str()));
+    let foreign = forged.expose();
+    let other = form(foreign.as_str(), "looks good", "approve");
     assert_eq!(ann.post(&action, Some(origin), &other).await.status, 403);
-    let silent = [("token", token.as_str()), ("comment", "  "), ("decision", "approve")];
+    let unseen = [("token", token.as_str()), ("comment", "looks good"), ("decision", "approve")];
+    assert_eq!(ann.post(&action, Some(origin), &unseen).await.status, 409, "decided without having seen it");
+    let silent = form(token.as_str(), "  ", "approve");
     assert_eq!(ann.post(&action, Some(origin), &silent).await.status, 422);
 
     // The JSON API asks for a signature and a comment too.
@@ -103,7 +105,7 @@ async fn links_open_for_their_holder_alone_and_only_a_whole_form_decides_once() 
         303,
         "the same form sent twice is one decision"
     );
-    let against = [("token", token.as_str()), ("comment", "no"), ("decision", "reject")];
+    let against = form(token.as_str(), "no", "reject");
     assert_eq!(ann.post(&action, Some(origin), &against).await.status, 409);
     for verb in ["approve", "reject"] {
         let late = stack

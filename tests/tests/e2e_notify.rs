@@ -103,8 +103,14 @@ async fn sns(stack: &Stack, fields: &[(&str, &str)], want: &str) -> String {
 async fn topic(stack: &Stack, model: &Model<'_>) -> (String, String) {
     let name = format!("seatrial-{}", model.name);
     let arn = sns(stack, &[("Action", "CreateTopic"), ("Name", &name)], "TopicArn").await;
-    let queue = stack.sqs.create_queue().queue_name(&name).send().await.unwrap().queue_url.unwrap();
     let endpoint = format!("arn:aws:sqs:{}:{}:{name}", stack.out("Region"), stack.out("Account"));
+    let rights = json!({ "Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow", "Principal": { "Service": "sns.amazonaws.com" }, "Action": "sqs:SendMessage",
+        "Resource": endpoint, "Condition": { "ArnEquals": { "aws:SourceArn": arn } },
+    }] });
+    let create = stack.sqs.create_queue().queue_name(&name);
+    let create = create.attributes(aws_sdk_sqs::types::QueueAttributeName::Policy, rights.to_string());
+    let queue = create.send().await.unwrap().queue_url.unwrap();
     let subscribe =
         [("Action", "Subscribe"), ("TopicArn", &arn), ("Protocol", "sqs"), ("Endpoint", &endpoint)];
     sns(stack, &subscribe, "SubscriptionArn").await;

@@ -12,7 +12,7 @@ use seatrial_domain::history::HistoryEntry;
 use seatrial_domain::promotion::{EvidenceKind, PromotionRecord, PromotionStatus};
 use seatrial_domain::verdict::Verdict;
 use seatrial_tests::repository;
-use seatrial_tests::stack::{Model, Stack};
+use seatrial_tests::stack::{Model, Stack, request};
 use serde_json::{Value, json};
 
 /// Requests a second.
@@ -32,15 +32,6 @@ struct Traffic {
     seen: Arc<Mutex<Seen>>,
     stop: Arc<AtomicBool>,
     task: tokio::task::JoinHandle<()>,
-}
-
-fn request(row: &Value) -> Value {
-    let tensor = |(name, value): (&String, &Value)| {
-        let datatype = if value.is_string() { "BYTES" } else { "FP32" };
-        json!({ "name": name, "shape": [1, 1], "datatype": datatype, "data": [value] })
-    };
-    let inputs: Vec<Value> = row["features"].as_object().unwrap().iter().map(tensor).collect();
-    json!({ "parameters": { "unit": row["unit"], "protected": { "sex": row["sex"], "race": row["race"] } }, "inputs": inputs })
 }
 
 async fn ask(client: &reqwest::Client, url: &str, model: &str, row: &Value, seen: &Mutex<Seen>) {

@@ -103,7 +103,7 @@ pub(crate) async fn list(
         None => None,
         Some(id) => match review::approval_gate(&app, id).await? {
             Some(gate) => Some(gate),
-            None => return Err(Problem::bad_request(format!("after is {id}, and there is no such gate"))),
+            None => return Err(Problem::not_found(&format!("gate {id}, after which to go on"))),
         },
     };
     let filter = GateFilter { status: query.status.unwrap_or(GateStatus::Pending), model: query.model };

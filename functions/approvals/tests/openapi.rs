@@ -397,6 +397,9 @@ async fn wrong_requests(corpus: &mut Corpus<'_>) {
         }
     }
     corpus.expect(401, "/approvals", "", None, &Value::Null).await;
+    let beyond =
+        signed("GET", &format!("/iam/v1/approvals?after={NO_GATE}"), Some(ANN_AS_USER), &Value::Null);
+    assert_eq!(corpus.send("/approvals", beyond).await.0, StatusCode::NOT_FOUND);
     corpus.expect(401, "/approvals/{gate}", gate, None, &Value::Null).await;
     for name in [NO_GATE, "nonsense", "%FF", "%00", "a%2Fb"] {
         corpus.expect(404, "/approvals/{gate}", name, Some(ANN_AS_USER), &Value::Null).await;

@@ -5,6 +5,7 @@
 
 mod cli;
 mod http;
+mod load;
 mod mail;
 mod model;
 mod objects;
@@ -20,6 +21,7 @@ use seatrial_registry::DynamoRegistry;
 
 pub use cli::Ran;
 pub use http::{Answer, Browser, encode};
+pub use load::{Load, request};
 pub use mail::Mail;
 pub use model::Model;
 pub use server::Server;
