@@ -6,6 +6,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{Html, IntoResponse as _, Response};
+use futures::future::try_join_all;
 use seatrial_domain::gate::GateStatus;
 use seatrial_domain::ids::Actor;
 use seatrial_domain::{GateId, ModelName};
@@ -74,8 +75,8 @@ pub(crate) async fn list(
         let model = model.map(|m| format!("&model={m}")).unwrap_or_default();
         format!("{action}?status={}{model}&after={gate}", status.as_str())
     });
-    let entries: Vec<Entry> =
-        part.gates.into_iter().map(|seen| entry(&app, seen, caller.actor(), now)).collect();
+    let entries = part.gates.into_iter().map(|seen| entry(&app, seen, caller.actor(), now));
+    let entries = try_join_all(entries).await?;
     let signed_in = SignedIn { who: caller.actor().principal.clone(), sign_out: app.base.to("/logout") };
     let code = if problem.is_some() { StatusCode::BAD_REQUEST } else { StatusCode::OK };
     let page = render(&ListFacts {
@@ -107,7 +108,7 @@ fn filter(input: &Input) -> Result<GateFilter, String> {
     Ok(GateFilter { status, model })
 }
 
-fn entry(app: &App, seen: Seen, who: &Actor, now: jiff::Timestamp) -> Entry {
+async fn entry(app: &App, seen: Seen, who: &Actor, now: jiff::Timestamp) -> Result<Entry, Failure> {
     let Seen { gate, live } = seen;
     let yours = match access::right(who, &gate, &live, now) {
         Right::Decide { may_approve: true, .. } => Yours::Decide,
@@ -117,7 +118,9 @@ fn entry(app: &App, seen: Seen, who: &Actor, now: jiff::Timestamp) -> Entry {
         Right::Closed => Yours::Closed,
     };
     let may_block = access::may_block(&who.principal, &gate, &live, now);
-    Entry { yours, may_block, page: app.base.to(&format!("/g/{}", gate.id)), gate }
+    let promotion = app.registry.promotion(&gate.model, &gate.promotion).await?;
+    let skipped = promotion.into_iter().flat_map(|p| p.bypasses).map(|b| b.stage).collect();
+    Ok(Entry { yours, may_block, skipped, page: app.base.to(&format!("/g/{}", gate.id)), gate })
 }
 
 /// Nobody is logged in in this browser.

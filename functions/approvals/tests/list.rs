@@ -16,6 +16,7 @@ use fn_approvals::router;
 use jiff::SignedDuration;
 use seatrial_domain::ids::{Actor, Auth};
 use seatrial_domain::policy::Policy;
+use seatrial_domain::promotion::Stage;
 use seatrial_domain::verdict::Verdict;
 use seatrial_identity::testing::LocalIssuer;
 use seatrial_registry::ops::Ops;
@@ -48,7 +49,8 @@ fn bobs() -> Policy {
 async fn world() -> World {
     let world = World::new(Verdict::Pass, SignedDuration::from_hours(1)).await;
     let (registry, evidence) = (&world.registry, &world.evidence);
-    waiting_gate(registry, evidence, wanted("churn", policy())).await;
+    let skipped = vec![Stage::Canary];
+    waiting_gate(registry, evidence, Wanted { skipped, ..wanted("churn", policy()) }).await;
     waiting_gate(registry, evidence, wanted("secret-model", bobs())).await;
     let window = Some(SignedDuration::from_hours(24));
     waiting_gate(registry, evidence, Wanted { window, ..wanted("pricing", policy()) }).await;
@@ -105,6 +107,7 @@ async fn whoever_is_logged_in_sees_the_gates_of_the_models_that_name_them_and_no
     let ann = site.session(ANN).await;
     let (status, html, _) = site.get("/gates", &ann).await;
     assert_eq!(status, StatusCode::OK);
+    assert_eq!(html.matches("emergency: canary skipped").count(), 1, "one of them was skipped, and says so");
     for part in [
         "credit-risk v2 over v1",
         "churn v2 over v1",

@@ -18,6 +18,7 @@ use seatrial_domain::ids::{Actor, Auth};
 use seatrial_domain::policy::ApprovalMode;
 use seatrial_domain::promotion::Stage;
 use seatrial_domain::verdict::Verdict;
+use seatrial_identity::testing::LocalIssuer;
 use seatrial_registry::Records;
 use seatrial_registry::ops::Ops;
 use support::axe;
@@ -123,6 +124,31 @@ async fn no_page_has_a_serious_finding_on_a_phone_or_a_desktop_in_the_light_or_i
     look_at(&browser, &script, "report", &mut wrong).await;
     browser.quit().await;
     wrong.sort();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_list_and_the_way_to_it_have_no_serious_finding() {
+    let skipped = vec![Stage::Canary];
+    let world = World::of(Wanted { skipped, hostile: "", ..Wanted::default() }).await;
+    let issuer = LocalIssuer::start(ANN).await;
+    let base = serve(|base| {
+        let mut app = world.app(base);
+        app.issuer = Some(issuer.seen());
+        fn_approvals::router(app)
+    })
+    .await;
+    let (script, browser, mut wrong) = (axe::script(), Browser::with_scripts().await, Vec::new());
+    browser.open(&format!("{base}/gates")).await;
+    look_at(&browser, &script, "list-login", &mut wrong).await;
+    browser.click("a.button").await;
+    browser.wait_for("h1", "1 of 1 gate needs you").await;
+    look_at(&browser, &script, "list-one", &mut wrong).await;
+    browser.open(&format!("{base}/gates?status=approved")).await;
+    look_at(&browser, &script, "list-empty", &mut wrong).await;
+    browser.open(&format!("{base}/g/{}", world.gate.id)).await;
+    look_at(&browser, &script, "logged-in", &mut wrong).await;
+    browser.quit().await;
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 

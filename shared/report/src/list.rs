@@ -3,6 +3,7 @@
 use askama::Template;
 use jiff::Timestamp;
 use seatrial_domain::gate::{GateRecord, GateStatus};
+use seatrial_domain::promotion::Stage;
 
 use crate::evidence::{Fact, fact};
 use crate::review::SignedIn;
@@ -33,6 +34,8 @@ pub struct Entry {
     pub yours: Yours,
     /// Whether they can block an approval that would come by itself.
     pub may_block: bool,
+    /// The stages of its promotion that were skipped in an emergency.
+    pub skipped: Vec<Stage>,
     /// Its own page.
     pub page: String,
 }
@@ -116,6 +119,7 @@ struct Row {
     state: String,
     state_tone: &'static str,
     needs_you: bool,
+    emergency: Option<String>,
     yours: Option<String>,
     facts: Vec<Fact>,
 }
@@ -174,9 +178,16 @@ fn row(entry: &Entry, now: Timestamp) -> Row {
         state: state.to_owned(),
         state_tone: tone.class(),
         needs_you,
+        emergency: emergency(&entry.skipped),
         yours,
         facts: row_facts(gate, open, now),
     }
+}
+
+/// What must not be overlooked before anybody opens the page.
+fn emergency(skipped: &[Stage]) -> Option<String> {
+    let stages: Vec<&str> = skipped.iter().map(|s| s.as_str()).collect();
+    (!stages.is_empty()).then(|| format!("emergency: {} skipped", stages.join(", ")))
 }
 
 fn row_facts(gate: &GateRecord, open: bool, now: Timestamp) -> Vec<Fact> {
@@ -261,7 +272,7 @@ mod tests {
             orphaned: None,
             link_orders: vec![],
         };
-        Entry { gate, yours, may_block: false, page: "https://a.example/g/x".into() }
+        Entry { gate, yours, may_block: false, skipped: vec![], page: "https://a.example/g/x".into() }
     }
 
     fn shown(entries: &[Entry], status: GateStatus, model: &str) -> String {
@@ -318,6 +329,14 @@ mod tests {
             assert!(html.contains(part) && !html.contains("needs you</span>"), "{part}");
             assert!(html.contains("1 gate waits, none for you"), "{part}");
         }
+    }
+
+    #[test]
+    fn an_emergency_is_marked() {
+        let mut skipped = entry(Yours::Decide);
+        assert!(!shown(&[skipped.clone()], GateStatus::Pending, "").contains("emergency"));
+        skipped.skipped = vec![Stage::Shadow, Stage::Canary];
+        assert!(shown(&[skipped], GateStatus::Pending, "").contains("emergency: shadow, canary skipped"));
     }
 
     #[test]
