@@ -83,9 +83,11 @@ impl Approver {
         std::fs::write(keep, &html).with_context(|| format!("cannot write {}", keep.display()))?;
         let token =
             attribute(&html, "name=\"token\" value=\"").context("the page has no form to decide with")?;
+        let shown =
+            attribute(&html, "name=\"shown\" value=\"").context("the page does not say what it shows")?;
         let action = attribute(&html, "action=\"").context("the page's form has no address")?;
         let origin = page.origin().ascii_serialization();
-        let form = [("token", token.as_str()), ("comment", comment), ("decision", "approve")];
+        let form = [("token", &*token), ("shown", &*shown), ("comment", comment), ("decision", "approve")];
         let answer = self
             .client
             .post(page.join(&action)?)
