@@ -29,6 +29,7 @@ use seatrial_runtime::lambda_http::request::RequestContext;
 use seatrial_runtime::problem::Problem;
 
 pub use starter::{Start, Starter, StepFunctions};
+pub use view::notices;
 
 /// What `control` needs of the registry: its records, and who announced a submission.
 pub trait ControlRegistry: Registry + Submissions {}

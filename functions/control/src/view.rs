@@ -1,6 +1,6 @@
 //! What the API answers about a model: the registry's records, put together for people and programs.
 
-use seatrial_domain::gate::GateRecord;
+use seatrial_domain::gate::{GateKind, GateRecord, GateStatus};
 use seatrial_domain::head::Head;
 use seatrial_domain::promotion::PromotionRecord;
 use seatrial_domain::version::VersionRecord;
@@ -36,7 +36,8 @@ pub struct ModelView {
     pub gate: Option<GateRecord>,
     /// One line about what happens next.
     pub next: String,
-    /// What must not be overlooked: skipped stages, and decisions that nobody carries out.
+    /// What must not be overlooked: skipped stages, decisions that nobody carries out, and why an approval does not come by
+    /// itself where the policy would have let it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notices: Vec<String>,
 }
@@ -54,7 +55,21 @@ pub fn notices(promotion: Option<&PromotionRecord>, gate: Option<&GateRecord>) -
             g.state_phrase()
         )
     });
-    skipped.chain(orphaned).collect()
+    let people = gate.and_then(|g| waits_for_people(promotion, g));
+    skipped.chain(orphaned).chain(people).collect()
+}
+
+/// Why an open gate waits for people although the policy grants a review window.
+fn waits_for_people(promotion: Option<&PromotionRecord>, gate: &GateRecord) -> Option<String> {
+    if gate.status != GateStatus::Pending || gate.kind != GateKind::Approval {
+        return None;
+    }
+    if let Some(blocked) = gate.window.as_ref().and_then(|w| w.blocked.as_ref()) {
+        let (by, at, why) = (&blocked.by.principal, blocked.at, &blocked.comment);
+        return Some(format!("BLOCKED: {by} blocked the automatic approval at {at}: {why}"));
+    }
+    let evidence = promotion?.automatic.as_ref().filter(|a| gate.window.is_none() && !a.eligible)?;
+    Some(format!("NOT APPROVED BY ITSELF: {}", evidence.why.join("; ")))
 }
 
 impl ModelLine {
@@ -97,8 +112,7 @@ fn stage(version: &VersionRecord) -> &'static str {
 pub fn next_step(head: &Head, challenger: Option<&VersionRecord>, gate: Option<&GateRecord>) -> String {
     let model = &head.model;
     match (challenger, gate) {
-        (_, Some(gate)) if gate.kind == seatrial_domain::gate::GateKind::Approval => match gate.open_window()
-        {
+        (_, Some(gate)) if gate.kind == GateKind::Approval => match gate.open_window() {
             Some(window) => format!(
                 "is approved by itself at {} unless somebody blocks it: `seatrial approvals block {} --comment …`",
                 window.ends_at, gate.id

@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
-use fn_control::{Control, Start, Starter, app};
+use fn_control::{Control, Start, Starter, app, notices};
 use jiff::Timestamp;
 use seatrial_artifacts::MemoryS3;
-use seatrial_domain::gate::{GateKind, GateStatus};
+use seatrial_domain::gate::{Blocked, GateKind, GateStatus, Window};
 use seatrial_domain::ids::{Actor, Auth, GateId};
 use seatrial_domain::policy::Policy;
-use seatrial_domain::promotion::Stage;
+use seatrial_domain::promotion::{Automatic, Stage};
 use seatrial_domain::task::PromotionInput;
 use seatrial_registry::contract::Scenario;
 use seatrial_registry::ops::{By, Clock, draft_gate};
@@ -190,6 +190,26 @@ async fn skipping_the_shadow_ends_the_one_that_is_open_and_shows_in_the_status()
     let (_, view) = world.send("audrey@example.com", "GET", "", Value::Null).await;
     let notice = view["notices"][0].as_str().unwrap();
     assert!(notice.starts_with("EMERGENCY: olga@example.com skipped the shadow"), "{notice}");
+}
+
+#[tokio::test]
+async fn the_status_says_why_an_approval_does_not_come_by_itself() {
+    let world = World::new().await;
+    let s = &world.scenario;
+    let run = s.start(2).await;
+    let mut gate = s.open_gate(&run).await;
+    let mut promotion = s.promotion(&run).await;
+    assert_eq!(notices(Some(&promotion), Some(&gate)), Vec::<String>::new(), "nobody asked for a window");
+    promotion.automatic = Some(Automatic { eligible: false, why: vec!["auc is inconclusive".into()] });
+    let said = notices(Some(&promotion), Some(&gate));
+    assert_eq!(said, ["NOT APPROVED BY ITSELF: auc is inconclusive"]);
+    let by = Actor { principal: "ann@example.com".into(), auth: Auth::Oidc };
+    let blocked = Blocked { by, at: s.clock.now(), comment: "it is Friday".into() };
+    gate.window = Some(Window { ends_at: gate.expires_at, blocked: Some(blocked) });
+    let said = notices(Some(&promotion), Some(&gate));
+    assert!(said[0].starts_with("BLOCKED: ann@example.com") && said[0].ends_with("it is Friday"), "{said:?}");
+    gate.status = GateStatus::Approved;
+    assert_eq!(notices(Some(&promotion), Some(&gate)), Vec::<String>::new(), "it waits no more");
 }
 
 #[tokio::test]
