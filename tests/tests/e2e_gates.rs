@@ -9,14 +9,8 @@ use seatrial_domain::ids::Auth;
 use seatrial_domain::promotion::PromotionStatus;
 use seatrial_registry::Tokens;
 use seatrial_runtime::link::LinkSecret;
-use seatrial_tests::stack::{Browser, Model, Stack};
+use seatrial_tests::stack::{Browser, Model, Stack, attribute};
 use serde_json::json;
-
-/// The value of an attribute, from the first place where `before` stands.
-fn attribute(html: &str, before: &str) -> String {
-    let (_, rest) = html.split_once(before).unwrap_or_else(|| panic!("no {before} in {html}"));
-    rest.split_once('"').unwrap().0.replace("&amp;", "&")
-}
 
 #[tokio::test]
 async fn links_open_for_their_holder_alone_and_only_a_whole_form_decides_once() {
@@ -84,7 +78,7 @@ async fn links_open_for_their_holder_alone_and_only_a_whole_form_decides_once() 
     // The JSON API asks for a signature and a comment too.
     let decide = format!("/iam/v1/approvals/{}/approve", gate.id);
     assert_eq!(stack.plain("POST", &format!("{base}{decide}"), r#"{"comment":"x"}"#).await.status, 403);
-    // Without an issuer no token is believed, and an engine's local identity does not stand in for one.
+    // A caller of the token's API needs one: an engine's local identity does not stand in for it.
     let by_token = decide.replace("/iam/", "/api/");
     let nobody = stack.plain("POST", &format!("{base}{by_token}"), r#"{"comment":"x"}"#).await;
     assert_eq!((nobody.status, nobody.header("www-authenticate")), (401, "Bearer realm=\"seatrial\""));

@@ -205,14 +205,21 @@ fn end_to_end(enforce_iam: bool) -> Result<Outcome> {
     let folder = paths::target().join("test-engine");
     local::down(&folder)?;
     fs::remove_file(folder.join("engine.log")).ok();
+    // Nobody listens there until a test wants to log in.
+    let issuer_port = local::free_port()?;
+    let parameter = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     let wanted = Up {
         port: local::free_port()?,
         enforce_iam,
         release: false,
         no_build: false,
-        parameters: Vec::new(),
+        parameters: vec![
+            parameter("OidcIssuer", &format!("http://127.0.0.1:{issuer_port}")),
+            parameter("OidcAudience", "seatrial-api"),
+            parameter("OidcClientId", "seatrial-web"),
+        ],
     };
-    let result = local::up(&folder, &wanted).and_then(|outputs| suite(&outputs));
+    let result = local::up(&folder, &wanted).and_then(|outputs| suite(&outputs, issuer_port));
     let ended = local::down(&folder);
     if result.is_err() {
         keep_log(&folder);
@@ -220,7 +227,7 @@ fn end_to_end(enforce_iam: bool) -> Result<Outcome> {
     result.and_then(|()| ended.map(|_| Outcome::Passed))
 }
 
-fn suite(outputs: &Path) -> Result<()> {
+fn suite(outputs: &Path, issuer_port: u16) -> Result<()> {
     let library = crate::onnxruntime::ensure()?;
     let mut command = if run::exists("cargo-nextest") {
         cargo(&["nextest", "run", "--workspace", "--features", SUITE, "-E", "binary(/^e2e_/)"])
@@ -239,7 +246,7 @@ fn suite(outputs: &Path) -> Result<()> {
         ])
     };
     command.env("SEATRIAL_OUTPUTS", outputs).env("SEATRIAL_CLI", cli()).env("ORT_DYLIB_PATH", library);
-    run::loud(&mut command)
+    run::loud(command.env("SEATRIAL_ISSUER_PORT", issuer_port.to_string()))
 }
 
 /// The command line that was built with the zips.

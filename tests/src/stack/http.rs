@@ -62,6 +62,13 @@ pub fn encode(form: &[(&str, &str)]) -> String {
         .join("&")
 }
 
+/// The value of an attribute of a page, from the first place where `before` stands.
+#[must_use]
+pub fn attribute(html: &str, before: &str) -> String {
+    let (_, rest) = html.split_once(before).unwrap_or_else(|| panic!("no {before} in {html}"));
+    rest.split_once('"').expect("the end of the value").0.replace("&amp;", "&")
+}
+
 impl Stack {
     /// A plain request: no signature, no cookie.
     pub async fn plain(&self, method: &str, url: &str, body: &str) -> Answer {

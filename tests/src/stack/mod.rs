@@ -20,7 +20,7 @@ use aws_credential_types::Credentials;
 use seatrial_registry::DynamoRegistry;
 
 pub use cli::Ran;
-pub use http::{Answer, Browser, encode};
+pub use http::{Answer, Browser, attribute, encode};
 pub use load::{Load, request};
 pub use mail::Mail;
 pub use model::Model;
@@ -94,6 +94,13 @@ impl Stack {
     #[must_use]
     pub fn out(&self, name: &str) -> &str {
         self.outputs.get(name).map(String::as_str).unwrap_or_else(|| panic!("the stack has no output {name}"))
+    }
+
+    /// The port on which the stack expects its OIDC issuer. One test alone may listen there.
+    #[must_use]
+    pub fn issuer_port(&self) -> u16 {
+        let port = told("SEATRIAL_ISSUER_PORT");
+        port.to_str().and_then(|p| p.parse().ok()).unwrap_or_else(|| panic!("{} is no port", port.display()))
     }
 
     /// The file with the outputs.

@@ -68,9 +68,18 @@ impl LocalIssuer {
         Self::start_with(SigningKey::es256("key-1"), email).await
     }
 
+    /// Starts one on this port, for a deployment that was told of it before.
+    pub async fn start_on(port: u16, email: &str) -> Self {
+        Self::listening(port, SigningKey::es256("key-1"), email).await
+    }
+
     /// Starts one with this key.
     pub async fn start_with(key: SigningKey, email: &str) -> Self {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        Self::listening(0, key, email).await
+    }
+
+    async fn listening(port: u16, key: SigningKey, email: &str) -> Self {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.expect("a free port");
         let address = format!("http://{}", listener.local_addr().expect("an address"));
         let keys = vec![Arc::new(key)];
         let state = State { issuer: address.clone(), keys, made: 1, ..State::default() };
