@@ -127,6 +127,14 @@ pub(crate) fn unreadable(rejection: &FormRejection) -> Instead {
 /// Refuses what was sent from a page that showed something else than what the gate binds.
 pub(crate) async fn same_as_shown(app: &App, id: &GateId, shown: &str) -> Result<(), Instead> {
     let gate = review::approval_gate(app, id).await?.ok_or_else(|| no_such_gate(app))?;
+    if shown.is_empty() && gate.status == GateStatus::Pending {
+        let message = Message::new(
+            "This form is out of date",
+            "It does not say what was shown above it. Nothing was recorded.",
+        )
+        .and("Open the page again and decide there.");
+        return Err(Instead::new(StatusCode::CONFLICT, message));
+    }
     match Refusal::unless_same(id, &gate.bound.changed_since(shown)) {
         Ok(()) => Ok(()),
         Err(refusal) => Err(refused(app, id, refusal, "decision").await),

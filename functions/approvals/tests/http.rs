@@ -578,8 +578,9 @@ async fn a_decision_about_something_else_than_what_was_shown_is_refused_and_name
     assert_eq!(status, StatusCode::CONFLICT);
     assert!(html.contains("The comparison report and the benchmark changed since it was shown"), "{html}");
     assert!(html.contains("Your decision was not recorded") && html.contains("See how it stands"));
-    let (status, _, _) = Post { shown: String::new(), ..Post::new(&world, &secret, body) }.send().await;
+    let (status, html, _) = Post { shown: String::new(), ..Post::new(&world, &secret, body) }.send().await;
     assert_eq!(status, StatusCode::CONFLICT, "a form without it is none of ours");
+    assert!(html.contains("This form is out of date") && !html.contains("changed since"), "{html}");
 
     let path = format!("/iam/v1/approvals/{}", world.gate.id);
     let (_, shown) = call(&world, signed("GET", &path, Some(ANN_AS_USER), &Value::Null)).await;
