@@ -1,0 +1,15 @@
+//! Signed statements, and how anybody checks them without an account: keys, DSSE envelopes, manifests, checkpoints of the
+//! history, and signatures of packages.
+//!
+//! Signing goes through one port, [`Signer`]: a key in KMS where Seatrial is deployed, a key in a file elsewhere. Verifying
+//! needs public keys and bytes, and nothing else.
+
+pub mod dsse;
+pub mod key;
+pub mod kms;
+pub mod signer;
+
+pub use dsse::Envelope;
+pub use key::{LocalKey, PublicKey};
+pub use kms::KmsSigner;
+pub use signer::{SignError, Signer};

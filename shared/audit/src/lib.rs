@@ -1,0 +1,1 @@
+//! The audit document of a promotion: its evidence as a PDF/A-3 that stands on its own.
