@@ -4,11 +4,10 @@
 //! under the promotion's prefix is read back and hashed, and the list becomes the manifest. Done again, it writes the same
 //! bytes: nothing in the manifest depends on when it is made.
 
-pub mod manifest;
-
 use bytes::Bytes;
 use seatrial_artifacts::evidence::put_evidence;
 use seatrial_artifacts::store::ObjectStore;
+use seatrial_attestation::manifest::{self, Manifest, Subject};
 use seatrial_domain::gate::GateKind;
 use seatrial_domain::history::HistoryEntry;
 use seatrial_domain::ids::{Actor, GateId};
@@ -21,8 +20,6 @@ use seatrial_registry::Registry;
 use seatrial_registry::ops::Ops;
 use seatrial_runtime::Failure;
 use serde::Serialize;
-
-use manifest::{Manifest, Subject};
 
 /// The largest evidence object that is read back, in bytes.
 const OBJECT_LIMIT: u64 = 256 << 20;

@@ -4,10 +4,13 @@
 //! Signing goes through one port, [`Signer`]: a key in KMS where Seatrial is deployed, a key in a file elsewhere. Verifying
 //! needs public keys and bytes, and nothing else.
 
+pub mod checkpoint;
 pub mod dsse;
 pub mod key;
 pub mod kms;
+pub mod manifest;
 pub mod signer;
+pub mod verify;
 
 pub use dsse::Envelope;
 pub use key::{LocalKey, PublicKey};

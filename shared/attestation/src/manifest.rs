@@ -4,6 +4,12 @@ use seatrial_domain::ids::{ModelName, PromotionId, VersionRef};
 use seatrial_domain::promotion::{PromotionRecord, PromotionStatus};
 use serde::{Deserialize, Serialize};
 
+/// The type of every statement of ours.
+pub const STATEMENT: &str = "https://in-toto.io/Statement/v1";
+
+/// What a manifest is about.
+pub const PROMOTION: &str = "https://seatrial.dev/attestation/promotion/v1";
+
 /// The statement. <https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md>
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
@@ -63,9 +69,9 @@ impl Manifest {
     pub fn of(promotion: &PromotionRecord, mut subjects: Vec<Subject>) -> Self {
         subjects.sort_by(|a, b| a.name.cmp(&b.name));
         Self {
-            kind: "https://in-toto.io/Statement/v1".into(),
+            kind: STATEMENT.into(),
             subject: subjects,
-            predicate_type: "https://seatrial.dev/attestation/promotion/v1".into(),
+            predicate_type: PROMOTION.into(),
             predicate: Predicate {
                 model: promotion.model.clone(),
                 promotion: promotion.id.clone(),
@@ -78,8 +84,14 @@ impl Manifest {
     }
 }
 
-/// Whether a key is a manifest: it does not list itself.
+/// Whether a key is a manifest, or the signed envelope of one: it does not list itself.
 #[must_use]
 pub fn is_manifest(key: &str) -> bool {
-    key.rsplit('/').next().is_some_and(|name| name.starts_with("manifest-"))
+    file_name(key).starts_with("manifest-")
+}
+
+/// The last part of a key.
+#[must_use]
+pub fn file_name(key: &str) -> &str {
+    key.rsplit('/').next().unwrap_or(key)
 }

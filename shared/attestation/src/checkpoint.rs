@@ -1,0 +1,93 @@
+//! Checkpoints: signed statements of where a model's history stood. Once one lies under a lock, nobody can rewrite what came
+//! before it, not even whoever owns the registry.
+
+use jiff::Timestamp;
+use seatrial_domain::history::{ChainTip, HistoryEntry};
+use seatrial_domain::ids::{Digest, ModelName};
+use serde::{Deserialize, Serialize};
+
+use crate::manifest::{STATEMENT, Sha256};
+
+/// What a checkpoint is about.
+pub const HISTORY: &str = "https://seatrial.dev/attestation/history/v1";
+
+/// The folder of a model's checkpoints in the evidence bucket.
+#[must_use]
+pub fn prefix(model: &ModelName) -> String {
+    format!("checkpoints/model={model}/")
+}
+
+/// The key of the checkpoint at entry `seq`: keys sort as the entries do.
+#[must_use]
+pub fn key(model: &ModelName, seq: u64) -> String {
+    format!("{}{seq:012}.dsse.json", prefix(model))
+}
+
+/// An in-toto statement about the end of a history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// `https://in-toto.io/Statement/v1`.
+    #[serde(rename = "_type")]
+    pub kind: String,
+    /// The history, with the hash of its last entry.
+    pub subject: Vec<Subject>,
+    /// [`HISTORY`].
+    #[serde(rename = "predicateType")]
+    pub predicate_type: String,
+    /// Which entry that is.
+    pub predicate: Predicate,
+}
+
+/// The history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subject {
+    /// `history of <model>`.
+    pub name: String,
+    /// The hash of the entry.
+    pub digest: Sha256,
+}
+
+/// An entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Predicate {
+    /// The model.
+    pub model: ModelName,
+    /// The entry's number.
+    pub seq: u64,
+    /// When the entry was written.
+    pub at: Timestamp,
+}
+
+impl Checkpoint {
+    /// The checkpoint at `entry`. The same entry gives the same statement, whenever it is made.
+    #[must_use]
+    pub fn at(entry: &HistoryEntry) -> Self {
+        Self {
+            kind: STATEMENT.into(),
+            subject: vec![Subject {
+                name: format!("history of {}", entry.model),
+                digest: Sha256 { sha256: entry.hash.hex().to_owned() },
+            }],
+            predicate_type: HISTORY.into(),
+            predicate: Predicate { model: entry.model.clone(), seq: entry.seq, at: entry.at },
+        }
+    }
+
+    /// Where it says the chain of `model` stood.
+    ///
+    /// # Errors
+    /// What it is instead: a statement about something else.
+    pub fn tip(&self, model: &ModelName) -> Result<ChainTip, String> {
+        if (self.kind.as_str(), self.predicate_type.as_str()) != (STATEMENT, HISTORY) {
+            return Err(format!("it is a statement of type {}; expected {HISTORY}", self.predicate_type));
+        }
+        if self.predicate.model != *model {
+            return Err(format!("it is about model {}; expected {model}", self.predicate.model));
+        }
+        let hash = match self.subject.as_slice() {
+            [one] => Digest::parse(&format!("sha256:{}", one.digest.sha256)).map_err(|e| e.to_string())?,
+            others => return Err(format!("it has {} subjects; expected one", others.len())),
+        };
+        Ok(ChainTip { seq: self.predicate.seq, hash })
+    }
+}

@@ -1,1 +1,0 @@
-//! The audit document of a promotion: its evidence as a PDF/A-3 that stands on its own.
