@@ -9,6 +9,7 @@ pub mod dsse;
 pub mod key;
 pub mod kms;
 pub mod manifest;
+pub mod model_signing;
 pub mod signer;
 pub mod verify;
 
