@@ -6,10 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use seatrial_attestation::LocalKey;
+use seatrial_attestation::dsse::{Envelope, IN_TOTO};
+use seatrial_attestation::verify::{Files, Standing, verify};
 use seatrial_domain::canonical::sha256;
 use seatrial_domain::gate::GateKind;
 use seatrial_domain::history::HistoryEntry;
-use seatrial_domain::promotion::{EvidenceKind, PromotionRecord, PromotionStatus};
+use seatrial_domain::promotion::{EvidenceKind, PromotionRecord, PromotionStatus, evidence_prefix};
 use seatrial_domain::verdict::Verdict;
 use seatrial_tests::repository;
 use seatrial_tests::stack::{Model, Stack, request};
@@ -119,9 +122,9 @@ async fn audited(model: &Model<'_>, promotion: &PromotionRecord, kinds: &[Eviden
         assert!(subject["version_id"].is_string(), "{key} has no S3 version");
         listed.push(key);
     }
-    let mut stored = stack
-        .keys("EvidenceBucket", &format!("evidence/model={}/promotion={}/", model.name, promotion.id))
-        .await;
+    let folder = evidence_prefix(&model.name, &promotion.id);
+    let mut stored = stack.keys("EvidenceBucket", &folder).await;
+    holds_once_signed(stack, &folder, &stored, &bytes).await;
     stored.retain(|key| !key.contains("/manifest-"));
     assert_eq!(listed, stored, "the manifest is not the list of the evidence");
     for kind in kinds {
@@ -137,6 +140,27 @@ async fn audited(model: &Model<'_>, promotion: &PromotionRecord, kinds: &[Eviden
         format!("{}/v1/models/{}/promotions/{}/manifest", stack.out("ControlUrl"), model.name, promotion.id);
     let shown = stack.signed("execute-api", "GET", &manifest_url, &[], "").await;
     assert_eq!(sha256(shown.text.as_bytes()), reference.digest);
+}
+
+/// Whether the verifier finds no doubt in a promotion's folder once its manifest is signed, and does in a changed one.
+async fn holds_once_signed(stack: &Stack, folder: &str, stored: &[String], manifest: &[u8]) {
+    let key = LocalKey::generate().unwrap();
+    let envelope = Envelope::sign(IN_TOTO, manifest, &key).await.unwrap();
+    let mut files = Files::default();
+    for key in stored {
+        let path = key.strip_prefix(folder).unwrap().to_owned();
+        files.evidence.insert(path, stack.object("EvidenceBucket", key).await);
+    }
+    files.evidence.insert("manifest-signed.dsse.json".into(), serde_json::to_vec(&envelope).unwrap());
+    let keys = [key.public().clone()];
+    let found = verify(&files, &keys);
+    assert!(found.findings.iter().all(|f| f.standing == Standing::Holds), "{:#?}", found.findings);
+    for what in ["manifest and promotion", "approval and evidence", "crown and approval", "history"] {
+        assert!(found.findings.iter().any(|f| f.what == what), "{what} is not in {:#?}", found.findings);
+    }
+    let report = files.evidence.iter_mut().find(|(path, _)| path.starts_with("report-")).unwrap().1;
+    report[100] ^= 1;
+    assert_eq!(verify(&files, &keys).doubt().unwrap().standing, Standing::Changed);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

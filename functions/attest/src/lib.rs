@@ -7,7 +7,8 @@
 use bytes::Bytes;
 use seatrial_artifacts::evidence::put_evidence;
 use seatrial_artifacts::store::ObjectStore;
-use seatrial_attestation::manifest::{self, Manifest, Subject};
+use seatrial_attestation::manifest::{Manifest, Subject, is_manifest};
+use seatrial_attestation::statement::Sha256;
 use seatrial_domain::gate::GateKind;
 use seatrial_domain::history::HistoryEntry;
 use seatrial_domain::ids::{Actor, GateId};
@@ -76,7 +77,7 @@ async fn write(
 
     let mut subjects = Vec::new();
     for object in evidence.list(&prefix).await? {
-        if manifest::is_manifest(&object.key) {
+        if object.key.strip_prefix(&prefix).is_some_and(is_manifest) {
             continue;
         }
         // A listing names no versions: the one whose bytes are hashed is the one that is read here.
@@ -89,7 +90,7 @@ async fn write(
         subjects.push(Subject {
             name: object.key,
             size: bytes.len() as u64,
-            digest: manifest::Sha256 { sha256: canonical::sha256(&bytes).hex().to_owned() },
+            digest: Sha256 { sha256: canonical::sha256(&bytes).hex().to_owned() },
             version_id: found.version,
         });
     }

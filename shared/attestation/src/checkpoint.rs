@@ -6,9 +6,9 @@ use seatrial_domain::history::{ChainTip, HistoryEntry};
 use seatrial_domain::ids::{Digest, ModelName};
 use serde::{Deserialize, Serialize};
 
-use crate::manifest::{STATEMENT, Sha256};
+use crate::statement::{Sha256, Statement};
 
-/// What a checkpoint is about.
+/// What a checkpoint says: [`Predicate`].
 pub const HISTORY: &str = "https://seatrial.dev/attestation/history/v1";
 
 /// The folder of a model's checkpoints in the evidence bucket.
@@ -23,20 +23,8 @@ pub fn key(model: &ModelName, seq: u64) -> String {
     format!("{}{seq:012}.dsse.json", prefix(model))
 }
 
-/// An in-toto statement about the end of a history.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Checkpoint {
-    /// `https://in-toto.io/Statement/v1`.
-    #[serde(rename = "_type")]
-    pub kind: String,
-    /// The history, with the hash of its last entry.
-    pub subject: Vec<Subject>,
-    /// [`HISTORY`].
-    #[serde(rename = "predicateType")]
-    pub predicate_type: String,
-    /// Which entry that is.
-    pub predicate: Predicate,
-}
+/// Where a history stood.
+pub type Checkpoint = Statement<Subject, Predicate>;
 
 /// The history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,15 +50,10 @@ impl Checkpoint {
     /// The checkpoint at `entry`. The same entry gives the same statement, whenever it is made.
     #[must_use]
     pub fn at(entry: &HistoryEntry) -> Self {
-        Self {
-            kind: STATEMENT.into(),
-            subject: vec![Subject {
-                name: format!("history of {}", entry.model),
-                digest: Sha256 { sha256: entry.hash.hex().to_owned() },
-            }],
-            predicate_type: HISTORY.into(),
-            predicate: Predicate { model: entry.model.clone(), seq: entry.seq, at: entry.at },
-        }
+        let name = format!("history of {}", entry.model);
+        let subject = Subject { name, digest: Sha256 { sha256: entry.hash.hex().to_owned() } };
+        let predicate = Predicate { model: entry.model.clone(), seq: entry.seq, at: entry.at };
+        Self::new(HISTORY, vec![subject], predicate)
     }
 
     /// Where it says the chain of `model` stood.
@@ -78,9 +61,7 @@ impl Checkpoint {
     /// # Errors
     /// What it is instead: a statement about something else.
     pub fn tip(&self, model: &ModelName) -> Result<ChainTip, String> {
-        if (self.kind.as_str(), self.predicate_type.as_str()) != (STATEMENT, HISTORY) {
-            return Err(format!("it is a statement of type {}; expected {HISTORY}", self.predicate_type));
-        }
+        self.is_of(HISTORY).map_err(|e| e.to_string())?;
         if self.predicate.model != *model {
             return Err(format!("it is about model {}; expected {model}", self.predicate.model));
         }

@@ -11,6 +11,7 @@ pub mod kms;
 pub mod manifest;
 pub mod model_signing;
 pub mod signer;
+pub mod statement;
 pub mod verify;
 
 pub use dsse::Envelope;

@@ -1,29 +1,16 @@
-//! The manifest: an in-toto Statement (v1) whose subjects are all evidence objects of one promotion.
+//! The manifest: a statement whose subjects are all evidence objects of one promotion.
 
 use seatrial_domain::ids::{ModelName, PromotionId, VersionRef};
-use seatrial_domain::promotion::{PromotionRecord, PromotionStatus};
+use seatrial_domain::promotion::{PromotionRecord, PromotionStatus, evidence_prefix};
 use serde::{Deserialize, Serialize};
 
-/// The type of every statement of ours.
-pub const STATEMENT: &str = "https://in-toto.io/Statement/v1";
+use crate::statement::{Sha256, Statement};
 
-/// What a manifest is about.
+/// What a manifest says: [`Predicate`].
 pub const PROMOTION: &str = "https://seatrial.dev/attestation/promotion/v1";
 
-/// The statement. <https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md>
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Manifest {
-    /// `https://in-toto.io/Statement/v1`.
-    #[serde(rename = "_type")]
-    pub kind: String,
-    /// The objects, sorted by name.
-    pub subject: Vec<Subject>,
-    /// What the statement is about.
-    #[serde(rename = "predicateType")]
-    pub predicate_type: String,
-    /// The promotion in short.
-    pub predicate: Predicate,
-}
+/// All evidence objects of one promotion, sorted by name.
+pub type Manifest = Statement<Subject, Predicate>;
 
 /// One evidence object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,13 +24,6 @@ pub struct Subject {
     /// Its S3 version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version_id: Option<String>,
-}
-
-/// A digest in in-toto's form.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sha256 {
-    /// 64 hexadecimal digits.
-    pub sha256: String,
 }
 
 /// The promotion in short.
@@ -68,30 +48,26 @@ impl Manifest {
     #[must_use]
     pub fn of(promotion: &PromotionRecord, mut subjects: Vec<Subject>) -> Self {
         subjects.sort_by(|a, b| a.name.cmp(&b.name));
-        Self {
-            kind: STATEMENT.into(),
-            subject: subjects,
-            predicate_type: PROMOTION.into(),
-            predicate: Predicate {
-                model: promotion.model.clone(),
-                promotion: promotion.id.clone(),
-                challenger: promotion.challenger.clone(),
-                champion: promotion.champion.clone(),
-                status: promotion.status,
-                reason: promotion.reason.clone(),
-            },
-        }
+        let predicate = Predicate {
+            model: promotion.model.clone(),
+            promotion: promotion.id.clone(),
+            challenger: promotion.challenger.clone(),
+            champion: promotion.champion.clone(),
+            status: promotion.status,
+            reason: promotion.reason.clone(),
+        };
+        Self::new(PROMOTION, subjects, predicate)
+    }
+
+    /// The folder of the promotion it is about; its own objects lie below it.
+    #[must_use]
+    pub fn folder(&self) -> String {
+        evidence_prefix(&self.predicate.model, &self.predicate.promotion)
     }
 }
 
-/// Whether a key is a manifest, or the signed envelope of one: it does not list itself.
+/// Whether a path below the promotion's folder is a manifest's, or the signed envelope's of one: it does not list itself.
 #[must_use]
-pub fn is_manifest(key: &str) -> bool {
-    file_name(key).starts_with("manifest-")
-}
-
-/// The last part of a key.
-#[must_use]
-pub fn file_name(key: &str) -> &str {
-    key.rsplit('/').next().unwrap_or(key)
+pub fn is_manifest(path: &str) -> bool {
+    path.starts_with("manifest-")
 }

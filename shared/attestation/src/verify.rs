@@ -1,8 +1,9 @@
 //! Is this evidence what was signed? Answered from bytes and public keys alone: no account, no clock, no network.
 
-pub mod chain;
+mod chain;
 mod decided;
 mod objects;
+mod parts;
 
 use std::collections::BTreeMap;
 
@@ -11,7 +12,7 @@ use serde::Serialize;
 
 use crate::dsse::{Envelope, IN_TOTO};
 use crate::key::PublicKey;
-use crate::manifest::{Manifest, PROMOTION, STATEMENT, file_name};
+use crate::manifest::{Manifest, PROMOTION, is_manifest};
 
 /// How one thing stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -19,8 +20,6 @@ use crate::manifest::{Manifest, PROMOTION, STATEMENT, file_name};
 pub enum Standing {
     /// It is what was signed.
     Holds,
-    /// It is gone as the policy said it would be; what it was stays known by its digest.
-    ExpiredByPolicy,
     /// It could not be checked with what is here; why is said.
     NotChecked,
     /// It contradicts something else that was signed.
@@ -39,7 +38,7 @@ impl Standing {
     /// Whether it leaves a doubt.
     #[must_use]
     pub const fn is_doubt(self) -> bool {
-        !matches!(self, Self::Holds | Self::ExpiredByPolicy | Self::NotChecked)
+        !matches!(self, Self::Holds | Self::NotChecked)
     }
 
     /// The words for it.
@@ -47,7 +46,6 @@ impl Standing {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Holds => "holds",
-            Self::ExpiredByPolicy => "expired by policy",
             Self::NotChecked => "not checked",
             Self::Contradicts => "contradicts",
             Self::Unlisted => "unlisted",
@@ -95,10 +93,10 @@ impl Verification {
     }
 }
 
-/// The files of one promotion's evidence by the last part of their names, and the checkpoints of its model.
+/// The files of one promotion's evidence, and the checkpoints of its model.
 #[derive(Debug, Clone, Default)]
 pub struct Files {
-    /// What lies under the promotion's prefix.
+    /// What lies in the promotion's folder, by its path from there.
     pub evidence: BTreeMap<String, Vec<u8>>,
     /// Signed checkpoints, where they are at hand.
     pub checkpoints: BTreeMap<String, Vec<u8>>,
@@ -117,18 +115,17 @@ pub fn verify(files: &Files, keys: &[PublicKey]) -> Verification {
         return Verification { manifest: None, signed_by: None, findings };
     };
     objects::check(&manifest, files, &mut findings);
-    decided::check(&manifest, files, &mut findings);
-    chain::check(&manifest, files, keys, &mut findings);
+    let parts = parts::Parts::read(&manifest, files, &mut findings);
+    decided::check(&manifest, &parts, files.partial, &mut findings);
+    let model = &manifest.predicate.model;
+    findings.extend(chain::check(model, &parts.histories, &files.checkpoints, keys));
     Verification { manifest: Some(manifest), signed_by: Some(signed_by), findings }
 }
 
 /// The one signed manifest, or what stands in its way.
 fn manifest(files: &Files, keys: &[PublicKey], findings: &mut Vec<Finding>) -> Option<(Manifest, String)> {
-    let envelopes: Vec<_> = files
-        .evidence
-        .iter()
-        .filter(|(name, _)| name.starts_with("manifest-") && name.ends_with(".dsse.json"))
-        .collect();
+    let envelopes: Vec<_> =
+        files.evidence.iter().filter(|(name, _)| is_manifest(name) && name.ends_with(".dsse.json")).collect();
     let [(name, bytes)] = envelopes.as_slice() else {
         let why = if envelopes.is_empty() {
             "no signed manifest (manifest-….dsse.json) is here; nothing else can be trusted without it"
@@ -149,10 +146,8 @@ fn manifest(files: &Files, keys: &[PublicKey], findings: &mut Vec<Finding>) -> O
                 Standing::Holds,
                 format!("signed by key {key}, lists {} objects", manifest.subject.len()),
             ));
-            for (other, bytes) in files
-                .evidence
-                .iter()
-                .filter(|(n, _)| n.starts_with("manifest-") && !n.ends_with(".dsse.json"))
+            for (other, bytes) in
+                files.evidence.iter().filter(|(n, _)| is_manifest(n) && !n.ends_with(".dsse.json"))
             {
                 findings.push(if *other == plain && **bytes == *payload {
                     Finding::new(other, Standing::Holds, "it is what the envelope signs")
@@ -178,18 +173,10 @@ pub fn read_manifest(bytes: &[u8], keys: &[PublicKey]) -> Result<(Manifest, Vec<
     let (payload, key) = envelope.verify(IN_TOTO, keys).map_err(|e| e.to_string())?;
     let manifest: Manifest = serde_json::from_slice(&payload)
         .map_err(|e| format!("what it signs is not a promotion's manifest: {e}"))?;
-    if (manifest.kind.as_str(), manifest.predicate_type.as_str()) != (STATEMENT, PROMOTION) {
-        return Err(format!(
-            "it signs a statement of type {}; expected {PROMOTION}",
-            manifest.predicate_type
-        ));
-    }
-    let about = &manifest.predicate;
-    let prefix = format!("evidence/model={}/promotion={}/", about.model, about.promotion);
-    if let Some(foreign) =
-        manifest.subject.iter().find(|s| s.name != format!("{prefix}{}", file_name(&s.name)))
-    {
-        return Err(format!("it lists {}, which is not of promotion {}", foreign.name, about.promotion));
+    manifest.is_of(PROMOTION).map_err(|e| e.to_string())?;
+    let folder = manifest.folder();
+    if let Some(foreign) = manifest.subject.iter().find(|s| !s.name.starts_with(&folder)) {
+        return Err(format!("it lists {}, which is not in the promotion's folder {folder}", foreign.name));
     }
     Ok((manifest, payload, key.id().to_owned()))
 }

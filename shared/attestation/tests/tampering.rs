@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use seatrial_attestation::checkpoint::{self, Checkpoint};
 use seatrial_attestation::dsse::{Envelope, IN_TOTO};
-use seatrial_attestation::manifest::{Manifest, Sha256, Subject};
+use seatrial_attestation::manifest::{Manifest, Subject};
+use seatrial_attestation::statement::Sha256;
 use seatrial_attestation::verify::{Files, Standing, Verification, verify};
 use seatrial_attestation::{LocalKey, PublicKey};
 use seatrial_domain::canonical;
@@ -83,6 +84,7 @@ impl Crowned {
         let objects = [
             (report_name, report),
             ("inputs-00.json".to_owned(), b"[]".to_vec()),
+            ("summaries/00/part=00.json".to_owned(), b"{}".to_vec()),
             ("promotion-00.json".to_owned(), serde_json::to_vec(&record).unwrap()),
             ("gate-approval-00.json".to_owned(), serde_json::to_vec(&gate).unwrap()),
             ("history-00.json".to_owned(), serde_json::to_vec(&history).unwrap()),
@@ -247,6 +249,39 @@ async fn a_history_that_was_cut_turned_or_extended_does_not_hold_though_it_is_si
         chain(&[("promotion_started", json!({})), ("nothing", json!({})), ("crowned", json!({}))]);
     let found = forge(&|h| h.clone_from(&rewritten)).await;
     assert_eq!(found, (Standing::Contradicts, "000000000003.dsse.json".to_owned()));
+}
+
+#[tokio::test]
+async fn attesting_that_was_done_again_holds_and_none_of_a_kind_hides_behind_another() {
+    let mut made = Crowned::new().await;
+    made.objects.insert("history-11.json".into(), serde_json::to_vec(&made.history[..2]).unwrap());
+    assert_eq!(
+        verify(&made.files().await, &made.keys()).doubt(),
+        None,
+        "the earlier one begins the later one"
+    );
+
+    let another = chain(&[("promotion_started", json!({ "by": "somebody else" }))]);
+    made.objects.insert("history-11.json".into(), serde_json::to_vec(&another).unwrap());
+    assert_eq!(doubt(&verify(&made.files().await, &made.keys())), (Standing::Contradicts, "history"));
+    made.objects.remove("history-11.json");
+
+    let mut record = serde_json::to_value(&made.record).unwrap();
+    record["challenger"]["digest"] = json!(digest("another package"));
+    made.objects.insert("promotion-11.json".into(), serde_json::to_vec(&record).unwrap());
+    let found = verify(&made.files().await, &made.keys());
+    assert_eq!(doubt(&found), (Standing::Contradicts, "manifest and promotion"));
+}
+
+#[tokio::test]
+async fn an_approval_that_a_later_report_took_away_is_no_contradiction() {
+    let mut made = Crowned::new().await;
+    made.record.status = seatrial_domain::promotion::PromotionStatus::Rejected;
+    made.objects.insert("promotion-00.json".into(), serde_json::to_vec(&made.record).unwrap());
+    let mut gate: Value = serde_json::from_slice(&made.objects["gate-approval-00.json"]).unwrap();
+    gate["bound"]["report"] = json!(digest("an earlier report"));
+    made.objects.insert("gate-approval-00.json".into(), serde_json::to_vec(&gate).unwrap());
+    assert_eq!(verify(&made.files().await, &made.keys()).doubt(), None);
 }
 
 #[tokio::test]

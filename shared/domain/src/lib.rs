@@ -9,6 +9,7 @@ pub mod access;
 pub mod bound;
 pub mod canonical;
 pub mod change;
+pub mod compliance;
 pub mod flat;
 pub mod gate;
 pub mod head;

@@ -174,6 +174,12 @@ pub enum EvidenceKind {
     Manifest,
 }
 
+/// The folder of a promotion's evidence in the evidence bucket.
+#[must_use]
+pub fn evidence_prefix(model: &ModelName, promotion: &PromotionId) -> String {
+    format!("evidence/model={model}/promotion={promotion}/")
+}
+
 /// An immutable object in the evidence bucket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EvidenceRef {

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use seatrial_domain::canonical;
 use seatrial_domain::ids::{Digest, ModelName, PromotionId};
+pub use seatrial_domain::promotion::evidence_prefix;
 
 /// The partition of an observation: the first eight bytes of SHA-256 over its id, modulo `partitions`.
 #[must_use]
@@ -86,12 +87,6 @@ pub fn part_summary(model: &ModelName, promotion: &PromotionId, inputs: &Digest,
 #[must_use]
 pub fn dead_letters(at: Timestamp, content: &Digest) -> String {
     format!("dead-letters/{}/{}.jsonl", date_hour(at), name(content))
-}
-
-/// The folder of a promotion's evidence in the evidence bucket.
-#[must_use]
-pub fn evidence_prefix(model: &ModelName, promotion: &PromotionId) -> String {
-    format!("evidence/model={model}/promotion={promotion}/")
 }
 
 /// The name of an object by its content. 128 bits: objects are written only where none is, so two contents of one name would

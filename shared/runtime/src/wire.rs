@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use aws_config::SdkConfig;
 use seatrial_artifacts::store::{ObjectStore, S3Store, s3_client};
+use seatrial_attestation::kms::KmsSigner;
+use seatrial_attestation::signer::SignError;
 use seatrial_registry::{CommitError, DynamoRegistry, OpError, StoreError};
 
 use crate::config::{self, Config};
@@ -42,6 +44,14 @@ impl Wiring {
         let client = s3_client(&self.aws);
         Ok(Arc::new(S3Store::new(client, self.config.need(name)?)))
     }
+
+    /// The key that signs packages and evidence.
+    ///
+    /// # Errors
+    /// When the environment does not name it.
+    pub fn signer(&self) -> Result<KmsSigner, Failure> {
+        Ok(KmsSigner::new(&self.aws, self.config.need("SEATRIAL_SIGNING_KEY")?))
+    }
 }
 
 impl From<StoreError> for Failure {
@@ -70,6 +80,17 @@ impl From<CommitError> for Failure {
             CommitError::Store(error) => error.into(),
             CommitError::Conflict { .. } => Self::unavailable("changing the model", error),
             CommitError::Claimed { .. } => Self::invalid(error.to_string()),
+        }
+    }
+}
+
+impl From<SignError> for Failure {
+    fn from(error: SignError) -> Self {
+        match &error {
+            SignError::Unavailable { .. } => Self::unavailable("working with the signing key", error),
+            SignError::Unusable { .. } => {
+                Self::internal(&format!("working with the signing key ({error})"), error)
+            }
         }
     }
 }

@@ -19,6 +19,7 @@ pub use files::{Differences, SignedFiles};
 use crate::dsse::{Envelope, EnvelopeError, IN_TOTO};
 use crate::key::PublicKey;
 use crate::signer::{SignError, Signer};
+use crate::statement::WrongType;
 
 /// The files of a package: their paths from its root, with `/`, and the SHA-256 of their bytes.
 pub type Files = BTreeMap<String, Digest>;
@@ -79,6 +80,12 @@ pub async fn sign(files: &Files, name: &str, signer: &dyn Signer) -> Result<Vec<
     let envelope = Envelope::sign(IN_TOTO, &payload, signer).await?;
     let key = signer.public_key().await?;
     to_bytes(&Bundle::of(&key, envelope)).map_err(unsignable)
+}
+
+impl From<WrongType> for BundleError {
+    fn from(WrongType { what, found, expected }: WrongType) -> Self {
+        Self::Unsupported { what, found, expected }
+    }
 }
 
 /// The files that one of `keys` signed in `bundle`.

@@ -3,44 +3,28 @@
 use std::collections::BTreeMap;
 
 use seatrial_domain::Digest;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::{BundleError, Files, SignedFiles};
 use crate::key::PublicKey;
+use crate::statement;
 
-const STATEMENT: &str = "https://in-toto.io/Statement/v1";
 const PREDICATE: &str = "https://model_signing/signature/v1.0";
 const SHA256: &str = "sha256";
 const METHOD: &str = "files";
 
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Statement {
-    #[serde(rename = "_type")]
-    kind: String,
-    subject: Vec<Subject>,
-    #[serde(rename = "predicateType")]
-    predicate_type: String,
-    predicate: Predicate,
-}
-
-/// What is looked at before the rest is read: another kind of statement has another rest.
-#[derive(Debug, Deserialize)]
-struct Kind {
-    #[serde(rename = "_type")]
-    kind: String,
-    #[serde(rename = "predicateType")]
-    predicate_type: String,
-}
+pub(super) type Statement = statement::Statement<Subject, Predicate>;
 
 #[derive(Debug, Serialize, Deserialize)]
-struct Subject {
+pub(super) struct Subject {
     name: String,
     digest: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct Predicate {
+pub(super) struct Predicate {
     resources: Vec<Resource>,
     serialization: Serialization,
 }
@@ -80,30 +64,20 @@ pub(super) fn of(files: &Files, name: &str) -> Result<Statement, String> {
         })
         .collect();
     let root = root(resources.iter().map(|r| r.digest.as_str())).ok_or("a digest is not hexadecimal")?;
-    Ok(Statement {
-        kind: STATEMENT.to_owned(),
-        subject: vec![Subject {
-            name: name.to_owned(),
-            digest: BTreeMap::from([(SHA256.to_owned(), root.hex().to_owned())]),
-        }],
-        predicate_type: PREDICATE.to_owned(),
-        predicate: Predicate {
-            resources,
-            serialization: Serialization {
-                method: METHOD.to_owned(),
-                hash_type: SHA256.to_owned(),
-                allow_symlinks: false,
-            },
-        },
-    })
+    let digest = BTreeMap::from([(SHA256.to_owned(), root.hex().to_owned())]);
+    let subject = Subject { name: name.to_owned(), digest };
+    let serialization =
+        Serialization { method: METHOD.to_owned(), hash_type: SHA256.to_owned(), allow_symlinks: false };
+    Ok(Statement::new(PREDICATE, vec![subject], Predicate { resources, serialization }))
 }
 
 /// The files that a signed payload names.
 pub(super) fn read(payload: &[u8], key: &PublicKey) -> Result<SignedFiles, BundleError> {
     let unreadable = |e: serde_json::Error| BundleError::Statement(e.to_string());
-    let Kind { kind, predicate_type } = serde_json::from_slice(payload).map_err(unreadable)?;
-    only("statement's type", &kind, STATEMENT)?;
-    only("predicate's type", &predicate_type, PREDICATE)?;
+    // Its types first: another kind of statement has another rest.
+    let kind: statement::Statement<IgnoredAny, IgnoredAny> =
+        serde_json::from_slice(payload).map_err(unreadable)?;
+    kind.is_of(PREDICATE)?;
     let found: Statement = serde_json::from_slice(payload).map_err(unreadable)?;
     only("method of serialization", &found.predicate.serialization.method, METHOD)?;
     only("kind of digest", &found.predicate.serialization.hash_type, SHA256)?;

@@ -1,42 +1,43 @@
 //! Is the history whole, and did it stand where signed checkpoints say?
 
+use std::collections::BTreeMap;
+
 use seatrial_domain::history::{self, ChainTip, HistoryEntry};
 use seatrial_domain::ids::ModelName;
 
-use super::decided::read;
-use super::{Files, Finding, Standing};
+use super::{Finding, Standing};
 use crate::checkpoint::Checkpoint;
 use crate::dsse::{Envelope, IN_TOTO};
 use crate::key::PublicKey;
-use crate::manifest::Manifest;
 
-pub(super) fn check(manifest: &Manifest, files: &Files, keys: &[PublicKey], findings: &mut Vec<Finding>) {
-    let model = &manifest.predicate.model;
-    let Some(entries): Option<Vec<HistoryEntry>> = read(files, manifest, "history-", findings) else {
-        return;
-    };
-    findings.extend(of_history(model, &entries, None, &files.checkpoints, keys));
-}
-
-/// What is found about a history: that it is a whole chain (up to `tip`, where that is known), and where checkpoints stand.
-#[must_use]
-pub fn of_history(
+/// That each history is a whole chain, and that the longest stood where checkpoints say. The others begin it.
+pub(super) fn check(
     model: &ModelName,
-    entries: &[HistoryEntry],
-    tip: Option<&ChainTip>,
-    checkpoints: &std::collections::BTreeMap<String, Vec<u8>>,
+    histories: &[Vec<HistoryEntry>],
+    checkpoints: &BTreeMap<String, Vec<u8>>,
     keys: &[PublicKey],
 ) -> Vec<Finding> {
-    let mut findings = vec![match history::verify(model, entries, tip) {
-        Ok(()) => {
-            Finding::new("history", Standing::Holds, format!("{} entries follow each other", entries.len()))
-        }
-        Err(broken) => Finding::new("history", Standing::Contradicts, broken.to_string()),
-    }];
+    let mut findings = Vec::new();
+    let longest = histories.iter().map(Vec::as_slice).max_by_key(|h| h.len()).unwrap_or_default();
+    for entries in histories {
+        findings.push(match history::verify(model, entries, None) {
+            Err(broken) => Finding::new("history", Standing::Contradicts, broken.to_string()),
+            Ok(()) if !longest.starts_with(entries) => Finding::new(
+                "history",
+                Standing::Contradicts,
+                "two histories of the model are signed, and they differ",
+            ),
+            Ok(()) => Finding::new(
+                "history",
+                Standing::Holds,
+                format!("{} entries follow each other", entries.len()),
+            ),
+        });
+    }
     for (name, bytes) in checkpoints {
         findings.push(match of_checkpoint(model, bytes, keys) {
             Err(why) => Finding::new(name, Standing::NotSigned, why),
-            Ok(tip) => against(name, &tip, entries),
+            Ok(tip) => against(name, &tip, longest),
         });
     }
     findings

@@ -1,111 +1,92 @@
 //! Do the parts agree: is the promotion the one of the manifest, and was what was approved what was compared?
 
-use seatrial_domain::canonical;
+use std::collections::BTreeSet;
+
 use seatrial_domain::gate::GateRecord;
-use seatrial_domain::history::HistoryEntry;
-use seatrial_domain::promotion::{EvidenceKind, PromotionRecord};
-use serde::de::DeserializeOwned;
+use seatrial_domain::promotion::{EvidenceKind, PromotionRecord, PromotionStatus};
 
-use super::{Files, Finding, Standing};
-use crate::manifest::{Manifest, file_name};
+use super::parts::Parts;
+use super::{Finding, Standing};
+use crate::manifest::Manifest;
 
-/// The listed object whose name begins so. Only one can be read as the promotion's: two are a doubt of their own.
-pub(super) fn object<'f>(files: &'f Files, manifest: &Manifest, kind: &str) -> Option<(&'f str, &'f [u8])> {
-    let listed = |name: &str| manifest.subject.iter().any(|s| file_name(&s.name) == name);
-    let found = files.evidence.iter().find(|(name, _)| name.starts_with(kind) && listed(name));
-    found.map(|(name, bytes)| (name.as_str(), bytes.as_slice()))
-}
-
-/// The object of this kind, read; what is unreadable becomes a finding.
-pub(super) fn read<T: DeserializeOwned>(
-    files: &Files,
-    manifest: &Manifest,
-    kind: &str,
-    findings: &mut Vec<Finding>,
-) -> Option<T> {
-    let (name, bytes) = object(files, manifest, kind)?;
-    match serde_json::from_slice(bytes) {
-        Ok(value) => Some(value),
-        Err(e) => {
-            findings.push(Finding::new(name, Standing::Contradicts, format!("it cannot be read: {e}")));
-            None
-        }
-    }
-}
-
-pub(super) fn check(manifest: &Manifest, files: &Files, findings: &mut Vec<Finding>) {
-    let record: Option<PromotionRecord> = read(files, manifest, "promotion-", findings);
-    let Some(record) = record else {
-        if !files.partial {
+pub(super) fn check(manifest: &Manifest, parts: &Parts, partial: bool, findings: &mut Vec<Finding>) {
+    let Some(first) = parts.records.first() else {
+        if !partial {
             findings.push(Finding::new(
                 "the promotion's record",
                 Standing::Missing,
-                "no promotion-….json is listed; whose evidence this is rests on the manifest alone",
+                "no readable promotion-….json is listed; whose evidence this is rests on the manifest alone",
             ));
         }
         return;
     };
     let about = &manifest.predicate;
-    let agrees = (&record.id, &record.model, &record.challenger, &record.champion, record.status)
-        == (&about.promotion, &about.model, &about.challenger, &about.champion, about.status);
+    let same = |r: &PromotionRecord| {
+        (&r.id, &r.model, &r.challenger, &r.champion)
+            == (&about.promotion, &about.model, &about.challenger, &about.champion)
+    };
     findings.push(agreement(
-        agrees,
+        parts.records.iter().all(same) && parts.records.iter().any(|r| r.status == about.status),
         "manifest and promotion",
-        format!("promotion {} of {}, {}", record.id, record.model, record.challenger.version),
+        &format!("promotion {} of {}, {}", first.id, first.model, first.challenger.version),
         "the manifest speaks of another promotion, version or outcome than the promotion's own record",
     ));
-    for (kind, evidence) in record.evidence.iter().filter(|(kind, _)| **kind != EvidenceKind::Manifest) {
-        let found = manifest.subject.iter().find(|s| s.name == evidence.key);
-        findings.push(agreement(
-            found.is_some_and(|s| s.digest.sha256 == evidence.digest.hex()),
-            &format!("recorded {}", file_name(&evidence.key)),
-            format!("the registry recorded this {kind:?} when it was written").to_lowercase(),
-            "the registry recorded another digest when it was written than the manifest lists",
-        ));
+    recorded(manifest, &parts.records, findings);
+    // What was not carried out needs no approval; and a report that changed after it took the approval away lawfully.
+    let carried_out = |r: &&PromotionRecord| r.status == PromotionStatus::Crowned || !r.steps.is_empty();
+    if let Some(record) = parts.records.iter().find(carried_out) {
+        for gate in &parts.gates {
+            approval(record, gate, parts, findings);
+        }
     }
-    let gate: Option<GateRecord> = read(files, manifest, "gate-approval-", findings);
-    if let Some(gate) = gate {
-        approval(&record, &gate, manifest, files, findings);
+}
+
+/// The registry recorded digests when it was told of objects; the manifest must list the same ones.
+fn recorded(manifest: &Manifest, records: &[PromotionRecord], findings: &mut Vec<Finding>) {
+    let evidence =
+        records.iter().flat_map(|r| &r.evidence).filter(|(kind, _)| **kind != EvidenceKind::Manifest);
+    let digests: BTreeSet<(&str, &str)> = evidence.map(|(_, e)| (e.key.as_str(), e.digest.hex())).collect();
+    let folder = manifest.folder();
+    for (key, digest) in digests {
+        let listed = manifest.subject.iter().find(|s| s.name == key);
+        findings.push(agreement(
+            listed.is_some_and(|s| s.digest.sha256 == digest),
+            &format!("recorded {}", key.strip_prefix(&folder).unwrap_or(key)),
+            "the registry recorded this digest when the object was written",
+            "the registry recorded another digest when the object was written than the manifest lists",
+        ));
     }
 }
 
 /// What was approved is what was compared, and what was crowned is what was approved.
-fn approval(
-    record: &PromotionRecord,
-    gate: &GateRecord,
-    manifest: &Manifest,
-    files: &Files,
-    findings: &mut Vec<Finding>,
-) {
-    let report = object(files, manifest, "report-").map(|(_, bytes)| canonical::sha256(bytes));
-    let mut apart = Vec::new();
-    if gate.promotion != record.id {
-        apart.push("the gate is of another promotion");
-    }
-    if gate.bound.package != record.challenger.digest {
-        apart.push("the package is another");
-    }
-    if gate.bound.policy != record.policy.digest {
-        apart.push("the policy is another");
-    }
-    if gate.bound.benchmark.as_ref() != record.benchmark.as_ref().map(|b| &b.digest) {
-        apart.push("the benchmark is another");
-    }
-    if report.is_some_and(|digest| digest != gate.bound.report) {
-        apart.push("the report that was shown is another");
-    }
+fn approval(record: &PromotionRecord, gate: &GateRecord, parts: &Parts, findings: &mut Vec<Finding>) {
+    let bound = &gate.bound;
+    let report = record.evidence.get(&EvidenceKind::Report).map(|e| &e.digest);
+    let apart: Vec<&str> = [
+        (gate.promotion != record.id, "the gate is of another promotion"),
+        (bound.package != record.challenger.digest, "the package is another"),
+        (bound.policy != record.policy.digest, "the policy is another"),
+        (
+            bound.benchmark.as_ref() != record.benchmark.as_ref().map(|b| &b.digest),
+            "the benchmark is another",
+        ),
+        (report != Some(&bound.report), "the report that was shown is another"),
+    ]
+    .into_iter()
+    .filter_map(|(differs, what)| differs.then_some(what))
+    .collect();
     findings.push(agreement(
         apart.is_empty(),
         "approval and evidence",
         "the decision binds this package, report, benchmark and policy",
         &apart.join("; "),
     ));
-    let history: Vec<HistoryEntry> = read(files, manifest, "history-", findings).unwrap_or_default();
-    let crown = history.iter().find(|e| e.event == "crowned" && e.promotion.as_ref() == Some(&record.id));
-    if let Some(bound) = crown.and_then(|e| e.details.get("bound")).filter(|b| !b.is_null()) {
-        let same = serde_json::to_value(&gate.bound).is_ok_and(|shown| shown == *bound);
+    let crowned = parts.histories.iter().flatten().find(|e| {
+        e.event == "crowned" && e.promotion.as_ref() == Some(&record.id) && !e.details["bound"].is_null()
+    });
+    if let Some(crown) = crowned {
         findings.push(agreement(
-            same,
+            serde_json::to_value(bound).is_ok_and(|shown| shown == crown.details["bound"]),
             "crown and approval",
             "what was crowned is what was approved",
             "the crown's entry in the history binds other digests than the approval",
@@ -113,7 +94,7 @@ fn approval(
     }
 }
 
-fn agreement(holds: bool, what: &str, good: impl Into<String>, bad: &str) -> Finding {
+fn agreement(holds: bool, what: &str, good: &str, bad: &str) -> Finding {
     if holds {
         Finding::new(what, Standing::Holds, good)
     } else {

@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::compliance::ProfileName;
 use crate::route::Weight;
 use crate::verdict::{Direction, MetricClass};
 
@@ -36,6 +37,9 @@ pub use people::{Approver, Delegation, Person, Role, mailbox};
 pub struct Policy {
     /// The version of this format: 1.
     pub schema: u32,
+    /// The compliance profile that promotions of the model are held to.
+    #[serde(skip_serializing_if = "ProfileName::is_default")]
+    pub profile: ProfileName,
     /// What the model decides and what a wrong answer costs, in the owner's words: people read it before they decide. It
     /// judges nothing.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -84,6 +88,7 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             schema: 1,
+            profile: ProfileName::Default,
             context: String::new(),
             task: Task::Binary,
             positive_class: None,
