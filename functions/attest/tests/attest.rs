@@ -18,9 +18,9 @@ use seatrial_domain::policy::Policy;
 use seatrial_domain::promotion::{EvidenceKind, evidence_prefix};
 use seatrial_domain::task::{AnchorTask, AttestAnswer, AttestTask, Held, SCHEMA};
 use seatrial_domain::{ModelName, Verdict, VersionName};
+use seatrial_registry::MemoryRegistry;
 use seatrial_registry::contract::{Run, Scenario, ann, policy};
 use seatrial_registry::ops::{Clock as _, draft_gate};
-use seatrial_registry::MemoryRegistry;
 use seatrial_runtime::Failure;
 
 /// A key that does not answer.
@@ -131,18 +131,17 @@ async fn what_is_attested_holds_in_every_part_and_its_history_is_anchored() {
     world.attest().await.unwrap();
     let files = world.files().await;
     let found = verify(&files, &[world.key.public().clone()]);
-    for what in
-        ["manifest and promotion", "approval and evidence", "crown and approval", "policy", "history"]
+    for what in ["manifest and promotion", "approval and evidence", "crown and approval", "policy", "history"]
     {
         assert!(found.findings.iter().any(|f| f.what == what), "{what} is not in {found:#?}");
     }
     let unsure: Vec<_> = found.findings.iter().filter(|f| f.standing != Standing::Holds).collect();
     // The history in the folder ends with the promotion; what attesting added after it is anchored, and reaches beyond.
     let beyond = checkpoint::key(&world.s.model, world.s.head().await.chain.seq);
-    assert_eq!(unsure.iter().map(|f| (f.what.as_str(), f.standing)).collect::<Vec<_>>(), [(
-        beyond.as_str(),
-        Standing::NotChecked
-    )]);
+    assert_eq!(
+        unsure.iter().map(|f| (f.what.as_str(), f.standing)).collect::<Vec<_>>(),
+        [(beyond.as_str(), Standing::NotChecked)]
+    );
     assert_eq!(files.checkpoints.keys().collect::<Vec<_>>(), [&beyond]);
 }
 
@@ -153,7 +152,10 @@ async fn attesting_twice_writes_nothing_twice() {
     let (files, entries) = (world.files().await, world.s.head().await.chain.seq);
     assert_eq!(world.attest().await.unwrap(), first);
     assert_eq!(world.files().await.evidence, files.evidence);
-    assert_eq!((world.files().await.checkpoints, world.s.head().await.chain.seq), (files.checkpoints, entries));
+    assert_eq!(
+        (world.files().await.checkpoints, world.s.head().await.chain.seq),
+        (files.checkpoints, entries)
+    );
     world.s.check().await;
 }
 

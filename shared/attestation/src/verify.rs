@@ -2,17 +2,21 @@
 
 mod chain;
 mod decided;
+mod folders;
 mod objects;
 mod parts;
 mod signed;
 
 use std::collections::BTreeMap;
 
+use seatrial_domain::history::HistoryEntry;
+use seatrial_domain::ids::ModelName;
 use serde::Serialize;
 
 use crate::key::PublicKey;
 use crate::manifest::Manifest;
 
+pub use folders::{Collection, Folder, collect};
 pub use signed::read_manifest;
 
 /// How one thing stands.
@@ -69,7 +73,9 @@ pub struct Finding {
 }
 
 impl Finding {
-    pub(crate) fn new(what: impl Into<String>, standing: Standing, why: impl Into<String>) -> Self {
+    /// What was found about `what`.
+    #[must_use]
+    pub fn new(what: impl Into<String>, standing: Standing, why: impl Into<String>) -> Self {
         Self { what: what.into(), standing, why: why.into() }
     }
 }
@@ -121,4 +127,15 @@ pub fn verify(files: &Files, keys: &[PublicKey]) -> Verification {
     let model = &manifest.predicate.model;
     findings.extend(chain::check(model, &parts.histories, &files.checkpoints, keys));
     Verification { manifest: Some(manifest), signed_by: Some(signed_by), findings }
+}
+
+/// Verifies a history and the checkpoints it should agree with.
+#[must_use]
+pub fn history(
+    model: &ModelName,
+    entries: Vec<HistoryEntry>,
+    checkpoints: &BTreeMap<String, Vec<u8>>,
+    keys: &[PublicKey],
+) -> Vec<Finding> {
+    chain::check(model, &[entries], checkpoints, keys)
 }

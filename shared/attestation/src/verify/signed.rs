@@ -36,8 +36,7 @@ pub(super) fn manifest(
         }
     }
     if signed.is_empty() && unsigned.is_empty() {
-        let why =
-            "no signed manifest (manifest-….dsse.json) is here; nothing else can be trusted without it";
+        let why = "no signed manifest (manifest-….dsse.json) is here; nothing else can be trusted without it";
         unsigned.push(Finding::new("manifest", Standing::NotSigned, why));
     }
     findings.append(&mut unsigned);
