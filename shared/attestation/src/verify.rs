@@ -68,7 +68,9 @@ pub struct Finding {
 }
 
 impl Finding {
-    pub(crate) fn new(what: impl Into<String>, standing: Standing, why: impl Into<String>) -> Self {
+    /// What was found.
+    #[must_use]
+    pub fn new(what: impl Into<String>, standing: Standing, why: impl Into<String>) -> Self {
         Self { what: what.into(), standing, why: why.into() }
     }
 }
