@@ -3,8 +3,9 @@
 use seatrial_attestation::verify::Standing;
 use seatrial_domain::compliance::ProfileName;
 use seatrial_domain::promotion::{EvidenceKind, PromotionStatus};
-use seatrial_domain::verdict::Verdict;
-use seatrial_report::summary::summary;
+use seatrial_domain::policy::Policy;
+use seatrial_evidence::report::ComparisonReport;
+use seatrial_report::summary::{Answer, FAIRNESS, summary};
 use seatrial_report::{times, words};
 use serde::Serialize;
 
@@ -94,7 +95,7 @@ pub(crate) fn view(evidence: &Evidence, about: &About, attached: &[(&str, &[u8])
     let to = about.challenger.version.to_string();
     let way = from.as_ref().map_or_else(|| format!("first version {to}"), |f| format!("{f} to {to}"));
     let report = evidence.report.read();
-    let said = report.zip(policy).map(|(r, p)| summary(r, p, &r.bypasses)).unwrap_or_default();
+    let said = report.map(|r| in_short(r, policy)).unwrap_or_default();
     let view = View {
         title: format!("{}: {}, {way}", profile.title, about.model),
         description: format!(
@@ -132,6 +133,17 @@ pub(crate) fn view(evidence: &Evidence, about: &About, attached: &[(&str, &[u8])
         foot: evidence.manifest_digest.as_ref().map_or_else(|| "no manifest".into(), ToString::to_string),
     };
     (view, gallery.svgs)
+}
+
+/// The report in a few sentences. Those that speak of the policy are left out where it is not here.
+fn in_short(report: &ComparisonReport, policy: Option<&Policy>) -> Vec<Answer> {
+    let Some(policy) = policy else {
+        let mut said = summary(report, &Policy::default(), &report.bypasses);
+        let compared = report.rows.iter().any(|r| FAIRNESS.contains(&r.name.as_str()));
+        said.retain(|a| a.question != "On live requests" && (compared || a.question != "Fairness"));
+        return said;
+    };
+    summary(report, policy, &report.bypasses)
 }
 
 fn verdict(about: &About) -> Band {
@@ -211,10 +223,6 @@ fn facts(evidence: &Evidence) -> Vec<FactRow> {
             let who = if decision.automatic { "itself, unblocked" } else { decision.by.principal.as_str() };
             rows.push(fact(word, format!("{who}, {}", times::moment(decision.at))));
         }
-    }
-    if let Some(report) = evidence.report.read() {
-        let noted = if report.verdict == Verdict::Pass { "" } else { "; see Comparison" };
-        rows.push(fact("Report", format!("{}{noted}", words::verdict_word(report.verdict))));
     }
     rows
 }

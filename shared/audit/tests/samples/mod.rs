@@ -188,6 +188,8 @@ impl Promotion {
     /// Names and comments that try to be something else.
     pub fn hostile() -> Self {
         let mut report = reports::stress();
+        // Numbers that are none have no JSON form.
+        report.charts.as_mut().unwrap().importances.clear();
         report.why = "\u{202e}ssap\u{202c} #pagebreak() $x$ *bold* <script> \u{200b}\u{7}👩‍🔬 東京 ".repeat(2);
         report.notes = reports::NAMES.map(str::to_owned).to_vec();
         let mut made = Self::crowned();
