@@ -111,6 +111,34 @@ impl Evidence {
         }
     }
 
+    /// What is here, or should be, and cannot be shown: a sentence each.
+    pub(crate) fn withheld(&self) -> Vec<&str> {
+        fn of<T>(part: &Part<T>) -> Option<&str> {
+            match part {
+                Part::Withheld(why) => Some(why),
+                Part::Read(_) | Part::Absent => None,
+            }
+        }
+        let parts = [
+            of(&self.record),
+            of(&self.approval),
+            of(&self.window),
+            of(&self.history),
+            of(&self.report),
+            of(&self.evaluation),
+            of(&self.explanations),
+            of(&self.policy),
+        ];
+        parts.into_iter().chain(self.steps.values().map(of)).flatten().collect()
+    }
+
+    /// The gravest thing that is wrong with the evidence; none where all of it holds and can be read.
+    pub(crate) fn doubt(&self) -> Option<String> {
+        let doubt = self.verification.doubt();
+        let said = doubt.map(|f| format!("{} {}: {}", f.what, f.standing.as_str(), f.why));
+        said.or_else(|| self.withheld().first().map(|why| (*why).to_owned()))
+    }
+
     /// What it is all about; none where nothing says.
     pub(crate) fn about(&self) -> Option<About> {
         if let Some(m) = &self.manifest {

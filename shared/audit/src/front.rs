@@ -166,45 +166,46 @@ fn verdict(about: &About) -> Band {
 
 fn band(evidence: &Evidence) -> EvidenceBand {
     let found = &evidence.verification;
-    let mut doubts: Vec<_> = found.findings.iter().filter(|f| f.standing.is_doubt()).collect();
-    doubts.sort_by_key(|f| std::cmp::Reverse(f.standing));
-    let unchecked = found.findings.iter().filter(|f| f.standing == Standing::NotChecked).count();
-    let objects = found.manifest.as_ref().map_or(0, |m| m.subject.len());
-    let (title, text) = if doubts.is_empty() {
-        let left =
-            if unchecked > 0 { format!(" {unchecked} things could not be checked.") } else { String::new() };
-        (
-            "The evidence holds".to_owned(),
-            format!(
-                "The manifest is signed, all {objects} objects it lists are here as they were signed, and they agree with each other.{left}"
-            ),
-        )
-    } else {
-        let things = if doubts.len() == 1 {
-            "One thing is".to_owned()
-        } else {
-            format!("{} things are", doubts.len())
-        };
-        (
-            "The evidence does not hold".to_owned(),
-            format!(
-                "{things} not as signed. What is shown here is what could be read; it proves nothing until this is cleared up."
-            ),
-        )
+    let mut doubted: Vec<_> = found.findings.iter().filter(|f| f.standing.is_doubt()).collect();
+    doubted.sort_by_key(|f| std::cmp::Reverse(f.standing));
+    let doubts = doubted
+        .iter()
+        .map(|f| Doubt { what: f.what.clone(), standing: f.standing.as_str(), why: words::sentence(&f.why) });
+    // What cannot be read though it is as it was signed is no doubt about the signature, and keeps this document from being whole.
+    let known = |why: &str| doubted.iter().any(|f| why.starts_with(&format!("{} ", f.what)));
+    let unread = evidence.withheld().into_iter().filter(|why| !known(why));
+    let unread = unread.map(|why| Doubt { what: String::new(), standing: "cannot be shown", why: why.to_owned() });
+    let doubts: Vec<Doubt> = doubts.chain(unread).collect();
+    let count = |n: usize, what: &str| match n {
+        1 => format!("One thing {what}"),
+        n => format!("{n} things {what}"),
     };
-    EvidenceBand {
-        holds: doubts.is_empty(),
-        title,
-        text,
-        doubts: doubts
-            .into_iter()
-            .map(|f| Doubt {
-                what: f.what.clone(),
-                standing: f.standing.as_str(),
-                why: words::sentence(&f.why),
-            })
-            .collect(),
-    }
+    let (title, text) = match (doubted.len(), doubts.len()) {
+        (0, 0) => {
+            let objects = found.manifest.as_ref().map_or(0, |m| m.subject.len());
+            let unchecked = found.findings.iter().filter(|f| f.standing == Standing::NotChecked).count();
+            let left = if unchecked > 0 { format!(" {} could not be checked.", count(unchecked, "")) } else { String::new() };
+            (
+                "The evidence holds",
+                format!(
+                    "The manifest is signed, all {objects} objects it lists are here as they were signed, and they agree with each \
+                     other.{left}"
+                ),
+            )
+        }
+        (0, n) => (
+            "Some evidence cannot be read",
+            format!("{} as signed, and cannot be shown. This document is not whole.", count(n, if n == 1 { "is" } else { "are" })),
+        ),
+        (n, _) => (
+            "The evidence does not hold",
+            format!(
+                "{} not as signed. What is shown here is what could be read; it proves nothing until this is cleared up.",
+                count(n, if n == 1 { "is" } else { "are" })
+            ),
+        ),
+    };
+    EvidenceBand { holds: doubts.is_empty(), title: title.to_owned(), text, doubts }
 }
 
 fn facts(evidence: &Evidence) -> Vec<FactRow> {
