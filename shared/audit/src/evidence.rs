@@ -18,6 +18,8 @@ use seatrial_evidence::explanations::Explanations;
 use seatrial_evidence::report::ComparisonReport;
 use serde::de::DeserializeOwned;
 
+use crate::typeset::printable;
+
 /// A piece of evidence.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Part<T> {
@@ -227,7 +229,12 @@ impl Folder<'_> {
                 doubt.why
             ));
         }
-        match serde_json::from_slice(bytes) {
+        // Made printable before anything is drawn or counted by its width.
+        let read = serde_json::from_slice(bytes).and_then(|mut value| {
+            printable(&mut value);
+            serde_json::from_value(value)
+        });
+        match read {
             Ok(value) => Part::Read(value),
             Err(e) => Part::Withheld(format!("{name} cannot be read: {e}.")),
         }

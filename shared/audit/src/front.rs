@@ -2,8 +2,8 @@
 
 use seatrial_attestation::verify::Standing;
 use seatrial_domain::compliance::ProfileName;
-use seatrial_domain::promotion::{EvidenceKind, PromotionStatus};
 use seatrial_domain::policy::Policy;
+use seatrial_domain::promotion::{EvidenceKind, PromotionStatus};
 use seatrial_evidence::report::ComparisonReport;
 use seatrial_report::summary::{Answer, FAIRNESS, summary};
 use seatrial_report::{times, words};
@@ -168,13 +168,16 @@ fn band(evidence: &Evidence) -> EvidenceBand {
     let found = &evidence.verification;
     let mut doubted: Vec<_> = found.findings.iter().filter(|f| f.standing.is_doubt()).collect();
     doubted.sort_by_key(|f| std::cmp::Reverse(f.standing));
-    let doubts = doubted
-        .iter()
-        .map(|f| Doubt { what: f.what.clone(), standing: f.standing.as_str(), why: words::sentence(&f.why) });
+    let doubts = doubted.iter().map(|f| Doubt {
+        what: f.what.clone(),
+        standing: f.standing.as_str(),
+        why: words::sentence(&f.why),
+    });
     // What cannot be read though it is as it was signed is no doubt about the signature, and keeps this document from being whole.
     let known = |why: &str| doubted.iter().any(|f| why.starts_with(&format!("{} ", f.what)));
     let unread = evidence.withheld().into_iter().filter(|why| !known(why));
-    let unread = unread.map(|why| Doubt { what: String::new(), standing: "cannot be shown", why: why.to_owned() });
+    let unread =
+        unread.map(|why| Doubt { what: String::new(), standing: "cannot be shown", why: why.to_owned() });
     let doubts: Vec<Doubt> = doubts.chain(unread).collect();
     let count = |n: usize, what: &str| match n {
         1 => format!("One thing {what}"),
@@ -184,7 +187,11 @@ fn band(evidence: &Evidence) -> EvidenceBand {
         (0, 0) => {
             let objects = found.manifest.as_ref().map_or(0, |m| m.subject.len());
             let unchecked = found.findings.iter().filter(|f| f.standing == Standing::NotChecked).count();
-            let left = if unchecked > 0 { format!(" {} could not be checked.", count(unchecked, "")) } else { String::new() };
+            let left = if unchecked > 0 {
+                format!(" {} could not be checked.", count(unchecked, ""))
+            } else {
+                String::new()
+            };
             (
                 "The evidence holds",
                 format!(
@@ -195,7 +202,10 @@ fn band(evidence: &Evidence) -> EvidenceBand {
         }
         (0, n) => (
             "Some evidence cannot be read",
-            format!("{} as signed, and cannot be shown. This document is not whole.", count(n, if n == 1 { "is" } else { "are" })),
+            format!(
+                "{} as signed, and cannot be shown. This document is not whole.",
+                count(n, if n == 1 { "is" } else { "are" })
+            ),
         ),
         (n, _) => (
             "The evidence does not hold",

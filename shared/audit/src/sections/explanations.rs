@@ -30,8 +30,12 @@ pub(super) fn blocks(evidence: &Evidence, gallery: &mut Gallery) -> Vec<Block> {
     let charts = report.charts.as_ref();
     let drawn = charts.map(|c| ChartData { importances: c.importances.clone(), ..ChartData::default() });
     if let Some(importances) = charts.and_then(|c| c.importances.first()) {
-        let columns =
-            vec![column("Column", 1.0), figures("Champion"), figures("Challenger"), figures("95 % interval of the latter")];
+        let columns = vec![
+            column("Column", 1.0),
+            figures("Champion"),
+            figures("Challenger"),
+            figures("95 % interval of the latter"),
+        ];
         let share = |x: f64| numbers::value(MetricUnit::Share, x);
         let mut table = Table::new(format!("Each column's part in {}", importances.of), columns);
         for bar in &importances.bars {
@@ -72,7 +76,8 @@ fn examples(document: &Explanations) -> Vec<Block> {
         let mut first = true;
         for (side, version) in sides {
             let Some(cells) = version.and_then(|v| example(side, v, place)) else { continue };
-            let row = if std::mem::take(&mut first) { numbers::count(*number).into() } else { Cell::default() };
+            let row =
+                if std::mem::take(&mut first) { numbers::count(*number).into() } else { Cell::default() };
             table.rows.push(std::iter::once(row).chain(cells).collect());
         }
     }
