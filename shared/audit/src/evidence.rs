@@ -18,6 +18,8 @@ use seatrial_evidence::explanations::Explanations;
 use seatrial_evidence::report::ComparisonReport;
 use serde::de::DeserializeOwned;
 
+use crate::typeset::printable;
+
 /// A piece of evidence.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Part<T> {
@@ -111,6 +113,34 @@ impl Evidence {
         }
     }
 
+    /// What is here, or should be, and cannot be shown: a sentence each.
+    pub(crate) fn withheld(&self) -> Vec<&str> {
+        fn of<T>(part: &Part<T>) -> Option<&str> {
+            match part {
+                Part::Withheld(why) => Some(why),
+                Part::Read(_) | Part::Absent => None,
+            }
+        }
+        let parts = [
+            of(&self.record),
+            of(&self.approval),
+            of(&self.window),
+            of(&self.history),
+            of(&self.report),
+            of(&self.evaluation),
+            of(&self.explanations),
+            of(&self.policy),
+        ];
+        parts.into_iter().chain(self.steps.values().map(of)).flatten().collect()
+    }
+
+    /// The gravest thing that is wrong with the evidence; none where all of it holds and can be read.
+    pub(crate) fn doubt(&self) -> Option<String> {
+        let doubt = self.verification.doubt();
+        let said = doubt.map(|f| format!("{} {}: {}", f.what, f.standing.as_str(), f.why));
+        said.or_else(|| self.withheld().first().map(|why| (*why).to_owned()))
+    }
+
     /// What it is all about; none where nothing says.
     pub(crate) fn about(&self) -> Option<About> {
         if let Some(m) = &self.manifest {
@@ -199,7 +229,12 @@ impl Folder<'_> {
                 doubt.why
             ));
         }
-        match serde_json::from_slice(bytes) {
+        // Made printable before anything is drawn or counted by its width.
+        let read = serde_json::from_slice(bytes).and_then(|mut value| {
+            printable(&mut value);
+            serde_json::from_value(value)
+        });
+        match read {
             Ok(value) => Part::Read(value),
             Err(e) => Part::Withheld(format!("{name} cannot be read: {e}.")),
         }

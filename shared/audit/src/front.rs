@@ -2,9 +2,10 @@
 
 use seatrial_attestation::verify::Standing;
 use seatrial_domain::compliance::ProfileName;
+use seatrial_domain::policy::Policy;
 use seatrial_domain::promotion::{EvidenceKind, PromotionStatus};
-use seatrial_domain::verdict::Verdict;
-use seatrial_report::summary::summary;
+use seatrial_evidence::report::ComparisonReport;
+use seatrial_report::summary::{Answer, FAIRNESS, summary};
 use seatrial_report::{times, words};
 use serde::Serialize;
 
@@ -94,7 +95,7 @@ pub(crate) fn view(evidence: &Evidence, about: &About, attached: &[(&str, &[u8])
     let to = about.challenger.version.to_string();
     let way = from.as_ref().map_or_else(|| format!("first version {to}"), |f| format!("{f} to {to}"));
     let report = evidence.report.read();
-    let said = report.zip(policy).map(|(r, p)| summary(r, p, &r.bypasses)).unwrap_or_default();
+    let said = report.map(|r| in_short(r, policy)).unwrap_or_default();
     let view = View {
         title: format!("{}: {}, {way}", profile.title, about.model),
         description: format!(
@@ -134,6 +135,17 @@ pub(crate) fn view(evidence: &Evidence, about: &About, attached: &[(&str, &[u8])
     (view, gallery.svgs)
 }
 
+/// The report in a few sentences. Those that speak of the policy are left out where it is not here.
+fn in_short(report: &ComparisonReport, policy: Option<&Policy>) -> Vec<Answer> {
+    let Some(policy) = policy else {
+        let mut said = summary(report, &Policy::default(), &report.bypasses);
+        let compared = report.rows.iter().any(|r| FAIRNESS.contains(&r.name.as_str()));
+        said.retain(|a| a.question != "On live requests" && (compared || a.question != "Fairness"));
+        return said;
+    };
+    summary(report, policy, &report.bypasses)
+}
+
 fn verdict(about: &About) -> Band {
     let (word, tone, plain) = match about.status {
         Some(PromotionStatus::Crowned) => ("Crowned", "good", "The challenger became the champion."),
@@ -154,45 +166,56 @@ fn verdict(about: &About) -> Band {
 
 fn band(evidence: &Evidence) -> EvidenceBand {
     let found = &evidence.verification;
-    let mut doubts: Vec<_> = found.findings.iter().filter(|f| f.standing.is_doubt()).collect();
-    doubts.sort_by_key(|f| std::cmp::Reverse(f.standing));
-    let unchecked = found.findings.iter().filter(|f| f.standing == Standing::NotChecked).count();
-    let objects = found.manifest.as_ref().map_or(0, |m| m.subject.len());
-    let (title, text) = if doubts.is_empty() {
-        let left =
-            if unchecked > 0 { format!(" {unchecked} things could not be checked.") } else { String::new() };
-        (
-            "The evidence holds".to_owned(),
-            format!(
-                "The manifest is signed, all {objects} objects it lists are here as they were signed, and they agree with each other.{left}"
-            ),
-        )
-    } else {
-        let things = if doubts.len() == 1 {
-            "One thing is".to_owned()
-        } else {
-            format!("{} things are", doubts.len())
-        };
-        (
-            "The evidence does not hold".to_owned(),
-            format!(
-                "{things} not as signed. What is shown here is what could be read; it proves nothing until this is cleared up."
-            ),
-        )
+    let mut doubted: Vec<_> = found.findings.iter().filter(|f| f.standing.is_doubt()).collect();
+    doubted.sort_by_key(|f| std::cmp::Reverse(f.standing));
+    let doubts = doubted.iter().map(|f| Doubt {
+        what: f.what.clone(),
+        standing: f.standing.as_str(),
+        why: words::sentence(&f.why),
+    });
+    // What cannot be read though it is as it was signed is no doubt about the signature, and keeps this document from being whole.
+    let known = |why: &str| doubted.iter().any(|f| why.starts_with(&format!("{} ", f.what)));
+    let unread = evidence.withheld().into_iter().filter(|why| !known(why));
+    let unread =
+        unread.map(|why| Doubt { what: String::new(), standing: "cannot be shown", why: why.to_owned() });
+    let doubts: Vec<Doubt> = doubts.chain(unread).collect();
+    let count = |n: usize, what: &str| match n {
+        1 => format!("One thing {what}"),
+        n => format!("{n} things {what}"),
     };
-    EvidenceBand {
-        holds: doubts.is_empty(),
-        title,
-        text,
-        doubts: doubts
-            .into_iter()
-            .map(|f| Doubt {
-                what: f.what.clone(),
-                standing: f.standing.as_str(),
-                why: words::sentence(&f.why),
-            })
-            .collect(),
-    }
+    let (title, text) = match (doubted.len(), doubts.len()) {
+        (0, 0) => {
+            let objects = found.manifest.as_ref().map_or(0, |m| m.subject.len());
+            let unchecked = found.findings.iter().filter(|f| f.standing == Standing::NotChecked).count();
+            let left = if unchecked > 0 {
+                format!(" {} could not be checked.", count(unchecked, ""))
+            } else {
+                String::new()
+            };
+            (
+                "The evidence holds",
+                format!(
+                    "The manifest is signed, all {objects} objects it lists are here as they were signed, and they agree with each \
+                     other.{left}"
+                ),
+            )
+        }
+        (0, n) => (
+            "Some evidence cannot be read",
+            format!(
+                "{} as signed, and cannot be shown. This document is not whole.",
+                count(n, if n == 1 { "is" } else { "are" })
+            ),
+        ),
+        (n, _) => (
+            "The evidence does not hold",
+            format!(
+                "{} not as signed. What is shown here is what could be read; it proves nothing until this is cleared up.",
+                count(n, if n == 1 { "is" } else { "are" })
+            ),
+        ),
+    };
+    EvidenceBand { holds: doubts.is_empty(), title: title.to_owned(), text, doubts }
 }
 
 fn facts(evidence: &Evidence) -> Vec<FactRow> {
@@ -211,10 +234,6 @@ fn facts(evidence: &Evidence) -> Vec<FactRow> {
             let who = if decision.automatic { "itself, unblocked" } else { decision.by.principal.as_str() };
             rows.push(fact(word, format!("{who}, {}", times::moment(decision.at))));
         }
-    }
-    if let Some(report) = evidence.report.read() {
-        let noted = if report.verdict == Verdict::Pass { "" } else { "; see Comparison" };
-        rows.push(fact("Report", format!("{}{noted}", words::verdict_word(report.verdict))));
     }
     rows
 }

@@ -116,10 +116,7 @@ fn predicate(evidence: &Evidence, about: About) -> seal::Predicate {
         model: about.model,
         promotion: about.promotion,
         manifest: digest.map(|d| Sha256 { sha256: d.hex().to_owned() }),
-        doubt: evidence
-            .verification
-            .doubt()
-            .map(|f| format!("{} {}: {}", f.what, f.standing.as_str(), f.why)),
+        doubt: evidence.doubt(),
     }
 }
 

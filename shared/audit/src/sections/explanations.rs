@@ -30,8 +30,12 @@ pub(super) fn blocks(evidence: &Evidence, gallery: &mut Gallery) -> Vec<Block> {
     let charts = report.charts.as_ref();
     let drawn = charts.map(|c| ChartData { importances: c.importances.clone(), ..ChartData::default() });
     if let Some(importances) = charts.and_then(|c| c.importances.first()) {
-        let columns =
-            vec![column("Column", 1.0), figures("Champion"), figures("Challenger"), figures("95 % interval")];
+        let columns = vec![
+            column("Column", 1.0),
+            figures("Champion"),
+            figures("Challenger"),
+            figures("95 % interval of the latter"),
+        ];
         let share = |x: f64| numbers::value(MetricUnit::Share, x);
         let mut table = Table::new(format!("Each column's part in {}", importances.of), columns);
         for bar in &importances.bars {
@@ -58,29 +62,27 @@ pub(super) fn blocks(evidence: &Evidence, gallery: &mut Gallery) -> Vec<Block> {
 /// A few rows, each with the columns that moved its answer most.
 fn examples(document: &Explanations) -> Vec<Block> {
     let mut blocks = Vec::new();
-    let sides = [("Champion", document.champion.as_ref()), ("Challenger", document.challenger.as_ref())];
+    let sides = [("champion", document.champion.as_ref()), ("challenger", document.challenger.as_ref())];
+    let columns = vec![
+        figures("Row"),
+        column("Version", 0.0),
+        column("What moved the answer most", 1.0),
+        figures("From"),
+        figures("To"),
+    ];
+    let said = "Rows of the benchmark, one by one: from the mean answer to the answer for the row";
+    let mut table = Table::new(said, columns);
     for (place, number) in document.sample.rows.iter().enumerate().take(EXAMPLES) {
-        let columns = vec![
-            column("Version", 0.0),
-            column("Moved the answer most", 1.0),
-            figures("From"),
-            figures("To"),
-        ];
-        let mut table = Table::new(format!("Row {} of the benchmark", numbers::count(*number)), columns);
+        let mut first = true;
         for (side, version) in sides {
-            if let Some(cells) = version.and_then(|v| example(side, v, place)) {
-                table.rows.push(cells);
-            }
-        }
-        if !table.rows.is_empty() {
-            blocks.push(Block::Table(table));
+            let Some(cells) = version.and_then(|v| example(side, v, place)) else { continue };
+            let row =
+                if std::mem::take(&mut first) { numbers::count(*number).into() } else { Cell::default() };
+            table.rows.push(std::iter::once(row).chain(cells).collect());
         }
     }
-    if !blocks.is_empty() {
-        blocks.insert(0, Block::heading("Rows, one by one"));
-        blocks.insert(1, Block::text(
-            "From the mean answer over the training sample to the answer for this row; each column's value says how far it moved it.",
-        ));
+    if !table.rows.is_empty() {
+        blocks.push(Block::Table(table));
     }
     let notes: Vec<String> = document.notes.iter().map(|n| words::sentence(n)).collect();
     if !notes.is_empty() {

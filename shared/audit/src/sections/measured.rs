@@ -48,38 +48,34 @@ pub(super) fn fairness(evidence: &Evidence) -> Vec<Block> {
     blocks
 }
 
-/// What happened to each group of an attribute: the champion's rate, an arrow, the challenger's.
+/// What happened to each group of an attribute, the champion's rates above the challenger's.
 fn groups(attribute: &str, champion: &[GroupRates], challenger: &[GroupRates]) -> Table {
     let columns = vec![
         column("Group", 1.0),
+        column("Version", 0.0),
         figures("Rows"),
         figures("Decided yes"),
         figures("True positive rate"),
         figures("False positive rate"),
         figures("Accuracy"),
     ];
-    let mut table = Table::new(format!("{attribute}: champion, then challenger"), columns);
+    let mut table = Table::new(format!("Groups of {attribute}"), columns);
     let names: BTreeSet<&str> = champion.iter().chain(challenger).map(|g| g.group.as_str()).collect();
-    let share = |of: Option<&GroupRates>, rate: fn(&GroupRates) -> Option<f64>| {
-        of.and_then(rate).map_or_else(|| numbers::NONE.to_owned(), |x| numbers::value(MetricUnit::Share, x))
-    };
+    let share = |rate: Option<f64>| cell(rate.map(|x| numbers::value(MetricUnit::Share, x)));
     for name in names {
-        let [before, after] = [champion, challenger].map(|side| side.iter().find(|g| g.group == name));
-        let pair = |rate: fn(&GroupRates) -> Option<f64>| -> Cell {
-            if champion.is_empty() {
-                return share(after, rate).into();
-            }
-            Cell::from(share(before, rate)).below(share(after, rate))
-        };
-        let rows = after.or(before).map_or(0, |g| g.n);
-        table.rows.push(vec![
-            name.into(),
-            numbers::count(rows).into(),
-            pair(|g| g.selection_rate),
-            pair(|g| g.true_positive_rate),
-            pair(|g| g.false_positive_rate),
-            pair(|g| g.accuracy),
-        ]);
+        let mut first = true;
+        for (version, side) in [("champion", champion), ("challenger", challenger)] {
+            let Some(group) = side.iter().find(|g| g.group == name) else { continue };
+            table.rows.push(vec![
+                if std::mem::take(&mut first) { name.into() } else { Cell::default() },
+                version.into(),
+                numbers::count(group.n).into(),
+                share(group.selection_rate),
+                share(group.true_positive_rate),
+                share(group.false_positive_rate),
+                share(group.accuracy),
+            ]);
+        }
     }
     table
 }

@@ -15,7 +15,7 @@ use typst::foundations::{Datetime, Smart};
 use typst::layout::PageRanges;
 use typst_pdf::{PdfOptions, PdfStandard, PdfStandards};
 
-pub use visible::visible;
+pub use visible::{printable, visible};
 
 /// What is printed.
 #[derive(Debug, Clone, Copy)]

@@ -18,6 +18,17 @@ pub fn visible(text: &str) -> String {
     shown
 }
 
+/// Makes every text in `value` printable; the names of its fields are ours.
+pub fn printable(value: &mut serde_json::Value) {
+    use serde_json::Value::{Array, Object, String};
+    match value {
+        String(text) => *text = visible(text),
+        Array(values) => values.iter_mut().for_each(printable),
+        Object(fields) => fields.values_mut().for_each(printable),
+        _ => {}
+    }
+}
+
 /// Whether `c` has no width or joins its neighbours: paper shows no trace of it.
 fn hides(c: char) -> bool {
     matches!(c,

@@ -10,8 +10,9 @@ use typst::text::{Font, FontBook};
 use typst::utils::LazyHash;
 use typst::{Library, LibraryExt as _, World, WorldExt as _};
 
+use super::Job;
 use super::fonts::FONTS;
-use super::{Job, visible};
+use super::visible::{printable, visible};
 
 static LIBRARY: LazyLock<LazyHash<Library>> = LazyLock::new(|| LazyHash::new(Library::builder().build()));
 
@@ -60,17 +61,6 @@ impl Press {
         let range = self.range(diagnostic.span)?;
         let line = self.source(file).ok()?.lines().byte_to_line(range.start)?;
         Some(format!("{}:{}", file.get().vpath().get_without_slash(), line + 1))
-    }
-}
-
-/// Makes every text in it printable, keys as well.
-fn printable(value: &mut serde_json::Value) {
-    use serde_json::Value::{Array, Object, String};
-    match value {
-        String(text) => *text = visible(text),
-        Array(values) => values.iter_mut().for_each(printable),
-        Object(fields) => fields.values_mut().for_each(printable),
-        _ => {}
     }
 }
 

@@ -188,8 +188,13 @@ impl Promotion {
     /// Names and comments that try to be something else.
     pub fn hostile() -> Self {
         let mut report = reports::stress();
+        // Numbers that are none have no JSON form.
+        report.charts.as_mut().unwrap().importances.clear();
         report.why = "\u{202e}ssap\u{202c} #pagebreak() $x$ *bold* <script> \u{200b}\u{7}👩‍🔬 東京 ".repeat(2);
         report.notes = reports::NAMES.map(str::to_owned).to_vec();
+        let mut report = serde_json::to_value(&report).unwrap();
+        cap(&mut report);
+        let report: ComparisonReport = serde_json::from_value(report).unwrap();
         let mut made = Self::crowned();
         let keep: Vec<String> = made.objects.keys().filter(|n| !n.starts_with("report-")).cloned().collect();
         made.objects.retain(|n, _| keep.contains(n));
@@ -314,6 +319,16 @@ impl Promotion {
             entries.push(entry);
         }
         entries
+    }
+}
+
+/// Makes whole numbers as large as JSON is sure to carry.
+fn cap(value: &mut Value) {
+    match value {
+        Value::Array(values) => values.iter_mut().for_each(cap),
+        Value::Object(fields) => fields.values_mut().for_each(cap),
+        Value::Number(n) if n.as_u64().is_some_and(|n| n > 1 << 53) => *value = json!(1_u64 << 53),
+        _ => {}
     }
 }
 
