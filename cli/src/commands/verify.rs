@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use seatrial_attestation::PublicKey;
 use seatrial_attestation::manifest::DOCUMENTS;
 use seatrial_attestation::verify::{
-    self, Collection, Files, Finding, Folder, Standing, Verification, collect,
+    self, Collection, Data, Files, Finding, Folder, Standing, Verification, collect,
 };
 use seatrial_audit::verify_pdf;
 use serde::Serialize;
@@ -25,6 +25,9 @@ pub struct Verify {
     /// deployment's own key is asked for, which is believing the deployment.
     #[arg(long = "key", value_name = "FILE")]
     pub keys: Vec<PathBuf>,
+    /// Also read the data that reports rest on, from this bucket, and hash all of it.
+    #[arg(long, value_name = "BUCKET")]
+    pub data: Option<String>,
 }
 
 /// The answer.
@@ -64,7 +67,7 @@ pub(crate) async fn verify(
     } else {
         key::of_files(&command.keys)?
     };
-    let answer = answer(&command.path, &keys, deployment.ok().as_ref()).await?;
+    let answer = answer(command, &keys, deployment.ok().as_ref()).await?;
     output::print(format, &answer, table)?;
     answer.doubt.as_ref().map_or(Ok(()), |doubt| Err(doubted(doubt)))
 }
@@ -109,6 +112,21 @@ async fn answer(path: &str, keys: &[PublicKey], deployment: Option<&Deployment>)
     })
 }
 
+/// The data that the evidence rests on, as far as it is asked for.
+async fn data(bucket: Option<&str>, files: &Files, deployment: Option<&Deployment>) -> Result<Data, Failure> {
+    let now = jiff::Timestamp::now();
+    let Some(bucket) = bucket else { return Ok(Data::Elsewhere { now }) };
+    let digests = Bucket::new(&aws(deployment).await, bucket).digests(&verify::inputs(files)).await?;
+    Ok(Data::Found { now, digests })
+}
+
+async fn aws(deployment: Option<&Deployment>) -> aws_config::SdkConfig {
+    match deployment {
+        Some(deployment) => deployment.aws().await,
+        None => aws_config::load_defaults(aws_config::BehaviorVersion::latest()).await,
+    }
+}
+
 /// A finding under its whole path.
 fn at(folder: &str, finding: &Finding) -> Finding {
     Finding { what: format!("{folder}{}", finding.what), ..finding.clone() }
@@ -133,10 +151,7 @@ async fn read(path: &str, deployment: Option<&Deployment>) -> Result<Collection,
 /// A promotion's evidence in a bucket, with the checkpoints of its model.
 async fn from_bucket(address: &str, deployment: Option<&Deployment>) -> Result<Collected, Failure> {
     let (bucket, prefix) = address.split_once('/').unwrap_or((address, ""));
-    let aws = match deployment {
-        Some(deployment) => deployment.aws().await,
-        None => aws_config::load_defaults(aws_config::BehaviorVersion::latest()).await,
-    };
+    let aws = aws(deployment).await;
     let model = prefix.split('/').find(|s| s.starts_with("model="));
     let checkpoints = model.map(|model| format!("checkpoints/{model}"));
     let prefixes: Vec<String> = std::iter::once(prefix.to_owned()).chain(checkpoints).collect();
@@ -161,7 +176,7 @@ pub(super) const CHANGED: u8 = 21;
 /// The exit code of each class of doubt.
 const fn exit_of(standing: Standing) -> u8 {
     match standing {
-        Standing::Holds | Standing::NotChecked => 0,
+        Standing::Holds | Standing::ExpiredByPolicy | Standing::NotChecked => 0,
         Standing::Contradicts => 24,
         Standing::Unlisted => 23,
         Standing::Missing => 22,
@@ -221,7 +236,7 @@ fn heading(at: &str, verification: &Verification) -> String {
 fn mark(standing: Standing) -> String {
     let sign = match standing {
         Standing::Holds => "✓",
-        Standing::NotChecked => "·",
+        Standing::ExpiredByPolicy | Standing::NotChecked => "·",
         _ => "✗",
     };
     format!("{sign} {}", standing.as_str())

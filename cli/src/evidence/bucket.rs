@@ -1,10 +1,11 @@
 //! A bucket, with the caller's own rights.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt as _, TryStreamExt as _};
 use indicatif::ProgressBar;
-use seatrial_artifacts::store::{ObjectStore, S3Store, s3_client};
+use seatrial_artifacts::store::{Hasher, ObjectStore, S3Store, s3_client};
+use seatrial_attestation::verify::Input;
 
 use super::{Collected, Collector, FILE_LIMIT};
 use crate::failure::Failure;
@@ -45,6 +46,29 @@ impl Bucket {
         let read: Vec<_> = objects.buffered(AT_ONCE).try_collect().await?;
         progress.finish_and_clear();
         Ok(read.into_iter().flatten().collect())
+    }
+}
+
+impl Bucket {
+    /// The SHA-256 of each of these files that is there, by its key. Memory stays flat.
+    ///
+    /// # Errors
+    /// When the bucket cannot be read.
+    pub(crate) async fn digests(&self, inputs: &[Input]) -> Result<BTreeMap<String, String>, Failure> {
+        let progress = ProgressBar::new(inputs.iter().map(|i| i.size).sum());
+        let digests = futures::stream::iter(inputs.iter().map(|input| async {
+            let Some(at) = self.store.head(&input.key).await.map_err(unreadable)? else { return Ok(None) };
+            let mut chunks = self.store.get_stream(&at).await.map_err(unreadable)?;
+            let mut hasher = Hasher::default();
+            while let Some(chunk) = chunks.next().await.map_err(unreadable)? {
+                hasher.update(&chunk);
+                progress.inc(chunk.len() as u64);
+            }
+            Ok::<_, Failure>(Some((input.key.clone(), hasher.finish().0.hex().to_owned())))
+        }));
+        let digests: Vec<_> = digests.buffered(AT_ONCE).try_collect().await?;
+        progress.finish_and_clear();
+        Ok(digests.into_iter().flatten().collect())
     }
 }
 

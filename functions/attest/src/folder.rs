@@ -54,7 +54,7 @@ pub(crate) async fn write(
     let subjects: Vec<Subject> = listed.iter().map(|f| subject(f)).collect();
     let doubt = as_recorded(&record, &prefix, &subjects).err();
     let count = subjects.len() as u64;
-    let bytes = signed::payload(&Manifest::of(promotion, subjects))?;
+    let bytes = signed::payload(&Manifest::of(promotion, subjects, ports.data_days))?;
     // The signature first: a manifest without one would be a doubt.
     let name = format!("manifest-{}", &canonical::sha256(&bytes).hex()[..16]);
     let envelope = signed::once(ports, &format!("{prefix}{name}.dsse.json"), &bytes).await?;

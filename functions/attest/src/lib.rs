@@ -29,6 +29,8 @@ pub struct Ports<'a> {
     pub evidence: &'a dyn ObjectStore,
     /// The deployment's key.
     pub signer: &'a dyn Signer,
+    /// How many days the data bucket keeps what reports rest on.
+    pub data_days: Option<u32>,
 }
 
 impl std::fmt::Debug for Ports<'_> {

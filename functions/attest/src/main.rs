@@ -10,6 +10,7 @@ async fn main() -> Result<(), Error> {
     let registry = wiring.registry()?;
     let evidence = wiring.bucket("SEATRIAL_EVIDENCE_BUCKET")?;
     let signer = wiring.signer()?;
-    let ports = Ports { registry: &registry, evidence: evidence.as_ref(), signer: &signer };
+    let data_days = wiring.config.get("SEATRIAL_OBSERVATION_DAYS").and_then(|days| days.parse().ok());
+    let ports = Ports { registry: &registry, evidence: evidence.as_ref(), signer: &signer, data_days };
     seatrial_runtime::run_task(|task| handle(&ports, seatrial_runtime::now, task)).await
 }

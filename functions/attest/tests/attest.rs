@@ -83,7 +83,8 @@ impl World {
     }
 
     async fn attest_with(&self, signer: &dyn Signer) -> Result<AttestAnswer, Failure> {
-        let ports = Ports { registry: &self.s.registry, evidence: &self.evidence, signer };
+        let ports =
+            Ports { registry: &self.s.registry, evidence: &self.evidence, signer, data_days: Some(400) };
         let held = Held {
             schema: SCHEMA,
             model: self.s.model.clone(),
@@ -99,7 +100,12 @@ impl World {
     }
 
     async fn anchor(&self, model: &ModelName) -> Option<String> {
-        let ports = Ports { registry: &self.s.registry, evidence: &self.evidence, signer: &self.key };
+        let ports = Ports {
+            registry: &self.s.registry,
+            evidence: &self.evidence,
+            signer: &self.key,
+            data_days: Some(400),
+        };
         let task = AttestTask::Anchor(AnchorTask { schema: SCHEMA, anchor: model.clone() });
         match handle(&ports, || self.s.clock.now(), task).await.unwrap() {
             AttestAnswer::Anchor(anchored) => anchored.checkpoint,

@@ -41,12 +41,15 @@ pub struct Predicate {
     pub status: PromotionStatus,
     /// Why, in one sentence.
     pub reason: Option<String>,
+    /// How many days the data that reports rest on is kept, where the deployment says so: then it lapses by policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_days: Option<u32>,
 }
 
 impl Manifest {
     /// The manifest of `promotion` over `subjects`.
     #[must_use]
-    pub fn of(promotion: &PromotionRecord, mut subjects: Vec<Subject>) -> Self {
+    pub fn of(promotion: &PromotionRecord, mut subjects: Vec<Subject>, data_days: Option<u32>) -> Self {
         subjects.sort_by(|a, b| a.name.cmp(&b.name));
         let predicate = Predicate {
             model: promotion.model.clone(),
@@ -55,6 +58,7 @@ impl Manifest {
             champion: promotion.champion.clone(),
             status: promotion.status,
             reason: promotion.reason.clone(),
+            data_days,
         };
         Self::new(PROMOTION, subjects, predicate)
     }

@@ -1,6 +1,7 @@
 //! Is this evidence what was signed? Answered from bytes and public keys alone: no account, no clock, no network.
 
 mod chain;
+mod data;
 mod decided;
 mod folders;
 mod objects;
@@ -9,6 +10,7 @@ mod signed;
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use seatrial_domain::history::HistoryEntry;
 use seatrial_domain::ids::ModelName;
 use serde::Serialize;
@@ -16,6 +18,7 @@ use serde::Serialize;
 use crate::key::PublicKey;
 use crate::manifest::Manifest;
 
+pub use data::{Input, inputs};
 pub use folders::{Collection, Folder, collect};
 pub use signed::read_manifest;
 
@@ -25,6 +28,8 @@ pub use signed::read_manifest;
 pub enum Standing {
     /// It is what was signed.
     Holds,
+    /// It is gone, as the signed policy said it would be; its digest stays.
+    ExpiredByPolicy,
     /// It could not be checked with what is here; why is said.
     NotChecked,
     /// It contradicts something else that was signed.
@@ -43,7 +48,7 @@ impl Standing {
     /// Whether it leaves a doubt.
     #[must_use]
     pub const fn is_doubt(self) -> bool {
-        !matches!(self, Self::Holds | Self::NotChecked)
+        !matches!(self, Self::Holds | Self::ExpiredByPolicy | Self::NotChecked)
     }
 
     /// The words for it.
@@ -51,6 +56,7 @@ impl Standing {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Holds => "holds",
+            Self::ExpiredByPolicy => "expired by policy",
             Self::NotChecked => "not checked",
             Self::Contradicts => "contradicts",
             Self::Unlisted => "unlisted",
@@ -110,6 +116,28 @@ pub struct Files {
     /// Whether only some of the evidence is here on purpose, as in a document that leaves large objects out: what is missing is
     /// then not checked, instead of missing.
     pub partial: bool,
+    /// What is known of the data that reports rest on.
+    pub data: Data,
+}
+
+/// What is known of the data that reports rest on. It lies in a bucket of its own.
+#[derive(Debug, Clone, Default)]
+pub enum Data {
+    /// Nobody asks about it.
+    #[default]
+    NotAsked,
+    /// It was not looked at.
+    Elsewhere {
+        /// When that is: what has lapsed by then is known without looking.
+        now: Timestamp,
+    },
+    /// It was looked at.
+    Found {
+        /// When.
+        now: Timestamp,
+        /// The SHA-256 of what is there, in hexadecimal, by its key.
+        digests: BTreeMap<String, String>,
+    },
 }
 
 /// Verifies the evidence of one promotion: the manifest's signature, every object it lists, that nothing lies beside them,
@@ -124,6 +152,7 @@ pub fn verify(files: &Files, keys: &[PublicKey]) -> Verification {
     objects::check(&manifest, files, &mut findings);
     let parts = parts::Parts::read(&manifest, files, &mut findings);
     decided::check(&manifest, &parts, files.partial, &mut findings);
+    data::check(&manifest, &parts.inputs, &files.data, &mut findings);
     let model = &manifest.predicate.model;
     findings.extend(chain::check(model, &parts.histories, &files.checkpoints, keys));
     Verification { manifest: Some(manifest), signed_by: Some(signed_by), findings }
