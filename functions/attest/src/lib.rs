@@ -4,6 +4,8 @@
 //! under the promotion's prefix is read back and hashed, and the list becomes the manifest. Done again, it writes the same
 //! bytes: nothing in the manifest depends on when it is made.
 
+pub mod card;
+
 use bytes::Bytes;
 use seatrial_artifacts::evidence::put_evidence;
 use seatrial_artifacts::store::ObjectStore;

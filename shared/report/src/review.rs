@@ -3,8 +3,9 @@
 use askama::Template;
 use jiff::Timestamp;
 use seatrial_domain::access::Access;
+use seatrial_domain::compliance;
 use seatrial_domain::gate::{GateRecord, GateStatus};
-use seatrial_domain::promotion::PromotionRecord;
+use seatrial_domain::promotion::{PromotionRecord, Stage};
 use seatrial_domain::version::VersionRecord;
 use seatrial_evidence::report::ComparisonReport;
 
@@ -245,6 +246,7 @@ fn general(facts: &ReviewFacts<'_>) -> Vec<Fact> {
         "Champion now",
         gate.champion.as_ref().map_or_else(|| "none: this is the first version".into(), named),
     ));
+    list.extend(profile(facts));
     list.push(fact("Submitted by", &gate.submitted_by));
     if gate.requested_by != gate.submitted_by {
         list.push(fact("Promotion asked for by", &gate.requested_by));
@@ -252,6 +254,30 @@ fn general(facts: &ReviewFacts<'_>) -> Vec<Fact> {
     list.push(fact("Submitted", times::moment(challenger.created_at)));
     list.push(fact("Report made", times::moment(report.created_at)));
     list
+}
+
+/// The compliance profile that the promotion is held to, and everything it asks for; nothing where no regulation is named.
+fn profile(facts: &ReviewFacts<'_>) -> Vec<Fact> {
+    let ReviewFacts { promotion, challenger, policies, .. } = *facts;
+    if promotion.profile.is_default() {
+        return Vec::new();
+    }
+    let profile = promotion.profile.profile();
+    let there = compliance::Facts {
+        policy: &policies.pinned.policy,
+        benchmark: promotion.benchmark.is_some(),
+        reference: Some(challenger.package.has_reference()),
+        skips_approval: promotion.bypass(Stage::Approval).is_some(),
+    };
+    let missing = compliance::missing(profile, &there);
+    let items = profile.requires.iter().map(|required| {
+        let mark = if missing.iter().any(|m| m.item == required.item) { "✗ missing:" } else { "✓" };
+        format!("{mark} {} ({})", required.item.words(), required.rule)
+    });
+    vec![
+        fact("Held to", format!("{}: {}", profile.name, profile.about)),
+        fact("It asks for", items.collect::<Vec<_>>().join(" · ")),
+    ]
 }
 
 fn bound(gate: &GateRecord) -> Vec<Fact> {

@@ -567,7 +567,10 @@ mod tests {
             assert_eq!(stored.get(later), None, "{later}");
         }
         let digest = crate::canonical::digest(&usable()).unwrap();
-        assert_eq!(digest.as_str(), "sha256:88eb25028e4a8b60a92034cd13b7ebd49e122ad55359b7d4094d612a7a0a6be4");
+        assert_eq!(
+            digest.as_str(),
+            "sha256:88eb25028e4a8b60a92034cd13b7ebd49e122ad55359b7d4094d612a7a0a6be4"
+        );
     }
 
     #[test]
