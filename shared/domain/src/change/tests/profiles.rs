@@ -121,15 +121,25 @@ fn an_approval_that_a_profile_asks_people_for_is_skipped_neither_at_the_start_no
         assert!(refused.as_ref().unwrap_err().to_string().contains(rule), "{refused:?}");
         assert!(unmet(refused).contains(&Requirement::AccountableApprover));
 
-        // What does not touch the deciding may be skipped, and a rollback asks for nothing.
+        // What does not touch the deciding may be skipped.
         w.act(|w| skipping(w, Stage::Shadow)).unwrap();
         assert!(
             unmet(w.skip(Stage::Approval, "olga@example.com")).contains(&Requirement::AccountableApprover)
         );
         assert_eq!(w.running().unwrap().bypass(Stage::Approval), None);
-        w.roll_back().unwrap();
-        assert_eq!(w.running(), None);
     }
+}
+
+#[test]
+fn a_rollback_asks_for_nothing_whatever_the_profile() {
+    let mut w = World::with_champion();
+    w.promote(2, 1);
+    let mut bare = Policy { profile: ProfileName::EuAiAct, ..policy() };
+    bare.approval.mode = ApprovalMode::AutoUnlessBlocked;
+    set(&mut w, bare);
+    assert!(!unmet(w.start(1, 2)).is_empty());
+    w.roll_back().unwrap();
+    assert_eq!(w.head.champion().unwrap().version, VersionName::new(1));
 }
 
 #[test]
