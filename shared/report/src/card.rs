@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 
 use seatrial_domain::compliance::ProfileName;
-use seatrial_domain::gate::GateRecord;
+use seatrial_domain::gate::{Decision, GateRecord};
 use seatrial_domain::policy::{Policy, fairness_metrics};
 use seatrial_domain::promotion::{PromotionRecord, PromotionStatus, evidence_prefix};
 use seatrial_domain::verdict::MetricClass;
@@ -81,13 +81,23 @@ impl Writer {
 
     /// Named values as a list; those without a value are left out.
     fn facts(&mut self, facts: &[(&str, Option<String>)]) {
-        for (name, value) in facts {
-            if let Some(value) = value.as_ref().filter(|v| !v.is_empty()) {
-                // Writing to a string cannot fail.
-                let _ = writeln!(self.0, "- **{name}:** {value}");
-            }
+        let known = facts.iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
+        self.list(
+            known.filter(|(_, value)| !value.is_empty()).map(|(name, value)| format!("**{name}:** {value}")),
+        );
+    }
+
+    /// A list; nothing where there is nothing in it.
+    fn list(&mut self, items: impl IntoIterator<Item = String>) {
+        let mut any = false;
+        for item in items {
+            // Writing to a string cannot fail.
+            let _ = writeln!(self.0, "- {item}");
+            any = true;
         }
-        self.0.push('\n');
+        if any {
+            self.0.push('\n');
+        }
     }
 
     fn table<const N: usize>(&mut self, heading: [&str; N], rows: &[[String; N]]) {
@@ -192,7 +202,7 @@ impl Card<'_> {
         ]);
         let settings = |prefix: &str| -> Vec<[String; 2]> {
             let of = package.config.iter().filter(|(path, _)| path.starts_with(prefix));
-            of.map(|(path, value)| [code(path), text(value)]).collect()
+            of.map(|(path, value)| [code(named(path, prefix)), text(value)]).collect()
         };
         for (title, prefix) in [("Inputs", "inputs"), ("Outputs", "outputs")] {
             let rows = settings(prefix);
@@ -377,20 +387,13 @@ impl Card<'_> {
             .rows()
             .iter()
             .filter(|r| r.class == MetricClass::Guardrail && r.verdict != seatrial_domain::Verdict::Pass);
-        for row in unsure {
+        let rows = unsure.map(|row| {
             let at = row.segment.as_deref().map(|s| format!(" in {}", text(s))).unwrap_or_default();
-            let _ = writeln!(
-                out.0,
-                "- {} {}{at}: {}",
-                text(&words::metric_name(&row.name)),
-                words::group_place(row.group),
-                text(&words::sentence(&row.why))
-            );
-        }
-        for note in self.report.map_or(&[][..], |r| r.notes.as_slice()) {
-            let _ = writeln!(out.0, "- {}", text(&words::sentence(note)));
-        }
-        out.0.push('\n');
+            let name = text(&words::metric_name(&row.name));
+            format!("{name} {}{at}: {}", words::group_place(row.group), text(&words::sentence(&row.why)))
+        });
+        let notes = self.report.map_or(&[][..], |r| r.notes.as_slice());
+        out.list(rows.chain(notes.iter().map(|note| text(&words::sentence(note)))));
     }
 
     fn promotion(&self, out: &mut Writer) {
@@ -404,44 +407,16 @@ impl Card<'_> {
             ("Started", Some(times::moment(promotion.started_at))),
             ("Ended", promotion.ended_at.map(times::moment)),
         ]);
-        for decision in self.gate.map_or(&[][..], |g| g.decisions.as_slice()) {
-            let what = if decision.approve { "Approved" } else { "Rejected" };
-            let how = match (decision.emergency, decision.automatic, decision.self_approval) {
-                (true, ..) => ", in an emergency",
-                (_, true, _) => ", by itself",
-                (_, _, true) => ", who had submitted it",
-                _ => "",
-            };
-            let lent =
-                decision.on_behalf_of.as_deref().map(|of| format!(", for {}", text(of))).unwrap_or_default();
-            let _ = writeln!(
-                out.0,
-                "- {what} by {}{lent}{how} on {} ({}): {}",
-                text(&decision.by.principal),
-                times::moment(decision.at),
-                decision.by.auth.as_str(),
-                text(&decision.comment)
-            );
-        }
-        for bypass in &promotion.bypasses {
-            let _ = writeln!(
-                out.0,
-                "- The {} was skipped in an emergency by {} on {}: {}",
-                bypass.stage.as_str(),
-                text(&bypass.by.principal),
-                times::moment(bypass.at),
-                text(&bypass.reason)
-            );
-        }
-        for step in &promotion.steps {
-            let _ = writeln!(
-                out.0,
-                "- {} of callers from {} on",
-                numbers::percent(step.weight.fraction() * 100.0),
-                times::moment(step.at)
-            );
-        }
-        out.0.push('\n');
+        let decisions = self.gate.map_or(&[][..], |g| g.decisions.as_slice()).iter().map(decided);
+        let skipped = promotion.bypasses.iter().map(|b| {
+            let (stage, by, at) = (b.stage.as_str(), text(&b.by.principal), times::moment(b.at));
+            format!("The {stage} was skipped in an emergency by {by} on {at}: {}", text(&b.reason))
+        });
+        let steps = promotion.steps.iter().map(|step| {
+            let share = numbers::percent(step.weight.fraction() * 100.0);
+            format!("{share} of callers from {} on", times::moment(step.at))
+        });
+        out.list(decisions.chain(skipped).chain(steps));
     }
 
     fn own_words(&self, out: &mut Writer) {
@@ -482,6 +457,32 @@ impl Card<'_> {
             version.model
         ));
     }
+}
+
+/// The name of a setting under `prefix`: `inputs[age]` is `age`.
+fn named<'a>(path: &'a str, prefix: &str) -> &'a str {
+    let rest = path.strip_prefix(prefix).unwrap_or(path);
+    let name = rest.strip_prefix('.').or_else(|| rest.strip_prefix('[')?.strip_suffix(']'));
+    name.unwrap_or(path)
+}
+
+/// A decision in a line: who, how they were known, when and why.
+fn decided(decision: &Decision) -> String {
+    let what = if decision.approve { "Approved" } else { "Rejected" };
+    let how = match (decision.emergency, decision.automatic, decision.self_approval) {
+        (true, ..) => ", in an emergency",
+        (_, true, _) => ", by itself",
+        (_, _, true) => ", who had submitted it",
+        _ => "",
+    };
+    let lent = decision.on_behalf_of.as_deref().map(|of| format!(", for {}", text(of))).unwrap_or_default();
+    format!(
+        "{what} by {}{lent}{how} on {} ({}): {}",
+        text(&decision.by.principal),
+        times::moment(decision.at),
+        decision.by.auth.as_str(),
+        text(&decision.comment)
+    )
 }
 
 /// The labels of a package that a card shows.

@@ -8,8 +8,8 @@ use crate::escape::misleads;
 /// A line of text, to stand anywhere within a line or a table cell. White space becomes one space; a character that misleads
 /// becomes the replacement character.
 pub(crate) fn text(text: &str) -> String {
-    let words: Vec<String> = text.split_whitespace().map(visible).map(|w| word(&w)).collect();
-    words.join(" ")
+    let words = text.split_whitespace().map(visible).enumerate();
+    words.map(|(place, w)| word(&w, place == 0)).collect::<Vec<_>>().join(" ")
 }
 
 /// A word of a machine's, such as a digest, as code.
@@ -29,8 +29,9 @@ pub(crate) fn block(text: &str, most: usize) -> String {
     format!("{fence}text\n{}\n{fence}\n{left_out}", lines.join("\n"))
 }
 
-/// A word without spaces. What readers would make a link of by itself is code, where nothing is made of it.
-fn word(word: &str) -> String {
+/// A word without spaces, which may stand at the beginning of a line when it is the `first`. What readers would make a link of by
+/// itself is code, where nothing is made of it.
+fn word(word: &str, first: bool) -> String {
     let lower = word.to_ascii_lowercase();
     if lower.contains('@') || lower.contains("://") || lower.contains("www.") {
         return span(word);
@@ -58,8 +59,8 @@ fn word(word: &str) -> String {
                 | '}'
         );
         // At the beginning of a line these make a list, a rule or a heading.
-        let begins = at == 0 && matches!(c, '-' | '+' | '=' | ':');
-        let numbers = at == digits && at > 0 && matches!(c, '.' | ')');
+        let begins = first && at == 0 && matches!(c, '-' | '+' | '=' | ':');
+        let numbers = first && at == digits && at > 0 && matches!(c, '.' | ')');
         if marks || begins || numbers {
             out.push('\\');
         }
