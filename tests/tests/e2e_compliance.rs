@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use seatrial_tests::repository;
-use seatrial_tests::stack::{Model, Stack, unique};
+use seatrial_tests::stack::{Model, Stack};
 use serde_json::json;
 
 #[tokio::test]
@@ -16,9 +16,8 @@ async fn a_promotion_without_what_its_profile_asks_for_is_refused_before_anythin
     assert!(notices.contains("inventory_entry") && notices.contains("IS REFUSED"), "{notices}");
 
     let folder = repository("tests/fixtures/submissions/v1").display().to_string();
-    let id = unique("compliance");
     let told = stack.cli(&["package", &folder, "--model", name, "--wait"]).await;
-    assert!(told.code != 0, "{id}: {}", told.out);
+    assert!(told.code != 0, "{}", told.out);
     for item in ["fairness_audit", "explanations", "inventory_entry"] {
         assert!(told.err.contains(item), "{item}: {}", told.err);
     }

@@ -133,7 +133,7 @@ fn approvers(all: &[Approval]) -> Option<String> {
 }
 
 /// Every column in order, by its name in JSON but for what is a list or an object there.
-const COLUMNS: [&str; 30] = [
+const COLUMNS: [&str; 29] = [
     "model",
     "version",
     "digest",
@@ -163,7 +163,6 @@ const COLUMNS: [&str; 30] = [
     "benchmark_set_at",
     "benchmark_age_days",
     "signed",
-    "schema",
 ];
 
 /// The inventory as RFC 4180 has it.
@@ -214,7 +213,6 @@ fn cells(l: &Line) -> [String; COLUMNS.len()] {
         maybe(l.benchmark_set_at),
         maybe(l.benchmark_age_days),
         maybe(l.signed),
-        "1".to_owned(),
     ]
 }
 

@@ -93,13 +93,23 @@ fn merge(into: &mut Value, change: &Value) {
     }
 }
 
+/// The samples' report, with each comparison of groups under its attribute, as evaluation writes it.
+fn report() -> ComparisonReport {
+    let mut report = samples::report();
+    let compared = |name: &str| matches!(name, "demographic_parity" | "equalised_odds");
+    for row in report.rows.iter_mut().filter(|r| compared(&r.name)) {
+        row.segment = Some("sex".into());
+    }
+    report
+}
+
 const DATA: &str =
     "# UCI Adult\nfb2712ed4c2a094046154e8fe245cd4462b14b7ace764f6e6d299c46b2a0855c  train.csv\n";
 
 #[test]
 fn a_card_says_all_that_is_known() {
     let (version, policy) = (version(&json!({})), policy(&json!({})));
-    let (promotion, gate, report) = (promotion(&json!({})), gate(&json!({})), samples::report());
+    let (promotion, gate, report) = (promotion(&json!({})), gate(&json!({})), report());
     let card = Card {
         version: &version,
         policy: &policy,
@@ -115,18 +125,21 @@ fn a_card_says_all_that_is_known() {
 
 #[test]
 fn a_first_version_is_compared_with_nothing_and_what_nobody_said_is_said_to_be_missing() {
-    let version = version(
-        &json!({ "version": "v1", "package": { "title": null, "changelog": "", "config": {}, "files": {} } }),
+    let mut version = version(&json!({ "version": "v1", "package": { "title": null, "changelog": "" } }));
+    version.package.config.clear();
+    version.package.files.clear();
+    let policy = policy(
+        &json!({ "profile": "default", "protected": [], "segments": [], "context": "", "inventory": null }),
     );
-    let policy = policy(&json!({ "profile": "default", "protected": [], "context": "", "inventory": null }));
     let promotion =
         promotion(&json!({ "champion": null, "steps": [], "profile": "default", "benchmark": null }));
-    let mut report: ComparisonReport = samples::report();
+    let mut report = report();
     report.champion = None;
     report.offline = None;
     report.shadow = None;
     report.charts = None;
     report.notes.clear();
+    (report.verdict, report.why) = (seatrial_domain::Verdict::Pass, "every guardrail holds".into());
     report.rows.truncate(3);
     for row in &mut report.rows {
         (row.champion, row.delta, row.limit) = (None, None, Some(0.8));
@@ -178,7 +191,7 @@ fn hostile_texts_make_no_markup_of_their_own() {
         &json!({ "decisions": [{ "by": { "principal": evil, "auth": "oidc" }, "at": "2026-11-21T11:00:00Z",
         "comment": evil, "approve": true, "on_behalf_of": evil }] }),
     );
-    let mut report = samples::report();
+    let mut report = report();
     report.why = evil.into();
     report.notes = vec![evil.into()];
     for row in &mut report.rows {
@@ -218,7 +231,7 @@ fn hostile_texts_make_no_markup_of_their_own() {
 #[test]
 fn the_front_matter_is_yaml_that_model_hubs_read() {
     let (version, policy, promotion, report) =
-        (version(&json!({})), policy(&json!({})), promotion(&json!({})), samples::report());
+        (version(&json!({})), policy(&json!({})), promotion(&json!({})), report());
     let card = Card {
         version: &version,
         policy: &policy,
