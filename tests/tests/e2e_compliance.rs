@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use seatrial_tests::repository;
-use seatrial_tests::stack::{Model, Stack};
-use serde_json::json;
+use seatrial_tests::stack::{Model, Stack, until};
+use serde_json::{Value, json};
 
 #[tokio::test]
 async fn a_promotion_without_what_its_profile_asks_for_is_refused_before_anything_is_published() {
@@ -16,15 +16,18 @@ async fn a_promotion_without_what_its_profile_asks_for_is_refused_before_anythin
     assert!(notices.contains("inventory_entry") && notices.contains("IS REFUSED"), "{notices}");
 
     let folder = repository("tests/fixtures/submissions/v1").display().to_string();
-    let told = stack.cli(&["package", &folder, "--model", name, "--wait"]).await;
-    assert!(told.code != 0, "{}", told.out);
-    for item in ["fairness_audit", "explanations", "inventory_entry"] {
-        assert!(told.err.contains(item), "{item}: {}", told.err);
-    }
-    assert!(model.promotions().await.is_empty());
-    let refused = stack.keys("EvidenceBucket", &format!("refused/{name}/")).await;
-    assert_eq!(refused.len(), 1, "{refused:?}");
-    assert_eq!(stack.keys("ModelsBucket", &format!("{name}/blobs/")).await, Vec::<String>::new());
+    let _ = stack.cli(&["package", &folder, "--model", name]).await.json();
+    let place = format!("refused/{name}/");
+    let key = until("the refusal", 60, async || stack.keys("EvidenceBucket", &place).await.pop()).await;
+    let document: Value = serde_json::from_slice(&stack.object("EvidenceBucket", &key).await).unwrap();
+    let items: Vec<&str> =
+        document["defects"].as_array().unwrap().iter().filter_map(|d| d["file"].as_str()).collect();
+    assert_eq!(items, ["fairness_audit", "explanations", "inventory_entry"]);
+    assert!(document["defects"].to_string().contains("AI inventory"), "the rule is named: {document}");
+
+    let head = model.head().await;
+    assert!(head.running.is_none() && head.next_version == 1 && model.promotions().await.is_empty());
+    assert_eq!(stack.keys("ModelsBucket", &format!("{name}/")).await, Vec::<String>::new());
 
     let inventory = stack.cli(&["inventory", "--format", "json"]).await.json();
     let lines = inventory["versions"].as_array().unwrap();
