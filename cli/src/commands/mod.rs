@@ -5,6 +5,7 @@ mod audit;
 mod connect;
 mod emergency;
 mod history;
+mod inventory;
 mod key;
 mod people;
 mod promote;
@@ -218,6 +219,21 @@ pub enum Command {
         #[arg(long)]
         reason: String,
     },
+    /// Export the inventory: a line for each version of each model.
+    #[command(after_help = "Example:\n  seatrial inventory --format csv > inventory.csv")]
+    Inventory {
+        /// How to write it [default: as --output says].
+        #[arg(long, value_enum)]
+        format: Option<inventory::As>,
+    },
+    /// Print the model card of a version, in Markdown.
+    #[command(after_help = "Example:\n  seatrial card credit-risk v3 > MODEL_CARD.md")]
+    Card {
+        /// The model.
+        model: ModelName,
+        /// The version.
+        version: VersionName,
+    },
     /// Set or show a model's policy.
     #[command(subcommand)]
     Policy(settings::PolicyCommand),
@@ -300,6 +316,8 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Retire { model, version, reason } => {
             rollback::retire(&session, &model, version, &reason).await
         }
+        Command::Inventory { format } => inventory::inventory(&session, format).await,
+        Command::Card { model, version } => inventory::card(&session, &model, version).await,
         Command::Policy(command) => settings::policy(&session, command).await,
         Command::Benchmark(command) => settings::benchmark(&session, command).await,
     }

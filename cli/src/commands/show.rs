@@ -45,6 +45,7 @@ pub(crate) async fn status(session: &Session, model: &ModelName) -> Result<(), F
             ("champion", share("/head/route/champion/version", 100.0 - weight)),
             ("challenger", share("/head/route/challenger/version", weight)),
             ("standby", text(v, "/head/standby/version")),
+            ("profile", v.get("profile").and_then(Value::as_str).unwrap_or_default().to_owned()),
             ("epoch", text(v, "/head/epoch")),
             ("promotion", format!("{} {}", text(v, "/promotion/id"), text(v, "/promotion/status"))),
             ("why", v.pointer("/promotion/reason").and_then(Value::as_str).unwrap_or_default().to_owned()),

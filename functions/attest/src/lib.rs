@@ -1,6 +1,7 @@
 //! Writes and signs what an auditor starts from: the manifest over all evidence of a promotion that ended, however it ended, the audit
 //! document made of it, and checkpoints of histories. The only function that signs evidence.
 
+pub mod card;
 mod document;
 mod folder;
 mod keep;
@@ -27,6 +28,8 @@ pub struct Ports<'a> {
     pub registry: &'a dyn Registry,
     /// The evidence bucket.
     pub evidence: &'a dyn ObjectStore,
+    /// The models bucket, for the card.
+    pub models: &'a dyn ObjectStore,
     /// The deployment's key.
     pub signer: &'a dyn Signer,
     /// How many days the data bucket keeps what reports rest on.
@@ -57,8 +60,8 @@ where
 }
 
 /// Attests a promotion. First the registry's own words become evidence, then the manifest over everything is written and signed, then
-/// the document made of it is sealed, then the registry is told, and last the history, which now says so too, is anchored. Each step
-/// done again finds what it made before.
+/// the document made of it is sealed, then the registry is told, then the history, which now says so too, is anchored, and last the model
+/// card is attached to the package. Each step done again finds what it made before.
 async fn attest<C>(ports: &Ports<'_>, clock: C, task: HeldTask) -> Result<Attested, Failure>
 where
     C: Fn() -> Timestamp + Send + Sync,
@@ -82,7 +85,20 @@ where
     let ops = Ops::new(ports.registry, Actor::function("attest"), &clock);
     ops.attested(&task.model, &task.promotion, &folder.manifest, &document).await?;
     anchor(ports, &task.model).await?;
+    attach_card(ports, &promotion).await?;
     Ok(Attested { manifest: folder.manifest.key, objects: folder.listed, status: promotion.status })
+}
+
+/// Attaches the model card to the package. It is no evidence: a package that cannot be read keeps nothing from being attested.
+async fn attach_card(ports: &Ports<'_>, promotion: &PromotionRecord) -> Result<(), Failure> {
+    match card::attach(ports.registry, ports.models, ports.evidence, promotion).await {
+        Err(failure) if failure.is_transient() => Err(failure),
+        Err(failure) => {
+            tracing::error!(promotion = %promotion.id, error = failure.chain(), "no model card is attached");
+            Ok(())
+        }
+        Ok(_) => Ok(()),
+    }
 }
 
 /// The policy that the promotion pinned. A registry that lost or changed it keeps no promotion from its evidence, which then has none.

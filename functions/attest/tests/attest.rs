@@ -40,6 +40,7 @@ struct World {
     s: Scenario<MemoryRegistry>,
     run: Run,
     evidence: MemoryStore,
+    models: MemoryStore,
     key: LocalKey,
 }
 
@@ -70,7 +71,8 @@ impl World {
         s.system().set_policy(&s.model, &rules).await.unwrap();
         s.register(1).await;
         let run = s.start(1).await;
-        let evidence = MemoryS3::default().bucket("evidence");
+        let stores = MemoryS3::default();
+        let (evidence, models) = (stores.bucket("evidence"), stores.bucket("models"));
         let folder = evidence_prefix(&s.model, &run.id);
         let report =
             put_evidence(&evidence, &folder, "report", Bytes::from_static(b"{\"verdict\":\"pass\"}"));
@@ -79,12 +81,17 @@ impl World {
         let told = ops.record_evidence(&s.model, &run.id, run.epoch, kind, &report, Some(Verdict::Pass));
         told.await.unwrap();
         evidence.put(&format!("{folder}summaries/00/part=01.json"), "{}".into(), "x").await.unwrap();
-        Self { s, run, evidence, key: LocalKey::generate().unwrap() }
+        Self { s, run, evidence, models, key: LocalKey::generate().unwrap() }
     }
 
     async fn attest_with(&self, signer: &dyn Signer) -> Result<AttestAnswer, Failure> {
-        let ports =
-            Ports { registry: &self.s.registry, evidence: &self.evidence, signer, data_days: Some(400) };
+        let ports = Ports {
+            registry: &self.s.registry,
+            evidence: &self.evidence,
+            models: &self.models,
+            signer,
+            data_days: Some(400),
+        };
         let held = Held {
             schema: SCHEMA,
             model: self.s.model.clone(),

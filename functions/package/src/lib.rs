@@ -9,8 +9,11 @@ use seatrial_artifacts::{
     Defect, InspectError, ObjectStore, Prefix, PublishError, inspect_announced, name_version, publish,
 };
 use seatrial_domain::access::Action;
+use seatrial_domain::compliance::{self, Facts};
 use seatrial_domain::ids::{Actor, SubmissionId};
+use seatrial_domain::package::PackageSummary;
 use seatrial_domain::policy::Policy;
+use seatrial_domain::promotion::Stage;
 use seatrial_domain::refusal::Refusal;
 use seatrial_domain::submission::Announced;
 use seatrial_domain::task::{Held, PackageTask, PromotionInput, SCHEMA, SubmissionRef};
@@ -47,7 +50,8 @@ impl std::fmt::Debug for Ports<'_> {
 ///
 /// # Errors
 /// `InvalidSubmission` with every defect; `ModelBusy` while another promotion holds the model; `Superseded` when this one
-/// has ended; `Invalid` for a model without a policy, an unknown version or a submission in a wrong place.
+/// has ended; `Invalid` for a model without a policy, an unknown version, a submission in a wrong place, or a version that lacks
+/// what the policy's compliance profile asks for.
 pub async fn handle<C>(ports: &Ports<'_>, clock: C, task: PackageTask) -> Result<Held, Failure>
 where
     C: Fn() -> jiff::Timestamp + Send + Sync,
@@ -64,8 +68,8 @@ where
         // The task is repeated: the promotion has begun, so its version is packaged.
         Some(known) => known.challenger.version,
         None => {
-            let policy = needs_policy(ports.registry, &input.model).await?;
-            find_version(ports, &ops, input, &policy).await?
+            let rules = needs_policy(ports.registry, &input.model).await?;
+            find_version(ports, &ops, input, &rules).await?
         }
     };
     let started = ops
@@ -89,14 +93,40 @@ where
     })
 }
 
+/// What a promotion that starts now would be held to.
+struct Rules {
+    policy: Policy,
+    benchmark: bool,
+}
+
+impl Rules {
+    /// What the compliance profile asks for and the promotion of this package lacks.
+    fn missing(&self, package: &PackageSummary, input: &PromotionInput) -> Vec<compliance::Missing> {
+        let facts = Facts {
+            policy: &self.policy,
+            benchmark: self.benchmark,
+            reference: Some(package.has_reference()),
+            skips_approval: input.emergency.as_ref().is_some_and(|e| e.skip.contains(&Stage::Approval)),
+        };
+        compliance::missing(self.policy.profile.profile(), &facts)
+    }
+}
+
+/// A missing item as a defect of the submission, so that it is written down with who submitted what and when.
+fn as_defect(policy: &Policy, missing: compliance::Missing) -> Defect {
+    let expected = format!("what the profile {} asks for by {}", policy.profile, missing.rule);
+    Defect::new(missing.item.as_str(), missing.found, expected).fix(missing.fix)
+}
+
 /// A model that nobody made rules for takes no submission: nothing is written before that is known.
-async fn needs_policy(registry: &dyn Registry, model: &ModelName) -> Result<Policy, Failure> {
-    let pinned = registry.head(model).await?.and_then(|head| head.policy);
-    let policy = match pinned {
+async fn needs_policy(registry: &dyn Registry, model: &ModelName) -> Result<Rules, Failure> {
+    let head = registry.head(model).await?;
+    let benchmark = head.as_ref().is_some_and(|head| head.benchmark.is_some());
+    let policy = match head.and_then(|head| head.policy) {
         Some(reference) => registry.policy(model, reference.number).await?,
         None => None,
     };
-    policy.map(|record| record.policy).ok_or_else(|| Failure::invalid(format!(
+    policy.map(|record| Rules { policy: record.policy, benchmark }).ok_or_else(|| Failure::invalid(format!(
         "model {model} has no policy, so nothing says how its versions are judged; set one with `seatrial policy set {model} FILE` and submit again"
     )))
 }
@@ -119,16 +149,21 @@ async fn find_version(
     ports: &Ports<'_>,
     ops: &Ops<'_>,
     input: &PromotionInput,
-    policy: &Policy,
+    rules: &Rules,
 ) -> Result<VersionName, Failure> {
     match (&input.submission, input.version) {
         (None, Some(version)) => {
             let found = ports.registry.version(&input.model, version).await?;
             let missing =
                 || Refusal::NotFound { what: format!("version {version} of model {}", input.model) };
-            Ok(found.ok_or_else(missing)?.version)
+            let version = found.ok_or_else(missing)?;
+            let missing = rules.missing(&version.package, input);
+            if !missing.is_empty() {
+                return Err(Refusal::ProfileUnmet { profile: rules.policy.profile, missing }.into());
+            }
+            Ok(version.version)
         }
-        (Some(submission), None) => package(ports, ops, input, submission, policy).await,
+        (Some(submission), None) => package(ports, ops, input, submission, rules).await,
         (found, _) => {
             let found = if found.is_some() { "both" } else { "neither" };
             Err(Failure::invalid(format!(
@@ -143,8 +178,9 @@ async fn package(
     ops: &Ops<'_>,
     input: &PromotionInput,
     submission: &SubmissionRef,
-    policy: &Policy,
+    rules: &Rules,
 ) -> Result<VersionName, Failure> {
+    let policy = &rules.policy;
     let id = belongs(submission, &input.model, ports.submissions.bucket())?;
     let announced = announced(ports.registry, &input.model, id).await?;
     if let Some(defect) = announced.as_ref().and_then(|by| may_not(by, policy)) {
@@ -162,6 +198,11 @@ async fn package(
         return Err(refusal::refuse(ports.evidence, input, submission, &[defect]).await?);
     }
     let package = inspected.package().map_err(|e| Failure::internal("writing the manifest", e))?;
+    let missing = rules.missing(&package.summary, input);
+    if !missing.is_empty() {
+        let defects: Vec<_> = missing.into_iter().map(|m| as_defect(policy, m)).collect();
+        return Err(refusal::refuse(ports.evidence, input, submission, &defects).await?);
+    }
     publish(&inspected, &package, ports.submissions, ports.models).await.map_err(not_published)?;
     // The announced bytes are the announcer's. What nobody announced is whose the event says: an account's.
     let submitter = announced.as_ref().map_or(&input.requested_by, |a| &a.by);

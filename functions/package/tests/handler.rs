@@ -8,10 +8,13 @@ use fn_package::{Ports, handle};
 use jiff::Timestamp;
 use seatrial_artifacts::{Folder, MemoryS3, MemoryStore, ObjectStore, inspect, upload_submission};
 use seatrial_domain::canonical::sha256;
+use seatrial_domain::compliance::{ProfileName, Requirement};
+use seatrial_domain::head::BenchmarkRef;
 use seatrial_domain::ids::{Actor, Auth, SubmissionId};
-use seatrial_domain::policy::{Person, Policy, Role};
+use seatrial_domain::policy::{ApprovalMode, Explanations, Inventory, Person, Policy, Risk, Role};
+use seatrial_domain::promotion::Stage;
 use seatrial_domain::submission::Announced;
-use seatrial_domain::task::{Held, PackageTask, PromotionInput, SubmissionRef};
+use seatrial_domain::task::{Emergency, Held, PackageTask, PromotionInput, SubmissionRef};
 use seatrial_domain::version::VersionStatus;
 use seatrial_domain::{ModelName, PromotionId, VersionName};
 use seatrial_registry::ops::Ops;
@@ -314,6 +317,146 @@ async fn a_version_is_promoted_again_by_name() {
     assert!(unknown.message.contains("v9") && unknown.label == label::INVALID, "{}", unknown.message);
     let ended = world.run(&world.task("one", None, Some(first.version))).await.unwrap_err();
     assert_eq!(ended.label, label::SUPERSEDED);
+}
+
+/// A policy that has everything its profile asks for.
+fn under(profile: ProfileName) -> Policy {
+    let mut policy = Policy { profile, protected: vec!["sex".into()], ..policy() };
+    policy.explanations = Some(Explanations::default());
+    policy.inventory = Some(Inventory {
+        owner: "Credit risk".into(),
+        purpose: "Estimates income.".into(),
+        intended_use: "Tests.".into(),
+        risk: Risk::High,
+        ..Inventory::default()
+    });
+    policy.people.push(Person {
+        email: "olga@example.com".into(),
+        principals: vec!["arn:aws:iam::1:user/olga".into()],
+        roles: [Role::Operator].into(),
+        emergency: true,
+    });
+    policy
+}
+
+/// The same without `item`, which a policy or a model can lack.
+fn without(item: Requirement, profile: ProfileName) -> Policy {
+    let mut policy = under(profile);
+    match item {
+        Requirement::Benchmark => {}
+        Requirement::FairnessAudit => policy.protected.clear(),
+        Requirement::Explanations => policy.explanations = None,
+        Requirement::AccountableApprover => {
+            policy.approval.mode = ApprovalMode::AutoUnlessBlocked;
+            policy.offline.tracked = vec!["accuracy".into()];
+        }
+        Requirement::IndependentReview => policy.approval.separation_of_duties = false,
+        Requirement::InventoryEntry => policy.inventory = None,
+    }
+    policy
+}
+
+impl World {
+    async fn under(policy: &Policy, benchmark: bool) -> Self {
+        let world = Self::new().await;
+        if benchmark {
+            let digest = sha256(b"benchmark");
+            let key = format!("adult-income/benchmarks/sha256/{}", digest.hex());
+            let benchmark = BenchmarkRef { digest, key, size: 9, set_at: clock() };
+            world.ops().set_benchmark(&world.model, &benchmark).await.unwrap();
+        }
+        world.ops().set_policy(&world.model, policy).await.unwrap();
+        world
+    }
+
+    async fn holds_nothing(&self) {
+        assert!(self.models.list("").await.unwrap().is_empty(), "no blob may be there");
+        assert!(self.registry.versions(&self.model).await.unwrap().is_empty());
+        assert!(self.registry.promotions(&self.model).await.unwrap().is_empty());
+        assert_eq!(self.registry.head(&self.model).await.unwrap().unwrap().running, None);
+    }
+}
+
+#[tokio::test]
+async fn an_item_that_a_profile_asks_for_refuses_the_submission_before_anything_is_published() {
+    let mut refusals = 0;
+    for profile in ProfileName::ALL {
+        for required in &profile.profile().requires {
+            let item = required.item;
+            let world = World::under(&without(item, profile), item != Requirement::Benchmark).await;
+            let task = world.task("one", Some(world.submit("s1").await), None);
+            let refused = world.run(&task).await.unwrap_err();
+            assert_eq!(refused.label, label::INVALID_SUBMISSION, "{profile} {item:?}");
+            for told in [item.as_str(), &required.rule, profile.as_str()] {
+                assert!(refused.message.contains(told), "{told}: {}", refused.message);
+            }
+            let key = format!("refused/adult-income/{}.json", task.input.promotion);
+            let document = world.evidence.get(&key, 1 << 20).await.unwrap().unwrap();
+            let document: serde_json::Value = serde_json::from_slice(&document).unwrap();
+            let first = &document["defects"][0];
+            assert!(first["file"] == item.as_str() && first["fix"].is_string(), "{document}");
+            assert_eq!(document["requested_by"]["principal"], "arn:aws:iam::1:user/ann");
+            world.holds_nothing().await;
+            refusals += 1;
+        }
+    }
+    assert_eq!(refusals, 12, "the items that the profiles ask for");
+}
+
+#[tokio::test]
+async fn a_submission_without_a_sample_is_refused_where_the_profile_asks_for_explanations() {
+    let world = World::under(&under(ProfileName::EuAiAct), true).await;
+    let prefix = "submissions/adult-income/by-hand/";
+    for file in
+        ["config.yaml", "eval_results.json", "CHANGELOG.md", "data_manifest.txt", "weights/model.onnx"]
+    {
+        let bytes = std::fs::read(fixture().join(file)).unwrap();
+        world.submissions.put(&format!("{prefix}{file}"), Bytes::from(bytes), "x").await.unwrap();
+    }
+    let submission = SubmissionRef { bucket: world.submissions.bucket().to_owned(), prefix: prefix.into() };
+    let refused = world.run(&world.task("one", Some(submission), None)).await.unwrap_err();
+    let told = ["explanations", "Article 13", "reference.parquet", "submit again"];
+    assert!(told.iter().all(|t| refused.message.contains(t)), "{}", refused.message);
+    world.holds_nothing().await;
+}
+
+#[tokio::test]
+async fn with_everything_there_a_promotion_goes_on_under_each_profile() {
+    for profile in ProfileName::ALL {
+        let world = World::under(&under(profile), true).await;
+        let held = world.run(&world.task("one", Some(world.submit("s1").await), None)).await.unwrap();
+        let promotion = world.registry.promotion(&world.model, &held.promotion).await.unwrap().unwrap();
+        assert_eq!(promotion.profile, profile);
+    }
+    let bare = World::under(&policy(), false).await;
+    bare.run(&bare.task("one", Some(bare.submit("s1").await), None)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_packaged_version_is_held_to_the_profile_of_today_and_its_approval_is_not_skipped() {
+    let world = World::under(&policy(), true).await;
+    let first = world.run(&world.task("one", Some(world.submit("s1").await), None)).await.unwrap();
+    world.ops().end_promotion(&world.model, &first.promotion, first.epoch, "a test").await.unwrap();
+    world
+        .ops()
+        .set_policy(&world.model, &without(Requirement::InventoryEntry, ProfileName::RbiFreeAi))
+        .await
+        .unwrap();
+    let refused = world.run(&world.task("two", None, Some(first.version))).await.unwrap_err();
+    assert_eq!(refused.label, label::INVALID);
+    let told = ["rbi_free_ai", "inventory_entry", "AI inventory", "add `inventory`"];
+    assert!(told.iter().all(|t| refused.message.contains(t)), "{}", refused.message);
+
+    world.ops().set_policy(&world.model, &under(ProfileName::RbiFreeAi)).await.unwrap();
+    let mut urgent = world.task("three", None, Some(first.version));
+    urgent.input.requested_by.principal = "arn:aws:iam::1:user/olga".into();
+    urgent.input.emergency = Some(Emergency { skip: vec![Stage::Approval], reason: "it burns".into() });
+    let refused = world.run(&urgent).await.unwrap_err();
+    assert!(refused.message.contains("accountable_approver (Accountability)"), "{}", refused.message);
+    assert_eq!(world.registry.promotions(&world.model).await.unwrap().len(), 1, "nothing was started");
+
+    urgent.input.emergency = Some(Emergency { skip: vec![Stage::Shadow], reason: "it burns".into() });
+    world.run(&urgent).await.unwrap();
 }
 
 #[tokio::test]

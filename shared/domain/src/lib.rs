@@ -15,6 +15,7 @@ pub mod gate;
 pub mod head;
 pub mod history;
 pub mod ids;
+pub mod inventory;
 pub mod links;
 pub mod notice;
 pub mod package;

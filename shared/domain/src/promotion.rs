@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::compliance::ProfileName;
 use crate::head::{BenchmarkRef, PolicyRef};
 use crate::ids::{Actor, Digest, GateId, ModelName, PromotionId, VersionRef};
 use crate::verdict::Verdict;
@@ -53,6 +54,9 @@ pub struct PromotionRecord {
     pub epoch: u64,
     /// The policy whose thresholds are pinned for it.
     pub policy: PolicyRef,
+    /// The compliance profile of that policy: it holds for the whole promotion, whatever policy comes into force meanwhile.
+    #[serde(default, skip_serializing_if = "ProfileName::is_default")]
+    pub profile: ProfileName,
     /// The benchmark that is pinned for it.
     pub benchmark: Option<BenchmarkRef>,
     /// Who asked for it.

@@ -48,8 +48,13 @@ impl<'s> Swept<'s> {
 
     pub async fn sweep(&self) -> Result<Value, Failure> {
         let registry = &self.s.registry;
-        let ports =
-            fn_attest::Ports { registry, evidence: &self.evidence, signer: &self.key, data_days: None };
+        let ports = fn_attest::Ports {
+            registry,
+            evidence: &self.evidence,
+            models: &self.evidence,
+            signer: &self.key,
+            data_days: None,
+        };
         let attesting = Here { ports, clock: self.s.clock.clone() };
         let ports = Ports { registry, evidence: &self.evidence, executions: &AllDead, attesting: &attesting };
         let clock = self.s.clock.clone();

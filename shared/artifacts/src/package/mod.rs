@@ -2,17 +2,21 @@
 //!
 //! ```text
 //! <model>/oci-layout                 {"imageLayoutVersion": "1.0.0"}
-//! <model>/index.json                 v1, v2, … by name
+//! <model>/index.json                 v1, v2, … by name; then the model cards
 //! <model>/blobs/sha256/<hex>         one blob a file of the submission, one configuration and one manifest a version
 //! <model>/benchmarks/sha256/<hex>    held-out benchmarks (outside the image layout)
 //! ```
 //!
+//! A model card is an artifact of its own that refers to its version (`subject`), as OCI registries know it.
+//!
 //! `aws s3 sync s3://<bucket>/<model> dir` gives a layout that any OCI tool reads, such as `skopeo inspect oci:dir:v2`.
 
+mod card;
 mod manifest;
 mod publish;
 mod read;
 
+pub use card::{CARD_TYPE, attach_card};
 pub use manifest::{Manifest, Package, label};
 pub use publish::{PublishError, name_version, publish};
 pub(crate) use read::get_verified;
