@@ -237,30 +237,21 @@ pub(crate) struct Gallery {
 }
 
 impl Gallery {
-    /// Takes `figures` in: those of the page's width alone, small ones in pairs.
+    /// Takes `figures` in: those of the page's width alone, small ones in pairs of about the same height.
     pub(crate) fn show(&mut self, figures: Vec<Figure>) -> Vec<Block> {
-        let mut blocks: Vec<Block> = Vec::new();
-        let mut pair: Vec<Picture> = Vec::new();
-        let mut wide: Vec<Block> = Vec::new();
-        for figure in figures {
-            let chart = figure.wide.as_ref().unwrap_or(&figure.narrow);
-            let file = self.svgs.len();
-            self.svgs.push(chart.print());
-            let alt = format!("{}. {}", figure.title(), figure.desc());
-            let picture = Picture { file, alt, wide: figure.wide.is_some() };
-            if picture.wide {
-                wide.push(Block::Figures { figures: vec![picture] });
-            } else {
-                pair.push(picture);
-                if pair.len() == 2 {
-                    blocks.push(Block::Figures { figures: std::mem::take(&mut pair) });
-                }
-            }
+        let (wide, mut small): (Vec<Figure>, Vec<Figure>) =
+            figures.into_iter().partition(|f| f.wide.is_some());
+        small.sort_by(|a, b| a.narrow.size().1.total_cmp(&b.narrow.size().1));
+        let mut blocks = Vec::new();
+        for pair in small.chunks(2).chain(wide.chunks(1)) {
+            blocks.push(Block::Figures { figures: pair.iter().map(|f| self.take(f)).collect() });
         }
-        if !pair.is_empty() {
-            blocks.push(Block::Figures { figures: pair });
-        }
-        blocks.extend(wide);
         blocks
+    }
+
+    fn take(&mut self, figure: &Figure) -> Picture {
+        let file = self.svgs.len();
+        self.svgs.push(figure.wide.as_ref().unwrap_or(&figure.narrow).print());
+        Picture { file, alt: format!("{}. {}", figure.title(), figure.desc()), wide: figure.wide.is_some() }
     }
 }

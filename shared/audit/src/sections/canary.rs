@@ -95,11 +95,8 @@ fn judged(number: u32, judgement: &Judgement) -> Vec<Block> {
     ];
     let mut table = Table::new("What was seen, with bounds and tests that hold at every look", columns);
     table.rows = judgement.metrics.iter().map(row).collect();
-    let mut blocks = vec![
-        Block::heading(title),
-        Block::note(tone, state_title(judgement.state), words::sentence(&judgement.why)),
-    ];
-    blocks.push(Block::text(words::sentence(&judgement.traffic.why)));
+    let why = format!("{} {}", words::sentence(&judgement.why), words::sentence(&judgement.traffic.why));
+    let mut blocks = vec![Block::heading(title), Block::note(tone, state_title(judgement.state), why)];
     if !table.rows.is_empty() {
         blocks.push(Block::Table(table));
     }

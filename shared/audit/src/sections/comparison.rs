@@ -15,6 +15,12 @@ pub(super) fn blocks(evidence: &Evidence, gallery: &mut Gallery) -> Vec<Block> {
     let tone = words::tone_of(report.verdict).class();
     let mut blocks =
         vec![Block::note(tone, words::verdict_word(report.verdict), words::sentence(&report.why))];
+    let whole = ComparisonReport {
+        rows: report.rows.iter().filter(|r| r.segment.is_none()).cloned().collect(),
+        charts: None,
+        ..report.clone()
+    };
+    blocks.extend(gallery.show(of_report(&whole)));
     for group in words::GROUPS {
         let place = words::group_heading(group);
         let whole = |r: &MetricRow| r.group == group && r.segment.is_none();
@@ -23,17 +29,12 @@ pub(super) fn blocks(evidence: &Evidence, gallery: &mut Gallery) -> Vec<Block> {
     if report.rows.is_empty() {
         blocks.push(Block::text("The report has no metric."));
     }
-    let notes: Vec<String> = report.notes.iter().map(|n| words::sentence(n)).collect();
+    let notes: Vec<String> =
+        report.notes.iter().map(|n| words::sentence(n)).filter(|n| !n.is_empty()).collect();
     if !notes.is_empty() {
         blocks.push(Block::heading("What else was noted"));
         blocks.push(Block::List { items: notes });
     }
-    let whole = ComparisonReport {
-        rows: report.rows.iter().filter(|r| r.segment.is_none()).cloned().collect(),
-        charts: None,
-        ..report.clone()
-    };
-    blocks.extend(gallery.show(of_report(&whole)));
     blocks
 }
 

@@ -128,8 +128,8 @@ pub(super) fn drift(evidence: &Evidence, gallery: &mut Gallery) -> Vec<Block> {
             figures("Rows"),
             column("Acceptable", 0.0),
         ];
-        let mut table =
-            Table::new(format!("{} against {}: {}", bars.current, bars.reference, bars.measure), columns);
+        let said = words::sentence(&format!("{} against {}: {}", bars.current, bars.reference, bars.measure));
+        let mut table = Table::new(said.trim_end_matches('.'), columns);
         for bar in &bars.bars {
             let number = |x: f64| numbers::value(MetricUnit::Number, x);
             let tone = words::tone_of(bar.verdict).class();

@@ -17,7 +17,7 @@ pub(super) fn history(evidence: &Evidence) -> Vec<Block> {
         return nothing("The history has no entry.");
     }
     let about = evidence.about().map(|a| a.promotion);
-    let columns = vec![figures("No."), column("When", 0.0), column("What", 1.0), column("Who", 1.0)];
+    let columns = vec![figures("No."), column("When", 0.0), column("What", 3.4), column("Who", 1.0)];
     let mut table = Table::new("Entries; those of this promotion are marked", columns);
     table.rows = entries.iter().map(|e| entry(e, e.promotion.is_some() && e.promotion == about)).collect();
     let said = "The hash of an entry is the SHA-256 of its canonical JSON, which names the hash of the entry before: whoever changes one \

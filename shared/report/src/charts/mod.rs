@@ -150,10 +150,23 @@ impl Chart {
         self.file(&PRINT_STYLE)
     }
 
-    fn file(&self, style: &str) -> String {
+    /// Width and height of the file, in the picture's own units.
+    #[must_use]
+    pub fn size(&self) -> (f64, f64) {
+        let (_, above) = self.heading();
+        (self.width.units() + 2.0 * BORDER, self.height + above + 2.0 * BORDER)
+    }
+
+    /// The lines of the heading, and the room they take.
+    fn heading(&self) -> (Vec<String>, f64) {
         let lines = text::lines(&self.title, 15.0, self.width.units(), 3);
         let above = HEADING * lines.len() as f64 + 12.0;
-        let (width, height) = (self.width.units() + 2.0 * BORDER, self.height + above + 2.0 * BORDER);
+        (lines, above)
+    }
+
+    fn file(&self, style: &str) -> String {
+        let (lines, above) = self.heading();
+        let (width, height) = self.size();
         let (left, top) = (-BORDER, -above - BORDER);
         let mut heading = Svg::default();
         heading.rect("back", left, top, width, height);
