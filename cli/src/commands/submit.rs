@@ -31,6 +31,7 @@ fn show(bar: &ProgressBar, progress: &Progress) {
     let verb = match progress.stage {
         Stage::Checking => "checking",
         Stage::Uploading => "uploading",
+        Stage::Fetching => "fetching",
     };
     bar.set_length(progress.total);
     bar.set_position(progress.done);

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use fn_package::{Ports, handle};
 use jiff::Timestamp;
+use seatrial_artifacts::package::testing;
 use seatrial_artifacts::{Folder, MemoryS3, MemoryStore, ObjectStore, inspect, upload_submission};
 use seatrial_domain::canonical::sha256;
 use seatrial_domain::ids::{Actor, Auth, SubmissionId};
@@ -82,7 +83,8 @@ impl World {
 
     async fn run(&self, task: &PackageTask) -> Result<Held, Failure> {
         let (registry, submissions) = (&self.registry, &self.submissions);
-        let ports = Ports { registry, submissions, models: &self.models, evidence: &self.evidence };
+        let (models, evidence, signer) = (&self.models, &self.evidence, testing::key());
+        let ports = Ports { registry, submissions, models, evidence, signer };
         handle(&ports, clock, task.clone()).await
     }
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use fn_evaluate::checks::HttpChecks;
 use fn_evaluate::{Ports, handle};
 use seatrial_artifacts::evidence::get_evidence;
-use seatrial_artifacts::package::publish;
+use seatrial_artifacts::package::{publish, testing};
 use seatrial_artifacts::{
     Folder, MemoryS3, MemoryStore, ObjectStore, Prefix, benchmark_key, inspect, upload_submission,
 };
@@ -90,6 +90,7 @@ impl World {
         let inspected = inspect(&Prefix::new(&self.submissions, at.prefix), model, &|_| {}).await.unwrap();
         let package = inspected.package().unwrap();
         publish(&inspected, &package, &self.submissions, &self.models).await.unwrap();
+        testing::sign(&self.models, model, &package).await;
         self.scenario
             .system()
             .register_version(model, &package.digest, &package.summary, "sue@example.com")
@@ -121,6 +122,7 @@ impl World {
             serve: Some("https://serve.example.com"),
             registry: &self.scenario.registry,
             models: &self.models,
+            trust: testing::trust(),
             evidence: &self.evidence,
             library: root().join("target/onnxruntime/1.24.4/libonnxruntime.so"),
             folder: self.folder.clone(),

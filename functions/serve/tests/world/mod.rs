@@ -13,7 +13,7 @@ use fn_serve::ports::{Heads, Queue, ReadError, Sent};
 use fn_serve::server;
 use fn_serve::versions::Versions;
 use jiff::Timestamp;
-use seatrial_artifacts::package::publish;
+use seatrial_artifacts::package::{publish, testing};
 use seatrial_artifacts::store::{MemoryS3, MemoryStore};
 use seatrial_artifacts::submission::{Folder, Prefix, inspect, upload_submission};
 use seatrial_domain::head::Head;
@@ -102,6 +102,7 @@ pub async fn world(fixtures: &[&str], mode: Mode) -> World {
         let inspected = inspect(&Prefix::new(&submissions, &at.prefix), &model(), &|_| ()).await.unwrap();
         let package = inspected.package().unwrap();
         publish(&inspected, &package, &submissions, &models).await.unwrap();
+        testing::sign(&models, &model(), &package).await;
         let ops = Ops::new(&registry, Actor::function("package"), &SystemClock);
         let done = ops.register_version(&model(), &package.digest, &package.summary, "t").await.unwrap();
         versions.push(done.value.reference());
@@ -109,6 +110,7 @@ pub async fn world(fixtures: &[&str], mode: Mode) -> World {
     let dir = std::env::temp_dir().join(format!("seatrial-serve-test-{}", uuid::Uuid::now_v7()));
     let loader = FromStore {
         store: Arc::new(models),
+        trust: testing::trust().clone(),
         folder: dir.join("versions"),
         library: workspace().join("target/onnxruntime/1.24.4/libonnxruntime.so"),
     };
