@@ -246,10 +246,10 @@ async fn other_files_than_the_signed_ones_are_named_one_by_one() {
 async fn a_stored_version_is_signed_only_when_every_byte_of_it_is_there() {
     let world = World::new("stored");
     let package = world.publish("v1").await;
-    let version = v3(&package.digest);
-    let sign = || sign_stored_version(&world.models, &model(), &version, testing::key());
+    let (model, version) = (model(), v3(&package.digest));
+    let sign = || sign_stored_version(&world.models, &model, &version, testing::key());
     let blob = &package.summary.files["reference.parquet"];
-    let key = blob_key(&model(), &blob.digest);
+    let key = blob_key(&model, &blob.digest);
     let good = world.models.get(&key, u64::MAX).await.unwrap().unwrap();
     world.models.put(&key, Bytes::from(vec![0; good.len()]), "x").await.unwrap();
     let refused = sign().await.unwrap_err();
@@ -257,7 +257,7 @@ async fn a_stored_version_is_signed_only_when_every_byte_of_it_is_there() {
         matches!(refused, SignVersionError::Read(ReadError::Store(StoreError::Corrupt { .. }))),
         "{refused:?}"
     );
-    assert!(world.models.head(&signature_key(&model(), &package.digest)).await.unwrap().is_none());
+    assert!(world.models.head(&signature_key(&model, &package.digest)).await.unwrap().is_none());
     world.models.put(&key, good, "x").await.unwrap();
     assert!(sign().await.unwrap());
     world.fetch(&package.digest, testing::trust()).await.unwrap();
