@@ -3,6 +3,8 @@
 mod approvals;
 mod connect;
 mod emergency;
+mod history;
+mod key;
 mod people;
 mod promote;
 mod report;
@@ -11,6 +13,7 @@ mod settings;
 mod shadow;
 mod show;
 mod submit;
+mod verify;
 
 use std::path::PathBuf;
 
@@ -49,6 +52,7 @@ Exit codes:
   6  the caller is not known or may not do it
   7  something did not answer; try again
   8  the promotion that was waited for ended without success
+  20 to 24  evidence is in doubt: not signed, changed, missing, not listed, contradicting
 
 Examples:
   seatrial package ./my-model --model credit-risk
@@ -105,11 +109,35 @@ pub enum Command {
         /// The model.
         model: ModelName,
     },
-    /// Show which version served when, and who changed it; checks the hash chain.
+    /// Show which version served when, and who changed it; checks the hash chain against its signed checkpoints.
+    #[command(
+        after_help = "Examples:\n  seatrial history credit-risk --served\n  seatrial history credit-risk --key seatrial.pem"
+    )]
     History {
         /// The model.
         model: ModelName,
+        /// Only which version served when, and who changed it.
+        #[arg(long)]
+        served: bool,
+        /// The public key that must have signed the checkpoints, as PEM [default: the deployment's].
+        #[arg(long = "key", value_name = "FILE")]
+        keys: Vec<PathBuf>,
     },
+    /// Print the public half of the key that signs packages and evidence: what an auditor needs, and nothing else.
+    #[command(after_help = "Example:\n  seatrial key --file seatrial.pem")]
+    Key {
+        /// Write it to this file.
+        #[arg(long)]
+        file: Option<PathBuf>,
+    },
+    /// Verify evidence against a public key: needs no account and no network.
+    ///
+    /// Says object by object what holds and what does not. The exit code is that of the gravest doubt: 20 not signed, 21 changed,
+    /// 22 missing, 23 not listed, 24 contradicting.
+    #[command(
+        after_help = "Examples:\n  seatrial verify promotion_v1_to_v2_audit.pdf --key seatrial.pem\n  seatrial verify ./evidence --key seatrial.pem\n  seatrial verify s3://my-evidence/evidence/model=credit-risk/promotion=pr_0123… --key seatrial.pem"
+    )]
+    Verify(verify::Verify),
     /// Start, watch or end a shadow.
     #[command(subcommand)]
     Shadow(shadow::Shadow),
@@ -233,15 +261,19 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
     if let Command::Package { folder, model, check: true, .. } = &cli.command {
         return submit::check(folder, model, format).await;
     }
+    if let Command::Verify(command) = &cli.command {
+        return verify::verify(command, Deployment::find(cli.deployment.as_deref()), format).await;
+    }
     let session = Session { deployment: Deployment::find(cli.deployment.as_deref())?, format };
     match cli.command {
-        Command::Connect { .. } => Ok(()),
+        Command::Connect { .. } | Command::Verify(_) => Ok(()),
         Command::Package { folder, model, wait, .. } => submit::submit(&session, &folder, &model, wait).await,
         Command::Whoami { model } => people::whoami(&session, model.as_ref()).await,
         Command::People { model } => people::people(&session, &model).await,
         Command::Models => show::models(&session).await,
         Command::Status { model } => show::status(&session, &model).await,
-        Command::History { model } => show::history(&session, &model).await,
+        Command::History { model, served, keys } => history::history(&session, &model, served, &keys).await,
+        Command::Key { file } => key::key(&session, file.as_deref()).await,
         Command::Shadow(command) => shadow::run(&session, command).await,
         Command::Compare { model, promotion, now } => {
             show::compare(&session, &model, promotion.as_deref(), now).await

@@ -66,8 +66,17 @@ impl Manifest {
     }
 }
 
+/// The folder of the documents made of the evidence, below the promotion's.
+pub const DOCUMENTS: &str = "documents/";
+
 /// Whether a path below the promotion's folder is a manifest's, or the signed envelope's of one: it does not list itself.
 #[must_use]
 pub fn is_manifest(path: &str) -> bool {
     path.starts_with("manifest-")
+}
+
+/// Whether a path below the promotion's folder is made of the manifest and what it lists, and so cannot be listed by it.
+#[must_use]
+pub fn is_made_of_it(path: &str) -> bool {
+    is_manifest(path) || path.starts_with(DOCUMENTS)
 }

@@ -7,7 +7,7 @@ use seatrial_attestation::checkpoint::{self, Checkpoint};
 use seatrial_attestation::dsse::{Envelope, IN_TOTO};
 use seatrial_attestation::manifest::{Manifest, Subject};
 use seatrial_attestation::statement::Sha256;
-use seatrial_attestation::verify::{Files, Standing, Verification, verify};
+use seatrial_attestation::verify::{Files, Finding, Standing, Verification, verify};
 use seatrial_attestation::{LocalKey, PublicKey};
 use seatrial_domain::canonical;
 use seatrial_domain::history::{ChainTip, HistoryEntry};
@@ -224,7 +224,9 @@ async fn a_manifest_of_another_promotion_is_found_however_it_is_put_there() {
     );
     let mut both = made.files().await;
     both.evidence.extend(other.files().await.evidence);
-    assert_eq!(doubt(&verify(&both, &made.keys())), (Standing::NotSigned, "manifest"));
+    let found = verify(&both, &made.keys());
+    let apart = |f: &Finding| f.standing == Standing::Contradicts && f.what.starts_with("manifest-");
+    assert_eq!(found.findings.iter().filter(|f| apart(f)).count(), 1, "{found:#?}");
 }
 
 #[tokio::test]
@@ -266,11 +268,43 @@ async fn attesting_that_was_done_again_holds_and_none_of_a_kind_hides_behind_ano
     assert_eq!(doubt(&verify(&made.files().await, &made.keys())), (Standing::Contradicts, "history"));
     made.objects.remove("history-11.json");
 
+    made.objects.insert("policy-11.json".into(), b"{}".to_vec());
+    assert_eq!(doubt(&verify(&made.files().await, &made.keys())), (Standing::Contradicts, "policy"));
+    made.objects.remove("policy-11.json");
+
     let mut record = serde_json::to_value(&made.record).unwrap();
     record["challenger"]["digest"] = json!(digest("another package"));
     made.objects.insert("promotion-11.json".into(), serde_json::to_vec(&record).unwrap());
     let found = verify(&made.files().await, &made.keys());
     assert_eq!(doubt(&found), (Standing::Contradicts, "manifest and promotion"));
+}
+
+/// The signed manifest among the files.
+fn envelope(files: &Files) -> (String, Vec<u8>) {
+    let found = files.evidence.iter().find(|(path, _)| path.ends_with(".dsse.json")).unwrap();
+    (found.0.clone(), found.1.clone())
+}
+
+#[tokio::test]
+async fn an_earlier_manifest_is_part_of_the_later_one_or_a_doubt() {
+    let mut made = Crowned::new().await;
+    let (path, earlier) = envelope(&made.files().await);
+    made.objects.insert("history-11.json".into(), serde_json::to_vec(&made.history[..2]).unwrap());
+    let mut files = made.files().await;
+    files.evidence.insert(path.clone(), earlier);
+    let found = verify(&files, &made.keys());
+    assert_eq!(found.doubt(), None, "{found:#?}");
+    assert_eq!(found.manifest.unwrap().subject.len(), made.objects.len(), "the fullest counts");
+
+    let mut another = Crowned::new().await;
+    another.key = LocalKey::from_pem(&made.key.to_pem().unwrap()).unwrap();
+    another.objects.insert("inputs-00.json".into(), b"[1]".to_vec());
+    files.evidence.insert(path.clone(), envelope(&another.files().await).1);
+    assert_eq!(doubt(&verify(&files, &made.keys())), (Standing::Contradicts, path.as_str()));
+
+    let foreign = Crowned::new().await;
+    files.evidence.insert(path.clone(), envelope(&foreign.files().await).1);
+    assert_eq!(doubt(&verify(&files, &made.keys())), (Standing::NotSigned, path.as_str()));
 }
 
 #[tokio::test]

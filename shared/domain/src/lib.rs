@@ -23,6 +23,7 @@ pub mod promotion;
 pub mod refusal;
 pub mod rights;
 pub mod route;
+pub mod served;
 pub mod submission;
 pub mod task;
 pub mod verdict;

@@ -23,6 +23,19 @@ pub enum PromotionStatus {
     Aborted,
 }
 
+impl PromotionStatus {
+    /// The word in messages.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Crowned => "crowned",
+            Self::Rejected => "rejected",
+            Self::Aborted => "aborted",
+        }
+    }
+}
+
 /// What the registry keeps about a promotion.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PromotionRecord {

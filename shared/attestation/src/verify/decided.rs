@@ -32,6 +32,14 @@ pub(super) fn check(manifest: &Manifest, parts: &Parts, partial: bool, findings:
         "the manifest speaks of another promotion, version or outcome than the promotion's own record",
     ));
     recorded(manifest, &parts.records, findings);
+    for digest in &parts.policies {
+        findings.push(agreement(
+            digest == first.policy.digest.hex(),
+            "policy",
+            "it is the one that the promotion pinned",
+            "it is another one than the promotion pinned",
+        ));
+    }
     // What was not carried out needs no approval; and a report that changed after it took the approval away lawfully.
     let carried_out = |r: &&PromotionRecord| r.status == PromotionStatus::Crowned || !r.steps.is_empty();
     if let Some(record) = parts.records.iter().find(carried_out) {

@@ -7,7 +7,7 @@ use seatrial_domain::promotion::PromotionRecord;
 use serde::de::DeserializeOwned;
 
 use super::{Files, Finding, Standing};
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, Subject};
 
 /// What a manifest lists and a file holds, read.
 pub(super) struct Parts {
@@ -17,6 +17,8 @@ pub(super) struct Parts {
     pub(super) gates: Vec<GateRecord>,
     /// The model's history up to the promotion's end.
     pub(super) histories: Vec<Vec<HistoryEntry>>,
+    /// The digests of the policies, in hexadecimal.
+    pub(super) policies: Vec<String>,
 }
 
 impl Parts {
@@ -25,6 +27,7 @@ impl Parts {
             records: all(manifest, files, "promotion-", findings),
             gates: all(manifest, files, "gate-approval-", findings),
             histories: all(manifest, files, "history-", findings),
+            policies: paths(manifest, "policy-").map(|(_, s)| s.digest.sha256.clone()).collect(),
         }
     }
 }
@@ -36,10 +39,8 @@ fn all<T: DeserializeOwned>(
     kind: &str,
     findings: &mut Vec<Finding>,
 ) -> Vec<T> {
-    let folder = manifest.folder();
-    let paths = manifest.subject.iter().filter_map(|s| s.name.strip_prefix(&folder));
     let mut read = Vec::new();
-    for path in paths.filter(|p| p.starts_with(kind)) {
+    for (path, _) in paths(manifest, kind) {
         let Some(bytes) = files.evidence.get(path) else { continue };
         match serde_json::from_slice(bytes) {
             Ok(value) => read.push(value),
@@ -49,4 +50,11 @@ fn all<T: DeserializeOwned>(
         }
     }
     read
+}
+
+/// What the manifest lists of a kind, by its path below the folder.
+fn paths<'m>(manifest: &'m Manifest, kind: &'m str) -> impl Iterator<Item = (&'m str, &'m Subject)> {
+    let folder = manifest.folder();
+    let below = move |s: &'m Subject| s.name.strip_prefix(&folder).map(|path| (path, s));
+    manifest.subject.iter().filter_map(below).filter(move |(path, _)| path.starts_with(kind))
 }
