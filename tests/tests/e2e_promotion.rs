@@ -178,7 +178,7 @@ async fn verifies(stack: &Stack, folder: &str, stored: &[String]) {
 
 /// Whether the history says who served and who changed it, and stands where its signed checkpoints say.
 async fn anchored(model: &Model<'_>, champion: &str) {
-    let told = model.stack.cli(&["history", &model.name]).await.json();
+    let told = model.stack.cli(&["history", model.name.as_str()]).await.json();
     let last = told["served"].as_array().unwrap().last().unwrap();
     assert_eq!((&last["shares"][0]["version"], &last["until"]), (&json!(champion), &Value::Null), "{last:#}");
     assert_ne!(last["by"], json!([]), "{last:#}");
