@@ -1,6 +1,7 @@
 //! The commands. Each is a few lines over the API; what is decided is decided there.
 
 mod approvals;
+mod audit;
 mod connect;
 mod emergency;
 mod history;
@@ -141,6 +142,11 @@ pub enum Command {
         #[arg(long = "key", value_name = "FILE")]
         keys: Vec<PathBuf>,
     },
+    /// Make the audit document of a promotion again from its stored evidence, and say whether it is the stored one.
+    #[command(
+        after_help = "Examples:\n  seatrial audit --model credit-risk --from v1 --to v2\n  seatrial audit export --model credit-risk --from v1 --to v2 --file audit.zip"
+    )]
+    Audit(audit::Audit),
     /// Print the public half of the key that signs packages and evidence: what an auditor needs, and nothing else.
     #[command(after_help = "Example:\n  seatrial key --file seatrial.pem")]
     Key {
@@ -295,6 +301,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Models => show::models(&session).await,
         Command::Status { model } => show::status(&session, &model).await,
         Command::History { model, served, keys } => history::history(&session, &model, served, &keys).await,
+        Command::Audit(command) => audit::run(&session, command).await,
         Command::Key { file } => key::key(&session, file.as_deref()).await,
         Command::Shadow(command) => shadow::run(&session, command).await,
         Command::Compare { model, promotion, now } => {

@@ -3,9 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use seatrial_attestation::PublicKey;
+use seatrial_attestation::manifest::DOCUMENTS;
 use seatrial_attestation::verify::{
     self, Collection, Files, Finding, Folder, Standing, Verification, collect,
 };
+use seatrial_audit::verify_pdf;
 use serde::Serialize;
 
 use super::key;
@@ -78,7 +80,20 @@ async fn answer(path: &str, keys: &[PublicKey], deployment: Option<&Deployment>)
     let collection = read(path, deployment).await?;
     let mut promotions = Vec::new();
     for Folder { path, files } in collection.folders {
-        promotions.push(Checked { at: path, verification: verify::verify(&files, keys) });
+        promotions.push(Checked { at: path.clone(), verification: verify::verify(&files, keys) });
+        // Documents lie beside what they were made of, and verify alone.
+        let is_document = |name: &str| name.starts_with(DOCUMENTS) && name.ends_with(".pdf");
+        for (name, bytes) in files.evidence.iter().filter(|(name, _)| is_document(name)) {
+            promotions.push(Checked { at: format!("{path}{name} "), verification: verify_pdf(bytes, keys) });
+        }
+    }
+    let mut others = Vec::new();
+    for (name, bytes) in collection.others {
+        if name.ends_with(".pdf") {
+            promotions.push(Checked { at: format!("{name} "), verification: verify_pdf(&bytes, keys) });
+        } else {
+            others.push(name);
+        }
     }
     let doubts = promotions.iter().filter_map(|p| p.verification.doubt().map(|d| at(&p.at, d)));
     let doubt = doubts.rev().max_by_key(|d| d.standing).or_else(|| {
@@ -89,7 +104,7 @@ async fn answer(path: &str, keys: &[PublicKey], deployment: Option<&Deployment>)
         path: path.to_owned(),
         keys: keys.iter().map(|k| k.id().to_owned()).collect(),
         promotions,
-        others: collection.others.into_keys().collect(),
+        others,
         doubt,
     })
 }
@@ -108,6 +123,10 @@ async fn read(path: &str, deployment: Option<&Deployment>) -> Result<Collection,
     if file.is_file() && path.ends_with(".json") {
         return manifest_alone(file);
     }
+    if file.is_file() && path.ends_with(".pdf") {
+        let name = file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        return Ok(Collection { others: [(name, read_file(file)?)].into(), ..Collection::default() });
+    }
     Ok(collect(evidence::on_disk(file)?))
 }
 
@@ -124,14 +143,20 @@ async fn from_bucket(address: &str, deployment: Option<&Deployment>) -> Result<C
     Bucket::new(&aws, bucket).read(&prefixes).await
 }
 
+fn read_file(file: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(file).map_err(|e| Failure::invalid(format!("{} cannot be read: {e}", file.display())))
+}
+
 /// A signed manifest without what it lists: only its signature can be checked.
 fn manifest_alone(file: &Path) -> Result<Collection, Failure> {
-    let bytes = std::fs::read(file)
-        .map_err(|e| Failure::invalid(format!("{} cannot be read: {e}", file.display())))?;
+    let bytes = read_file(file)?;
     let name = "manifest-given.dsse.json".to_owned();
     let files = Files { evidence: [(name, bytes)].into(), partial: true, ..Files::default() };
     Ok(Collection { folders: vec![Folder { path: String::new(), files }], ..Collection::default() })
 }
+
+/// The exit code for what is not what was signed.
+pub(super) const CHANGED: u8 = 21;
 
 /// The exit code of each class of doubt.
 const fn exit_of(standing: Standing) -> u8 {
@@ -140,12 +165,13 @@ const fn exit_of(standing: Standing) -> u8 {
         Standing::Contradicts => 24,
         Standing::Unlisted => 23,
         Standing::Missing => 22,
-        Standing::Changed => 21,
+        Standing::Changed => CHANGED,
         Standing::NotSigned => 20,
     }
 }
 
-fn doubted(doubt: &Finding) -> Failure {
+/// The failure that a doubt is.
+pub(super) fn doubted(doubt: &Finding) -> Failure {
     let code = doubt.standing.as_str().replace(' ', "_");
     let message = format!("{}: {}: {}", doubt.what, doubt.standing.as_str(), doubt.why);
     Failure::new(exit_of(doubt.standing), &code, message)

@@ -4,14 +4,15 @@
 
 use bytes::Bytes;
 use seatrial_artifacts::evidence::{Found, put_evidence, read_folder};
-use seatrial_artifacts::store::{ObjectMeta, ObjectStore};
-use seatrial_attestation::manifest::{Manifest, Subject, is_made_of_it};
+use seatrial_artifacts::store::ObjectStore;
+use seatrial_attestation::manifest::{DOCUMENTS, Manifest, Subject, is_made_of_it};
 use seatrial_attestation::statement::Sha256;
+use seatrial_attestation::verify::Files;
 use seatrial_domain::gate::GateKind;
 use seatrial_domain::history::HistoryEntry;
 use seatrial_domain::ids::GateId;
 use seatrial_domain::policy::Policy;
-use seatrial_domain::promotion::{EvidenceKind, EvidenceRef, PromotionRecord, evidence_prefix};
+use seatrial_domain::promotion::{EvidenceRef, PromotionRecord, evidence_prefix};
 use seatrial_domain::{ModelName, canonical};
 use seatrial_registry::Registry;
 use seatrial_runtime::Failure;
@@ -20,7 +21,7 @@ use serde::Serialize;
 use crate::{Ports, signed};
 
 /// Evidence objects of at most this size are kept in memory, in bytes.
-const WHOLE: u64 = 4 << 20;
+const WHOLE: u64 = 64 << 20;
 
 /// A folder that is whole.
 pub(crate) struct Folder {
@@ -28,8 +29,13 @@ pub(crate) struct Folder {
     pub(crate) manifest: EvidenceRef,
     /// How many objects it lists.
     pub(crate) listed: u64,
-    /// Everything in the folder, the manifest and its envelope included.
-    pub(crate) objects: Vec<ObjectMeta>,
+    /// Its key, with a `/` at its end.
+    pub(crate) prefix: String,
+    /// What lies in it, the manifest and its envelope included, documents not.
+    pub(crate) files: Files,
+    /// Why the promotion cannot count as attested: an object is not what the registry recorded. The manifest says what is there and the
+    /// record what should be, so whoever verifies sees it too.
+    pub(crate) doubt: Option<Failure>,
 }
 
 /// Writes records, manifest and envelope.
@@ -46,28 +52,40 @@ pub(crate) async fn write(
     let listed: Vec<&Found> =
         found.iter().filter(|f| !f.meta.key.strip_prefix(&prefix).is_some_and(is_made_of_it)).collect();
     let subjects: Vec<Subject> = listed.iter().map(|f| subject(f)).collect();
-    as_recorded(&record, &prefix, &subjects)?;
+    let doubt = as_recorded(&record, &prefix, &subjects).err();
     let count = subjects.len() as u64;
     let bytes = signed::payload(&Manifest::of(promotion, subjects))?;
     // The signature first: a manifest without one would be a doubt.
-    let envelope = format!("{prefix}manifest-{}.dsse.json", &canonical::sha256(&bytes).hex()[..16]);
-    signed::once(ports, &envelope, &bytes).await?;
-    let manifest = put_evidence(ports.evidence, &prefix, "manifest", Bytes::from(bytes)).await?;
+    let name = format!("manifest-{}", &canonical::sha256(&bytes).hex()[..16]);
+    let envelope = signed::once(ports, &format!("{prefix}{name}.dsse.json"), &bytes).await?;
+    let manifest = put_evidence(ports.evidence, &prefix, "manifest", Bytes::from(bytes.clone())).await?;
 
-    let mut objects: Vec<ObjectMeta> = found.into_iter().map(|f| f.meta).collect();
-    for key in [&manifest.key, &envelope] {
-        if !objects.iter().any(|o| o.key == *key) {
-            objects.extend(ports.evidence.head(key).await?);
+    let mut files = files(found, &prefix);
+    files.evidence.insert(format!("{name}.dsse.json"), envelope.to_vec());
+    files.evidence.insert(format!("{name}.json"), bytes);
+    Ok(Folder { manifest, listed: count, prefix, files, doubt })
+}
+
+/// What was found, by its path below the folder.
+fn files(found: Vec<Found>, prefix: &str) -> Files {
+    let mut files = Files::default();
+    for Found { meta, bytes, .. } in found {
+        let Some(path) = meta.key.strip_prefix(prefix).filter(|p| !p.starts_with(DOCUMENTS)) else {
+            continue;
+        };
+        match bytes {
+            Some(bytes) => drop(files.evidence.insert(path.to_owned(), bytes.to_vec())),
+            None => files.partial = true,
         }
     }
-    Ok(Folder { manifest, listed: count, objects })
+    files
 }
 
 /// The record as it was when the promotion ended: what attesting itself adds must not change the bytes.
 fn as_it_ended(promotion: &PromotionRecord) -> PromotionRecord {
     let mut record = promotion.clone();
     record.attested = false;
-    record.evidence.remove(&EvidenceKind::Manifest);
+    record.evidence.retain(|kind, _| !kind.is_made_of_the_rest());
     record
 }
 
@@ -101,8 +119,7 @@ fn subject(found: &Found) -> Subject {
     }
 }
 
-/// What the registry recorded when it was written must be what lies in the bucket now: a manifest that hashed whatever it found
-/// would make an object that was replaced in between look genuine.
+/// What the registry recorded when it was written must be what lies in the bucket now.
 fn as_recorded(record: &PromotionRecord, prefix: &str, subjects: &[Subject]) -> Result<(), Failure> {
     for (kind, object) in record.evidence.iter().filter(|(_, object)| object.key.starts_with(prefix)) {
         let found = subjects.iter().find(|s| s.name == object.key).map(|s| s.digest.sha256.as_str());

@@ -1,7 +1,7 @@
 //! How long evidence is kept.
 
 use jiff::SignedDuration;
-use seatrial_artifacts::store::{ObjectMeta, ObjectStore};
+use seatrial_artifacts::store::ObjectStore;
 use seatrial_domain::policy::Policy;
 use seatrial_domain::promotion::PromotionRecord;
 use seatrial_runtime::Failure;
@@ -12,7 +12,7 @@ pub(crate) async fn keep(
     evidence: &dyn ObjectStore,
     promotion: &PromotionRecord,
     policy: Option<&Policy>,
-    objects: &[ObjectMeta],
+    prefix: &str,
 ) -> Result<(), Failure> {
     let profile = policy.map(|p| p.profile).unwrap_or_default();
     let (Some(ended), false) = (promotion.ended_at, profile.is_default()) else { return Ok(()) };
@@ -20,8 +20,8 @@ pub(crate) async fn keep(
     let until = ended
         .checked_add(SignedDuration::from_hours(24 * days))
         .map_err(|e| Failure::internal("reckoning how long evidence is kept", e))?;
-    for object in objects {
-        evidence.keep_until(&object.key, object.version.as_deref(), until).await?;
+    for object in evidence.list(prefix).await? {
+        evidence.keep_until(&object.key, None, until).await?;
     }
     Ok(())
 }

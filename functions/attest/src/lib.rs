@@ -1,6 +1,7 @@
-//! Writes and signs what an auditor starts from: the manifest over all evidence of a promotion that ended, however it ended, and
-//! checkpoints of histories. The only function that signs evidence.
+//! Writes and signs what an auditor starts from: the manifest over all evidence of a promotion that ended, however it ended, the audit
+//! document made of it, and checkpoints of histories. The only function that signs evidence.
 
+mod document;
 mod folder;
 mod keep;
 mod signed;
@@ -54,7 +55,8 @@ where
 }
 
 /// Attests a promotion. First the registry's own words become evidence, then the manifest over everything is written and signed, then
-/// the registry is told, and last the history, which now says so too, is anchored. Each step done again finds what it made before.
+/// the document made of it is sealed, then the registry is told, and last the history, which now says so too, is anchored. Each step
+/// done again finds what it made before.
 async fn attest<C>(ports: &Ports<'_>, clock: C, task: HeldTask) -> Result<Attested, Failure>
 where
     C: Fn() -> Timestamp + Send + Sync,
@@ -70,9 +72,13 @@ where
     }
     let policy = policy(ports.registry, &promotion).await?;
     let folder = folder::write(ports, &promotion, policy.as_ref()).await?;
-    keep::keep(ports.evidence, &promotion, policy.as_ref(), &folder.objects).await?;
+    let document = document::write(ports, &folder).await?;
+    keep::keep(ports.evidence, &promotion, policy.as_ref(), &folder.prefix).await?;
+    if let Some(doubt) = folder.doubt {
+        return Err(doubt);
+    }
     let ops = Ops::new(ports.registry, Actor::function("attest"), &clock);
-    ops.attested(&task.model, &task.promotion, &folder.manifest).await?;
+    ops.attested(&task.model, &task.promotion, &folder.manifest, &document).await?;
     anchor(ports, &task.model).await?;
     Ok(Attested { manifest: folder.manifest.key, objects: folder.listed, status: promotion.status })
 }

@@ -17,7 +17,7 @@ use seatrial_domain::gate::GateKind;
 use seatrial_domain::policy::Policy;
 use seatrial_domain::promotion::{EvidenceKind, evidence_prefix};
 use seatrial_domain::task::{AnchorTask, AttestAnswer, AttestTask, Held, SCHEMA};
-use seatrial_domain::{ModelName, Verdict, VersionName};
+use seatrial_domain::{ModelName, Verdict, VersionName, canonical};
 use seatrial_registry::MemoryRegistry;
 use seatrial_registry::contract::{Run, Scenario, ann, policy};
 use seatrial_registry::ops::{Clock as _, draft_gate};
@@ -115,7 +115,7 @@ impl World {
         let mut files = Files::default();
         let folder = self.folder();
         for object in self.evidence.list("").await.unwrap() {
-            let bytes = self.evidence.get(&object.key, 1 << 20).await.unwrap().unwrap().to_vec();
+            let bytes = self.evidence.get(&object.key, 1 << 26).await.unwrap().unwrap().to_vec();
             match object.key.strip_prefix(&folder) {
                 Some(path) => files.evidence.insert(path.to_owned(), bytes),
                 None => files.checkpoints.insert(object.key, bytes),
@@ -172,19 +172,47 @@ async fn a_key_that_does_not_answer_leaves_the_promotion_to_be_attested_again() 
 }
 
 #[tokio::test]
-async fn evidence_that_was_replaced_or_signed_by_another_is_not_attested() {
+async fn the_document_is_sealed_and_verifies_alone() {
+    let world = World::crowned(ProfileName::Default).await;
+    world.attest().await.unwrap();
+    let document = world.s.promotion(&world.run).await.evidence[&EvidenceKind::Document].clone();
+    assert!(document.key.ends_with("/promotion_first_to_v1_audit.pdf"), "{}", document.key);
+    let bytes = world.evidence.get(&document.key, 1 << 26).await.unwrap().unwrap();
+    assert_eq!(canonical::sha256(&bytes), document.digest);
+    let found = seatrial_audit::verify_pdf(&bytes, &[world.key.public().clone()]);
+    assert_eq!(found.doubt(), None, "{found:#?}");
+    let last = world.s.history().await.into_iter().find(|e| e.event == "attested").unwrap();
+    assert_eq!(last.details["document"]["digest"], serde_json::json!(document.digest));
+}
+
+#[tokio::test]
+async fn evidence_that_was_replaced_is_told_by_all_that_is_made_of_it_and_counts_as_unattested() {
     let world = World::crowned(ProfileName::Default).await;
     let report = world.s.promotion(&world.run).await.evidence[&EvidenceKind::Report].clone();
-    let whole = world.evidence.get(&report.key, 99).await.unwrap().unwrap();
     world.evidence.put(&report.key, Bytes::from_static(b"{\"verdict\":\"fail\"}"), "x").await.unwrap();
-    assert!(world.attest().await.unwrap_err().message.contains(report.digest.hex()));
-    world.evidence.put(&report.key, whole, "x").await.unwrap();
+    for _ in 0..2 {
+        assert!(world.attest().await.unwrap_err().message.contains(report.digest.hex()));
+    }
+    assert!(!world.s.promotion(&world.run).await.attested);
+    assert_eq!(world.s.events("attested").await, 0);
 
-    // Somebody who may write to the bucket signed first, with a key of his own.
-    let another = LocalKey::generate().unwrap();
-    let attested = world.attest_with(&another).await;
-    assert!(attested.is_ok());
-    let refused = world.attest().await.unwrap_err();
+    let (files, keys) = (world.files().await, [world.key.public().clone()]);
+    let found = verify(&files, &keys);
+    let doubt = found.doubt().unwrap();
+    assert_eq!(doubt.standing, Standing::Contradicts, "{found:#?}");
+    assert!(doubt.what.starts_with("recorded report-"), "{doubt:?}");
+    let documents: Vec<_> = files.evidence.iter().filter(|(path, _)| path.ends_with(".pdf")).collect();
+    let [(_, document)] = documents.as_slice() else { panic!("{} documents", documents.len()) };
+    assert!(seatrial_audit::verify_pdf(document, &keys).doubt().is_some(), "no quiet document");
+}
+
+#[tokio::test]
+async fn what_another_signed_first_is_not_taken_for_ours() {
+    let world = World::crowned(ProfileName::Default).await;
+    let another = World { key: LocalKey::generate().unwrap(), ..world };
+    another.attest().await.unwrap();
+    let ours = LocalKey::generate().unwrap();
+    let refused = another.attest_with(&ours).await.unwrap_err();
     assert!(refused.message.contains("not ours"), "{}", refused.message);
 }
 

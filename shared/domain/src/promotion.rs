@@ -185,6 +185,16 @@ pub enum EvidenceKind {
     Canary,
     /// The manifest over all evidence.
     Manifest,
+    /// The audit document.
+    Document,
+}
+
+impl EvidenceKind {
+    /// Whether it is made of all other evidence, and so is no part of it.
+    #[must_use]
+    pub const fn is_made_of_the_rest(self) -> bool {
+        matches!(self, Self::Manifest | Self::Document)
+    }
 }
 
 /// The folder of a promotion's evidence in the evidence bucket.

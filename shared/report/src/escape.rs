@@ -26,7 +26,8 @@ impl Escaper for Visible {
 
 /// Whether `c` is a control character other than a line's end or a tab, or one of those that turn the direction of what
 /// follows.
-pub(crate) fn misleads(c: char) -> bool {
+#[must_use]
+pub fn misleads(c: char) -> bool {
     (c.is_control() && !matches!(c, '\n' | '\r' | '\t'))
         || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }

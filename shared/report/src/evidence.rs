@@ -54,10 +54,13 @@ impl FigureView {
 }
 
 /// A named value.
-pub(crate) struct Fact {
-    pub(crate) name: &'static str,
-    pub(crate) value: String,
-    pub(crate) code: bool,
+pub struct Fact {
+    /// What.
+    pub name: &'static str,
+    /// Its value, as text.
+    pub value: String,
+    /// Whether it is a digest or a key rather than words.
+    pub code: bool,
 }
 
 /// A named value in words.
@@ -66,11 +69,13 @@ pub(crate) fn fact(name: &'static str, value: impl Into<String>) -> Fact {
 }
 
 /// What the shadow saw.
-pub(crate) struct ShadowView {
+pub struct ShadowView {
     /// Why both versions agree on everything, where they do, and how that is to be taken.
-    pub(crate) agreement: Option<(String, &'static str)>,
-    pub(crate) facts: Vec<Fact>,
-    pub(crate) disagreement: Vec<(String, String, String)>,
+    pub agreement: Option<(String, &'static str)>,
+    /// When, how much, and how far both agree.
+    pub facts: Vec<Fact>,
+    /// The champion's answer, the challenger's, and how often.
+    pub disagreement: Vec<(String, String, String)>,
 }
 
 impl EvidenceView {
@@ -92,7 +97,8 @@ impl EvidenceView {
 }
 
 /// The heading of the intervals, with their confidence where all have the same.
-fn interval_heading(report: &ComparisonReport) -> String {
+#[must_use]
+pub fn interval_heading(report: &ComparisonReport) -> String {
     let mut confidences = report.rows.iter().filter(|r| r.interval.is_some()).filter_map(|r| r.confidence);
     match confidences.next() {
         Some(first) if confidences.all(|c| (c - first).abs() < 1e-9) => {
@@ -125,7 +131,9 @@ fn groups(report: &ComparisonReport) -> Vec<Evidence> {
     all.into_iter().filter(|g| !g.rows.is_empty()).collect()
 }
 
-fn offline_caption(report: &ComparisonReport) -> String {
+/// What is known about the benchmark, in sentences.
+#[must_use]
+pub fn offline_caption(report: &ComparisonReport) -> String {
     let Some(facts) = &report.offline else {
         return "The model has no benchmark.".into();
     };
@@ -147,7 +155,9 @@ fn offline_caption(report: &ComparisonReport) -> String {
     text
 }
 
-fn shadow(facts: &ShadowFacts, pictured: bool) -> ShadowView {
+/// What is known about a shadow; without its disagreement where a picture shows it.
+#[must_use]
+pub fn shadow(facts: &ShadowFacts, pictured: bool) -> ShadowView {
     let closed = facts.closed_at.map_or_else(|| "still open".to_owned(), times::moment);
     let early = if facts.stopped_early { ", ended early by a person" } else { "" };
     let mut list = vec![
@@ -174,7 +184,9 @@ fn shadow(facts: &ShadowFacts, pictured: bool) -> ShadowView {
     ShadowView { agreement: facts.cause_of_full_agreement.map(full_agreement), facts: list, disagreement }
 }
 
-fn explanations(facts: &ExplanationFacts) -> Vec<Fact> {
+/// How it was found which columns answers rest on.
+#[must_use]
+pub fn explanations(facts: &ExplanationFacts) -> Vec<Fact> {
     let code = |name, value: String| Fact { name, value, code: true };
     let said = |name, how: &Option<String>| how.as_ref().map(|how| fact(name, words::sentence(how)));
     let mut list: Vec<Fact> = [said("Challenger", &facts.challenger), said("Champion", &facts.champion)]

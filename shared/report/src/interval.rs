@@ -9,17 +9,17 @@ const WIDTH: f64 = 160.0;
 
 /// Coordinates of the picture, from 0 to 160 from left to right.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Plot {
+pub struct Plot {
     /// Where the difference is zero.
-    pub(crate) zero: String,
+    pub zero: String,
     /// The estimate.
-    pub(crate) delta: String,
+    pub delta: String,
     /// The interval's lower end.
-    pub(crate) low: String,
+    pub low: String,
     /// The interval's upper end.
-    pub(crate) high: String,
+    pub high: String,
     /// Where the unacceptable zone begins and how wide it is; none without a margin.
-    pub(crate) zone: Option<(String, String)>,
+    pub zone: Option<(String, String)>,
 }
 
 /// The picture of a row that has a difference and an interval.

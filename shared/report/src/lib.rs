@@ -8,27 +8,28 @@ mod changes;
 pub mod charts;
 mod consequences;
 mod escape;
-mod evidence;
-mod interval;
+pub mod evidence;
+pub mod interval;
 pub mod list;
 pub mod mail;
 pub mod message;
 pub mod notice;
-mod numbers;
+pub mod numbers;
 pub mod page;
 mod remarks;
 pub mod review;
-mod rows;
+pub mod rows;
 #[cfg(test)]
 #[path = "../tests/samples/mod.rs"]
 #[allow(clippy::unwrap_used, clippy::wildcard_imports, unreachable_pub, missing_docs)]
 mod samples;
 pub mod style;
-mod summary;
-mod times;
-mod words;
+pub mod summary;
+pub mod times;
+pub mod words;
 
 pub use changes::Policies;
+pub use escape::misleads;
 pub use remarks::{Remarks, remarks};
 pub use words::sentence;
 

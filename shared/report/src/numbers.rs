@@ -4,13 +4,14 @@ use seatrial_domain::policy::Margin;
 use seatrial_evidence::report::MetricUnit;
 
 /// What stands where there is no number.
-pub(crate) const NONE: &str = "–";
+pub const NONE: &str = "–";
 
 /// What is smaller is what subtracting leaves over, and is shown as zero.
 const NOISE: f64 = 1e-12;
 
 /// A value in its unit, which does not part from its number at the end of a line.
-pub(crate) fn value(unit: MetricUnit, value: f64) -> String {
+#[must_use]
+pub fn value(unit: MetricUnit, value: f64) -> String {
     if !value.is_finite() {
         return NONE.into();
     }
@@ -23,7 +24,8 @@ pub(crate) fn value(unit: MetricUnit, value: f64) -> String {
 }
 
 /// A difference in its unit, always with its sign. Differences of shares are points.
-pub(crate) fn difference(unit: MetricUnit, delta: f64) -> String {
+#[must_use]
+pub fn difference(unit: MetricUnit, delta: f64) -> String {
     if !delta.is_finite() {
         return NONE.into();
     }
@@ -65,7 +67,8 @@ fn plain(x: f64) -> String {
 }
 
 /// A margin as the policy means it.
-pub(crate) fn margin(unit: MetricUnit, margin: Margin) -> String {
+#[must_use]
+pub fn margin(unit: MetricUnit, margin: Margin) -> String {
     match (margin, unit) {
         (Margin::Relative(share), _) => format!("{}\u{a0}% of champion", trimmed(share * 100.0)),
         (Margin::Absolute(size), MetricUnit::Share) => format!("{}\u{a0}pt", trimmed(size * 100.0)),
@@ -75,12 +78,14 @@ pub(crate) fn margin(unit: MetricUnit, margin: Margin) -> String {
 }
 
 /// A share of callers, for example `2.5 %`.
-pub(crate) fn percent(percent: f64) -> String {
+#[must_use]
+pub fn percent(percent: f64) -> String {
     format!("{}\u{a0}%", trimmed(percent))
 }
 
 /// A count with separators.
-pub(crate) fn count(n: u64) -> String {
+#[must_use]
+pub fn count(n: u64) -> String {
     let digits = n.to_string();
     let mut text = String::with_capacity(digits.len() * 4 / 3);
     for (i, digit) in digits.chars().enumerate() {

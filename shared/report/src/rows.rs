@@ -9,25 +9,39 @@ use crate::words;
 
 /// One row, every cell as text.
 #[derive(Debug, Clone)]
-pub(crate) struct RowView {
-    pub(crate) name: String,
-    pub(crate) segment: Option<String>,
-    pub(crate) class: &'static str,
-    pub(crate) champion: String,
-    pub(crate) challenger: String,
-    pub(crate) delta: String,
-    pub(crate) interval: String,
-    pub(crate) plot: Option<Plot>,
+pub struct RowView {
+    /// The metric, its words apart.
+    pub name: String,
+    /// The segment, as its owner named it.
+    pub segment: Option<String>,
+    /// Guardrail, signal or info.
+    pub class: &'static str,
+    /// The champion's value.
+    pub champion: String,
+    /// The challenger's value.
+    pub challenger: String,
+    /// Challenger minus champion.
+    pub delta: String,
+    /// The interval of that difference, or of the value where there is no champion.
+    pub interval: String,
+    /// The difference, its interval and its margin as a picture.
+    pub plot: Option<Plot>,
     /// Margin and limit, a line each.
-    pub(crate) margin: Vec<String>,
-    pub(crate) n: String,
-    pub(crate) acceptable: &'static str,
-    pub(crate) tone: &'static str,
-    pub(crate) why: String,
+    pub margin: Vec<String>,
+    /// Rows or pairs, and how many it needs.
+    pub n: String,
+    /// Whether it is acceptable, in a word.
+    pub acceptable: &'static str,
+    /// How that is to be taken: the class of a tone.
+    pub tone: &'static str,
+    /// Statistic, n, estimate, interval and margin in one sentence.
+    pub why: String,
 }
 
 impl RowView {
-    fn new(row: &MetricRow) -> Self {
+    /// The row as text.
+    #[must_use]
+    pub fn new(row: &MetricRow) -> Self {
         let unit = row.unit;
         let shown = |x: Option<f64>| x.map_or_else(|| NONE.to_owned(), |x| numbers::value(unit, x));
         let end = |x: f64| {

@@ -10,26 +10,33 @@ use crate::{evidence, numbers, words};
 
 /// A question that whoever decides has, and its answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Answer {
-    pub(crate) question: &'static str,
-    pub(crate) tone: &'static str,
-    pub(crate) bits: Vec<Bit>,
+pub struct Answer {
+    /// The question, as a heading.
+    pub question: &'static str,
+    /// How the answer is to be taken: the class of a tone.
+    pub tone: &'static str,
+    /// The answer, piece by piece.
+    pub bits: Vec<Bit>,
 }
 
 /// A piece of a sentence: words of ours, or a name that somebody else gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Bit {
-    pub(crate) text: String,
-    pub(crate) name: bool,
+pub struct Bit {
+    /// The words.
+    pub text: String,
+    /// Whether it is a name that somebody else gave.
+    pub name: bool,
 }
 
 /// How many rows a sentence names before it counts the rest.
 const NAMED: usize = 4;
 
-const FAIRNESS: [&str; 2] = ["demographic_parity", "equalised_odds"];
+/// The metrics that compare groups of a protected attribute.
+pub const FAIRNESS: [&str; 2] = ["demographic_parity", "equalised_odds"];
 
 /// The answers, in the order in which people ask.
-pub(crate) fn summary(report: &ComparisonReport, policy: &Policy, bypasses: &[Bypass]) -> Vec<Answer> {
+#[must_use]
+pub fn summary(report: &ComparisonReport, policy: &Policy, bypasses: &[Bypass]) -> Vec<Answer> {
     let rows: Vec<&MetricRow> = report.rows.iter().collect();
     let mut answers = vec![better(report, &rows), worse(&rows), fairness(&rows, policy)];
     answers.extend(latency(&rows));

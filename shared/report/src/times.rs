@@ -3,12 +3,14 @@
 use jiff::Timestamp;
 
 /// For example `21 Nov 2026, 10:05 UTC`.
-pub(crate) fn moment(at: Timestamp) -> String {
+#[must_use]
+pub fn moment(at: Timestamp) -> String {
     at.strftime("%-d %b %Y, %H:%M UTC").to_string()
 }
 
 /// For example `in 2 days 3 hours`, or `40 minutes ago`.
-pub(crate) fn distance(at: Timestamp, now: Timestamp) -> String {
+#[must_use]
+pub fn distance(at: Timestamp, now: Timestamp) -> String {
     let seconds = at.as_second() - now.as_second();
     let size = seconds.unsigned_abs();
     // Nobody plans by the second what is minutes away.
@@ -17,7 +19,8 @@ pub(crate) fn distance(at: Timestamp, now: Timestamp) -> String {
 }
 
 /// For example `2 days 3 hours`: the two largest units.
-pub(crate) fn duration(seconds: u64) -> String {
+#[must_use]
+pub fn duration(seconds: u64) -> String {
     let units = [
         (seconds / 86_400, "day"),
         (seconds / 3_600 % 24, "hour"),

@@ -6,15 +6,21 @@ use seatrial_evidence::report::{MetricGroup, MetricRow};
 
 /// A colour's meaning: a class of the style sheet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Tone {
+pub enum Tone {
+    /// As it should be.
     Good,
+    /// Not known, or to be looked at.
     Unsure,
+    /// Beyond what is allowed.
     Bad,
+    /// Neither.
     Plain,
 }
 
 impl Tone {
-    pub(crate) const fn class(self) -> &'static str {
+    /// The name of the class.
+    #[must_use]
+    pub const fn class(self) -> &'static str {
         match self {
             Self::Good => "good",
             Self::Unsure => "unsure",
@@ -24,7 +30,9 @@ impl Tone {
     }
 }
 
-pub(crate) const fn tone_of(verdict: Verdict) -> Tone {
+/// How a verdict is to be taken.
+#[must_use]
+pub const fn tone_of(verdict: Verdict) -> Tone {
     match verdict {
         Verdict::Pass => Tone::Good,
         Verdict::Inconclusive => Tone::Unsure,
@@ -33,7 +41,8 @@ pub(crate) const fn tone_of(verdict: Verdict) -> Tone {
 }
 
 /// The verdict as a word for a banner.
-pub(crate) const fn verdict_word(verdict: Verdict) -> &'static str {
+#[must_use]
+pub const fn verdict_word(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Pass => "Pass",
         Verdict::Inconclusive => "Inconclusive",
@@ -42,7 +51,8 @@ pub(crate) const fn verdict_word(verdict: Verdict) -> &'static str {
 }
 
 /// What a verdict means for whoever decides now.
-pub(crate) const fn advice(verdict: Verdict) -> Option<&'static str> {
+#[must_use]
+pub const fn advice(verdict: Verdict) -> Option<&'static str> {
     match verdict {
         Verdict::Pass => None,
         Verdict::Inconclusive => Some(
@@ -54,7 +64,8 @@ pub(crate) const fn advice(verdict: Verdict) -> Option<&'static str> {
 }
 
 /// Whether a row is acceptable, in a word.
-pub(crate) const fn acceptable(verdict: Verdict) -> &'static str {
+#[must_use]
+pub const fn acceptable(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Pass => "yes",
         Verdict::Inconclusive => "not known",
@@ -62,7 +73,9 @@ pub(crate) const fn acceptable(verdict: Verdict) -> &'static str {
     }
 }
 
-pub(crate) const fn class_word(class: MetricClass) -> &'static str {
+/// What a row may cause, in a word.
+#[must_use]
+pub const fn class_word(class: MetricClass) -> &'static str {
     match class {
         MetricClass::Guardrail => "guardrail",
         MetricClass::Signal => "signal",
@@ -70,7 +83,9 @@ pub(crate) const fn class_word(class: MetricClass) -> &'static str {
     }
 }
 
-pub(crate) const fn status_word(status: GateStatus) -> (&'static str, Tone) {
+/// How a gate stands, in words.
+#[must_use]
+pub const fn status_word(status: GateStatus) -> (&'static str, Tone) {
     match status {
         GateStatus::Pending => ("waits for a decision", Tone::Plain),
         GateStatus::Approved => ("approved", Tone::Good),
@@ -81,7 +96,8 @@ pub(crate) const fn status_word(status: GateStatus) -> (&'static str, Tone) {
 }
 
 /// Whether a row that is only shown is acceptable: its verdict decides nothing, so it is not coloured like one.
-pub(crate) fn shown_only(row: &MetricRow) -> &'static str {
+#[must_use]
+pub fn shown_only(row: &MetricRow) -> &'static str {
     if row.margin.is_none() && row.limit.is_none() { "shown only" } else { acceptable(row.verdict) }
 }
 
@@ -99,7 +115,8 @@ pub fn sentence(text: &str) -> String {
 }
 
 /// A kind of evidence as a heading.
-pub(crate) const fn group_heading(group: MetricGroup) -> &'static str {
+#[must_use]
+pub const fn group_heading(group: MetricGroup) -> &'static str {
     match group {
         MetricGroup::Offline => "Held-out benchmark",
         MetricGroup::Check => "Checks of the model's owner",
@@ -109,7 +126,8 @@ pub(crate) const fn group_heading(group: MetricGroup) -> &'static str {
 }
 
 /// Where a kind of evidence was seen.
-pub(crate) const fn group_place(group: MetricGroup) -> &'static str {
+#[must_use]
+pub const fn group_place(group: MetricGroup) -> &'static str {
     match group {
         MetricGroup::Offline => "on the benchmark",
         MetricGroup::Check => "in the owner's checks",
@@ -119,11 +137,12 @@ pub(crate) const fn group_place(group: MetricGroup) -> &'static str {
 }
 
 /// Every kind of evidence, in the order of the promotion.
-pub(crate) const GROUPS: [MetricGroup; 4] =
+pub const GROUPS: [MetricGroup; 4] =
     [MetricGroup::Offline, MetricGroup::Check, MetricGroup::Shadow, MetricGroup::Plan];
 
 /// A metric's name with its words apart: `latency_p99` is `latency p99`.
-pub(crate) fn metric_name(name: &str) -> String {
+#[must_use]
+pub fn metric_name(name: &str) -> String {
     name.replace('_', " ")
 }
 

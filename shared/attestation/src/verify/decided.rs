@@ -51,8 +51,7 @@ pub(super) fn check(manifest: &Manifest, parts: &Parts, partial: bool, findings:
 
 /// The registry recorded digests when it was told of objects; the manifest must list the same ones.
 fn recorded(manifest: &Manifest, records: &[PromotionRecord], findings: &mut Vec<Finding>) {
-    let evidence =
-        records.iter().flat_map(|r| &r.evidence).filter(|(kind, _)| **kind != EvidenceKind::Manifest);
+    let evidence = records.iter().flat_map(|r| &r.evidence).filter(|(kind, _)| !kind.is_made_of_the_rest());
     let digests: BTreeSet<(&str, &str)> = evidence.map(|(_, e)| (e.key.as_str(), e.digest.hex())).collect();
     let folder = manifest.folder();
     for (key, digest) in digests {

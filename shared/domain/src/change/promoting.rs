@@ -243,17 +243,21 @@ pub fn attested(
     context: &Context<'_>,
     promotion: &PromotionRecord,
     manifest: EvidenceRef,
+    document: EvidenceRef,
 ) -> Result<Change, Refusal> {
     if promotion.status == PromotionStatus::Running {
         return Err(Refusal::Invalid {
             why: format!("promotion {} is still running; it is attested when it ended", promotion.id),
         });
     }
-    let details = json!({ "key": manifest.key, "digest": manifest.digest, "status": promotion.status });
+    let details = json!({
+        "key": manifest.key, "digest": manifest.digest, "document": document, "status": promotion.status,
+    });
     let mut draft = Draft::new(context, "attested", details)
         .about(Some(&promotion.id), Some(promotion.challenger.version));
     let mut after = promotion.clone();
     after.evidence.insert(EvidenceKind::Manifest, manifest);
+    after.evidence.insert(EvidenceKind::Document, document);
     after.attested = true;
     draft.change.promotion = Some(after);
     draft.finish()
