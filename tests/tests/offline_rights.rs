@@ -222,11 +222,7 @@ fn crown_is_called_by_the_promotion_alone() {
 
 #[test]
 fn evidence_is_never_deleted_by_the_product() {
-    let deletes = [
-        "s3:DeleteObject",
-        "s3:DeleteObjectVersion",
-        "s3:BypassGovernanceRetention",
-    ];
+    let deletes = ["s3:DeleteObject", "s3:DeleteObjectVersion", "s3:BypassGovernanceRetention"];
     assert!(who(|s| allows(s, &deletes)).is_empty());
     // Without the right to bypass, a lock can only be made longer.
     assert_eq!(who(|s| allows(s, &["s3:PutObjectRetention"])), ["attest"]);

@@ -145,7 +145,11 @@ async fn the_same_evidence_gives_the_same_bytes() {
     let printed = document(&files, &made.keys()).unwrap();
     assert_eq!(document(&files, &made.keys()).unwrap(), printed);
     let again = made.files().await;
-    assert_ne!(document(&again, &made.keys()).unwrap().body, printed.body, "another signature is other evidence");
+    assert_ne!(
+        document(&again, &made.keys()).unwrap().body,
+        printed.body,
+        "another signature is other evidence"
+    );
 }
 
 #[tokio::test]
