@@ -7,6 +7,7 @@ mod emergency;
 mod history;
 mod inventory;
 mod key;
+mod packages;
 mod people;
 mod promote;
 mod report;
@@ -91,6 +92,23 @@ pub enum Command {
         /// Wait until the version is registered.
         #[arg(long)]
         wait: bool,
+    },
+    /// Fetch a version's files with their signature into a folder of your own.
+    ///
+    /// Every digest and the signature are checked before the folder appears. What is in it can be checked without Seatrial: the
+    /// signature is `model.sig`, in the form of OpenSSF Model Signing.
+    #[command(after_help = "Example:\n  seatrial fetch credit-risk v3 ./credit-risk-v3")]
+    Fetch(packages::Fetch),
+    /// Sign the files in a folder with a key of your own, in the form of OpenSSF Model Signing: writes model.sig into it.
+    #[command(
+        after_help = "Example:\n  openssl ecparam -genkey -name prime256v1 -noout -out key.pem\n  seatrial sign ./my-model --key key.pem"
+    )]
+    Sign {
+        /// The folder.
+        folder: PathBuf,
+        /// The private key (ECDSA P-256), as PEM.
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
     },
     /// Show who the API takes you for, and with --model what that model's policy lets you do.
     Whoami {
@@ -286,10 +304,14 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
     if let Command::Verify(command) = &cli.command {
         return verify::verify(command, Deployment::find(cli.deployment.as_deref()), format).await;
     }
+    if let Command::Sign { folder, key } = &cli.command {
+        return packages::sign(folder, key, format).await;
+    }
     let session = Session { deployment: Deployment::find(cli.deployment.as_deref())?, format };
     match cli.command {
-        Command::Connect { .. } | Command::Verify(_) => Ok(()),
+        Command::Connect { .. } | Command::Sign { .. } | Command::Verify(_) => Ok(()),
         Command::Package { folder, model, wait, .. } => submit::submit(&session, &folder, &model, wait).await,
+        Command::Fetch(wanted) => packages::fetch(&session, &wanted).await,
         Command::Whoami { model } => people::whoami(&session, model.as_ref()).await,
         Command::People { model } => people::people(&session, &model).await,
         Command::Models => show::models(&session).await,

@@ -1,16 +1,20 @@
 //! Makes a version of a submission, or takes one that is there, and lets its promotion take the model.
 //!
-//! Every step is named by what it makes: blobs by their digests, the version by its digest, the promotion by its id. So a
-//! task that is repeated finds what the first one did and gives the same answer.
+//! Every step is named by what it makes: blobs by their digests, the version and its signature by its digest, the promotion
+//! by its id. So a task that is repeated finds what the first one did and gives the same answer.
+//!
+//! A version is signed before anybody knows it: nothing is registered, and no promotion begins, that could not be loaded.
 
 mod refusal;
 
 use seatrial_artifacts::{
     Defect, InspectError, ObjectStore, Prefix, PublishError, inspect_announced, name_version, publish,
+    sign_stored_version, sign_version,
 };
+use seatrial_attestation::Signer;
 use seatrial_domain::access::Action;
 use seatrial_domain::compliance::{self, Facts};
-use seatrial_domain::ids::{Actor, SubmissionId};
+use seatrial_domain::ids::{Actor, SubmissionId, VersionRef};
 use seatrial_domain::package::PackageSummary;
 use seatrial_domain::policy::Policy;
 use seatrial_domain::promotion::Stage;
@@ -38,6 +42,8 @@ pub struct Ports<'a> {
     pub models: &'a dyn ObjectStore,
     /// The evidence bucket, for what was refused and why.
     pub evidence: &'a dyn ObjectStore,
+    /// The deployment's key.
+    pub signer: &'a dyn Signer,
 }
 
 impl std::fmt::Debug for Ports<'_> {
@@ -51,7 +57,7 @@ impl std::fmt::Debug for Ports<'_> {
 /// # Errors
 /// `InvalidSubmission` with every defect; `ModelBusy` while another promotion holds the model; `Superseded` when this one
 /// has ended; `Invalid` for a model without a policy, an unknown version, a submission in a wrong place, or a version that lacks
-/// what the policy's compliance profile asks for.
+/// what the policy's compliance profile asks for; `Internal` for a version whose signature does not hold.
 pub async fn handle<C>(ports: &Ports<'_>, clock: C, task: PackageTask) -> Result<Held, Failure>
 where
     C: Fn() -> jiff::Timestamp + Send + Sync,
@@ -69,6 +75,7 @@ where
         Some(known) => known.challenger.version,
         None => {
             let rules = needs_policy(ports.registry, &input.model).await?;
+            sign_champion(ports, &input.model).await?;
             find_version(ports, &ops, input, &rules).await?
         }
     };
@@ -131,6 +138,22 @@ async fn needs_policy(registry: &dyn Registry, model: &ModelName) -> Result<Rule
     )))
 }
 
+/// A champion from before there were signatures is signed with the first promotion beside it: nothing could be compared
+/// with it otherwise, and no data plane that starts could load it.
+async fn sign_champion(ports: &Ports<'_>, model: &ModelName) -> Result<(), Failure> {
+    match ports.registry.head(model).await?.and_then(|head| head.route.champion) {
+        Some(champion) => sign_stored(ports, model, &champion).await,
+        None => Ok(()),
+    }
+}
+
+async fn sign_stored(ports: &Ports<'_>, model: &ModelName, version: &VersionRef) -> Result<(), Failure> {
+    if sign_stored_version(ports.models, model, version, ports.signer).await? {
+        tracing::info!(%model, version = %version.version, digest = %version.digest, "signed a version that had no signature");
+    }
+    Ok(())
+}
+
 /// A version answers what the policy says the model answers; with another task none of its rules could be applied.
 fn other_task(config: &ModelConfig, policy: &Policy) -> Option<Defect> {
     let (found, wanted) = (config.task.as_str(), format!("{:?}", policy.task).to_lowercase());
@@ -161,6 +184,7 @@ async fn find_version(
             if !missing.is_empty() {
                 return Err(Refusal::ProfileUnmet { profile: rules.policy.profile, missing }.into());
             }
+            sign_stored(ports, &input.model, &version.reference()).await?;
             Ok(version.version)
         }
         (Some(submission), None) => package(ports, ops, input, submission, rules).await,
@@ -204,6 +228,7 @@ async fn package(
         return Err(refusal::refuse(ports.evidence, input, submission, &defects).await?);
     }
     publish(&inspected, &package, ports.submissions, ports.models).await.map_err(not_published)?;
+    sign_version(ports.models, &input.model, &package.digest, &package.summary.files, ports.signer).await?;
     // The announced bytes are the announcer's. What nobody announced is whose the event says: an account's.
     let submitter = announced.as_ref().map_or(&input.requested_by, |a| &a.by);
     let registered = ops.register_version(&input.model, &package.digest, &package.summary, submitter).await?;

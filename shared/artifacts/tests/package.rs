@@ -8,7 +8,7 @@ use bytes::Bytes;
 use seatrial_artifacts::evidence::{get_evidence, put_evidence};
 use seatrial_artifacts::package::{
     CARD_TYPE, Package, ReadError, attach_card, blob_key, fetch_blob, fetch_version, label, load_version,
-    name_version, publish, read_file,
+    name_version, publish, read_file, testing,
 };
 use seatrial_artifacts::store::{MemoryS3, MemoryStore, ObjectStore, StoreError};
 use seatrial_artifacts::submission::{
@@ -16,9 +16,9 @@ use seatrial_artifacts::submission::{
     upload_submission,
 };
 use seatrial_domain::canonical::sha256;
-use seatrial_domain::ids::{Actor, Auth, SubmissionId};
+use seatrial_domain::ids::{Actor, Auth, SubmissionId, VersionRef};
 use seatrial_domain::submission::Announced;
-use seatrial_domain::{ModelName, PromotionId, VersionName};
+use seatrial_domain::{Digest, ModelName, PromotionId, VersionName};
 
 /// A folder of its own that goes away with the test.
 struct Scratch(PathBuf);
@@ -92,7 +92,14 @@ async fn published(world: &World, folder: &Scratch) -> (Inspected, Package) {
     let inspected = uploaded(world, folder).await;
     let package = inspected.package().unwrap();
     publish(&inspected, &package, &world.submissions, &world.models).await.unwrap();
+    testing::sign(&world.models, &model(), &package).await;
     (inspected, package)
+}
+
+/// Fetches the version as a function of the deployment does.
+async fn fetch(world: &World, digest: &Digest, cache: &Scratch) -> Result<PathBuf, ReadError> {
+    let version = VersionRef { version: VersionName::new(1), digest: digest.clone() };
+    fetch_version(&world.models, &model(), &version, &cache.0, testing::trust()).await
 }
 
 fn defects(refused: Result<Inspected, InspectError>) -> Vec<Defect> {
@@ -136,11 +143,11 @@ async fn what_goes_in_comes_out_byte_for_byte() {
     let (folder, world) = (Scratch::submission("round"), world());
     let (_, package) = published(&world, &folder).await;
     let cache = Scratch::new("round-cache");
-    let back = fetch_version(&world.models, &model(), &package.digest, &cache.0).await.unwrap();
+    let back = fetch(&world, &package.digest, &cache).await.unwrap();
     for file in package.summary.files.keys() {
         assert_eq!(fs::read(back.join(file)).unwrap(), fs::read(folder.0.join(file)).unwrap(), "{file}");
     }
-    assert_eq!(fetch_version(&world.models, &model(), &package.digest, &cache.0).await.unwrap(), back);
+    assert_eq!(fetch(&world, &package.digest, &cache).await.unwrap(), back);
     let left: Vec<_> = fs::read_dir(&cache.0).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(
         left.len(),
@@ -306,7 +313,7 @@ async fn damaged_bytes_are_never_given_out() {
     let key = blob_key(&model(), &blob.digest);
     world.models.put(&key, Bytes::from(vec![0; blob.size as usize]), "x").await.unwrap();
     let cache = Scratch::new("damage-cache");
-    let refused = fetch_version(&world.models, &model(), &package.digest, &cache.0).await.unwrap_err();
+    let refused = fetch(&world, &package.digest, &cache).await.unwrap_err();
     assert!(matches!(refused, ReadError::Store(StoreError::Corrupt { .. })), "{refused:?}");
     let left: Vec<_> = fs::read_dir(&cache.0).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(left, ["weights"], "nothing of the damaged version may be left");
@@ -325,7 +332,7 @@ async fn a_manifest_cannot_name_a_path_outside_its_folder() {
     let digest = sha256(evil.as_bytes());
     world.models.put(&blob_key(&model(), &digest), Bytes::from(evil), "x").await.unwrap();
     let cache = Scratch::new("escape-cache");
-    let refused = fetch_version(&world.models, &model(), &digest, &cache.0).await.unwrap_err();
+    let refused = fetch(&world, &digest, &cache).await.unwrap_err();
     assert!(matches!(refused, ReadError::Invalid { .. }), "{refused:?}");
 }
 

@@ -37,6 +37,11 @@ impl MemoryS3 {
         self.lock().writes
     }
 
+    /// Takes an object away, which the port cannot do: for tests of what is missing.
+    pub fn remove(&self, bucket: &str, key: &str) {
+        self.lock().objects.remove(&(bucket.to_owned(), key.to_owned()));
+    }
+
     fn lock(&self) -> MutexGuard<'_, World> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -203,9 +203,13 @@ pub async fn get_to_file(
     at: &ObjectMeta,
     path: &Path,
 ) -> Result<Digest, StoreError> {
+    save(store.get_stream(at).await?.as_mut(), path).await
+}
+
+/// Writes chunks to a local file, and gives the digest of what was written.
+pub(crate) async fn save(chunks: &mut dyn Chunks, path: &Path) -> Result<Digest, StoreError> {
     use tokio::io::AsyncWriteExt as _;
     let failed = |e| StoreError::file("writing", path, e);
-    let mut chunks = store.get_stream(at).await?;
     let mut file = tokio::fs::File::create(path).await.map_err(failed)?;
     let mut hasher = Hasher::default();
     while let Some(chunk) = chunks.next().await? {
