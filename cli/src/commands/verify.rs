@@ -79,10 +79,16 @@ fn needs_key(no_deployment: &Failure) -> Failure {
     ))
 }
 
-async fn answer(path: &str, keys: &[PublicKey], deployment: Option<&Deployment>) -> Result<Answer, Failure> {
+async fn answer(
+    command: &Verify,
+    keys: &[PublicKey],
+    deployment: Option<&Deployment>,
+) -> Result<Answer, Failure> {
+    let path = command.path.as_str();
     let collection = read(path, deployment).await?;
     let mut promotions = Vec::new();
-    for Folder { path, files } in collection.folders {
+    for Folder { path, mut files } in collection.folders {
+        files.data = data(command.data.as_deref(), &files, deployment).await?;
         promotions.push(Checked { at: path.clone(), verification: verify::verify(&files, keys) });
         // Documents lie beside what they were made of, and verify alone.
         let is_document = |name: &str| name.starts_with(DOCUMENTS) && name.ends_with(".pdf");

@@ -9,6 +9,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
 use fn_control::{Control, Start, Starter, app};
 use jiff::Timestamp;
+use seatrial_artifacts::package::testing;
 use seatrial_artifacts::{Folder, MemoryS3, MemoryStore, ObjectStore, inspect, upload_submission};
 use seatrial_domain::ids::{Actor, Auth};
 use seatrial_domain::policy::Policy;
@@ -155,8 +156,13 @@ async fn packaged(registry: &MemoryRegistry, s3: &MemoryS3) -> (ModelName, Promo
     let submission =
         upload_submission(&submissions, &inspected, &folder, "s1", "ann", &|_| {}).await.unwrap();
     let (models, evidence) = (s3.bucket("models"), s3.bucket("evidence"));
-    let ports =
-        fn_package::Ports { registry, submissions: &submissions, models: &models, evidence: &evidence };
+    let ports = fn_package::Ports {
+        registry,
+        submissions: &submissions,
+        models: &models,
+        evidence: &evidence,
+        signer: testing::key(),
+    };
     let input = PromotionInput {
         schema: 1,
         model: model.clone(),
