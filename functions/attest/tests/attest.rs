@@ -110,6 +110,7 @@ impl World {
         let ports = Ports {
             registry: &self.s.registry,
             evidence: &self.evidence,
+            models: &self.models,
             signer: &self.key,
             data_days: Some(400),
         };
