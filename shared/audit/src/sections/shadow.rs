@@ -81,7 +81,7 @@ pub(super) fn only(report: &ComparisonReport, group: MetricGroup) -> ComparisonR
 }
 
 /// A note for a stage that an operator skipped.
-pub(super) fn skipped(evidence: &Evidence, stage: Stage) -> Vec<Block> {
+pub(crate) fn skipped(evidence: &Evidence, stage: Stage) -> Vec<Block> {
     let recorded = evidence.record.read().map(|r| r.bypasses.as_slice()).unwrap_or_default();
     let reported = evidence.report.read().map(|r| r.bypasses.as_slice()).unwrap_or_default();
     let of = recorded.iter().chain(reported).find(|b| b.stage == stage);

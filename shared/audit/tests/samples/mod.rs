@@ -308,8 +308,10 @@ impl Promotion {
         for (event, details, who) in &self.events {
             let auth = if who.starts_with("function/") { "system" } else { "oidc" };
             let own = *event != "version_registered";
+            let began: jiff::Timestamp = "2026-11-21T08:00:07Z".parse().unwrap();
+            let at = began + jiff::SignedDuration::from_mins(16 * tip.seq as i64);
             let mut entry: HistoryEntry = serde_json::from_value(json!({
-                "seq": tip.seq + 1, "model": model, "at": format!("2026-11-21T{:02}:{:02}:07Z", 8 + tip.seq / 4, 13 * (tip.seq % 4)),
+                "seq": tip.seq + 1, "model": model, "at": at,
                 "actor": { "principal": who, "auth": auth }, "event": event, "promotion": own.then_some(PROMOTION),
                 "version": self.record["challenger"]["version"], "epoch": 4, "details": details, "previous": tip.hash, "hash": digest("not yet"),
             }))
