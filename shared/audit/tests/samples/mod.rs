@@ -425,8 +425,12 @@ fn judgement(number: u32, weight: u16, state: &str, why: &str) -> Value {
     chart.until = until;
     for sequence in &mut chart.evidence {
         sequence.looks.retain(|l| l.at <= until);
-        if state == "healthy" {
-            sequence.looks.iter_mut().for_each(|l| l.log_e = l.log_e.min(1.2));
+        let last = sequence.looks.len().max(1) as f64;
+        for (place, look) in sequence.looks.iter_mut().enumerate() {
+            look.log_e = match (state, sequence.name.as_str()) {
+                ("degraded", "latency") => 4.75 * ((place + 1) as f64 / last).powi(4),
+                _ => look.log_e.min(1.2),
+            };
         }
     }
     chart.differences.iter_mut().for_each(|d| d.looks.retain(|l| l.at <= until));
