@@ -3,6 +3,7 @@
 mod api;
 mod commands;
 mod deployment;
+mod evidence;
 mod failure;
 mod output;
 

@@ -2,13 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use seatrial_attestation::LocalKey;
-use seatrial_attestation::dsse::{Envelope, IN_TOTO};
-use seatrial_attestation::verify::{Files, Standing, verify};
 use seatrial_domain::canonical::sha256;
 use seatrial_domain::gate::GateKind;
 use seatrial_domain::history::HistoryEntry;
@@ -124,7 +122,7 @@ async fn audited(model: &Model<'_>, promotion: &PromotionRecord, kinds: &[Eviden
     }
     let folder = evidence_prefix(&model.name, &promotion.id);
     let mut stored = stack.keys("EvidenceBucket", &folder).await;
-    holds_once_signed(stack, &folder, &stored, &bytes).await;
+    verifies(stack, &folder, &stored).await;
     stored.retain(|key| !key.contains("/manifest-"));
     assert_eq!(listed, stored, "the manifest is not the list of the evidence");
     for kind in kinds {
@@ -142,25 +140,51 @@ async fn audited(model: &Model<'_>, promotion: &PromotionRecord, kinds: &[Eviden
     assert_eq!(sha256(shown.text.as_bytes()), reference.digest);
 }
 
-/// Whether the verifier finds no doubt in a promotion's folder once its manifest is signed, and does in a changed one.
-async fn holds_once_signed(stack: &Stack, folder: &str, stored: &[String], manifest: &[u8]) {
-    let key = LocalKey::generate().unwrap();
-    let envelope = Envelope::sign(IN_TOTO, manifest, &key).await.unwrap();
-    let mut files = Files::default();
-    for key in stored {
-        let path = key.strip_prefix(folder).unwrap().to_owned();
-        files.evidence.insert(path, stack.object("EvidenceBucket", key).await);
+/// Whether `seatrial verify` finds no doubt in the bucket, nor in a copy of it with the public key alone; and finds the right one in
+/// a copy that was changed.
+async fn verifies(stack: &Stack, folder: &str, stored: &[String]) {
+    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join(folder.replace(['/', '='], "-"));
+    std::fs::create_dir_all(&place).unwrap();
+    let key = place.join("seatrial.pem");
+    let (key, copy) = (key.to_str().unwrap(), place.join("evidence"));
+    stack.cli(&["key", "--file", key]).await.json();
+    for path in stored {
+        let file = copy.join(path.strip_prefix(folder).unwrap());
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, stack.object("EvidenceBucket", path).await).unwrap();
     }
-    files.evidence.insert("manifest-signed.dsse.json".into(), serde_json::to_vec(&envelope).unwrap());
-    let keys = [key.public().clone()];
-    let found = verify(&files, &keys);
-    assert!(found.findings.iter().all(|f| f.standing == Standing::Holds), "{:#?}", found.findings);
-    for what in ["manifest and promotion", "approval and evidence", "crown and approval", "history"] {
-        assert!(found.findings.iter().any(|f| f.what == what), "{what} is not in {:#?}", found.findings);
+    let address = format!("s3://{}/{folder}", stack.out("EvidenceBucket"));
+    for path in [address.as_str(), copy.to_str().unwrap()] {
+        let answer = stack.cli(&["verify", path, "--key", key]).await.json();
+        let findings = answer["promotions"][0]["findings"].as_array().unwrap();
+        for what in
+            ["manifest and promotion", "approval and evidence", "crown and approval", "policy", "history"]
+        {
+            let found = findings.iter().find(|f| f["what"] == what);
+            assert_eq!(found.map(|f| &f["standing"]), Some(&json!("holds")), "{what} in {path}: {answer:#}");
+        }
     }
-    let report = files.evidence.iter_mut().find(|(path, _)| path.starts_with("report-")).unwrap().1;
-    report[100] ^= 1;
-    assert_eq!(verify(&files, &keys).doubt().unwrap().standing, Standing::Changed);
+    let report = stored.iter().find_map(|p| p.strip_prefix(folder).filter(|p| p.starts_with("report-")));
+    let report = copy.join(report.unwrap());
+    let mut bytes = std::fs::read(&report).unwrap();
+    bytes[100] ^= 1;
+    std::fs::write(&report, bytes).unwrap();
+    let changed = stack.cli(&["verify", copy.to_str().unwrap(), "--key", key]).await.error(21);
+    assert_eq!(changed["code"], "changed");
+    std::fs::remove_file(&report).unwrap();
+    stack.cli(&["verify", copy.to_str().unwrap(), "--key", key]).await.error(22);
+    std::fs::remove_dir_all(&place).unwrap();
+}
+
+/// Whether the history says who served and who changed it, and stands where its signed checkpoints say.
+async fn anchored(model: &Model<'_>, champion: &str) {
+    let told = model.stack.cli(&["history", model.name.as_str()]).await.json();
+    let last = told["served"].as_array().unwrap().last().unwrap();
+    assert_eq!((&last["shares"][0]["version"], &last["until"]), (&json!(champion), &Value::Null), "{last:#}");
+    assert_ne!(last["by"], json!([]), "{last:#}");
+    let checkpoints = told["checkpoints"].as_array().unwrap();
+    assert!(!checkpoints.is_empty(), "no checkpoint is signed");
+    assert!(checkpoints.iter().all(|c| c["standing"] == "holds"), "{checkpoints:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -177,6 +201,7 @@ async fn a_better_version_goes_from_its_upload_to_champion_under_traffic() {
     let first = model.first_champion("v1").await;
     assert!(first.steps.is_empty() && first.shadow.is_none() && first.champion.is_none());
     audited(&model, &first, &[EvidenceKind::Evaluation, EvidenceKind::Report]).await;
+    anchored(&model, "v1").await;
     let (status, _, cause) = model.execution(&first).await;
     assert_eq!(status, "SUCCEEDED", "{cause}");
     let head = model.head().await;
@@ -232,6 +257,7 @@ async fn a_better_version_goes_from_its_upload_to_champion_under_traffic() {
     assert_eq!(after.answers.keys().collect::<Vec<_>>(), ["v2"], "the crown has not taken effect after 2 s");
 
     audited(&model, &ended, &[EvidenceKind::Evaluation, EvidenceKind::Inputs, EvidenceKind::Report]).await;
+    anchored(&model, "v2").await;
     let head = model.head().await;
     assert_eq!((head.champion(), head.standby.as_ref()), (Some(&second.challenger), Some(&first.challenger)));
     assert!(head.running.is_none() && head.route.weight.bps() == 0);

@@ -17,3 +17,12 @@ async fn s3_keeps_the_contract() {
     }
     contract::all(&stores[0], &stores[1], 23_000_000).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn locks_on_s3_only_grow() {
+    let stack = Stack::connect().await;
+    let bucket = format!("contract-locks-{}", std::process::id());
+    let created = stack.s3.create_bucket().bucket(&bucket).object_lock_enabled_for_bucket(true);
+    created.send().await.unwrap();
+    contract::locks_only_grow(&S3Store::new(stack.s3.clone(), bucket)).await;
+}

@@ -222,13 +222,21 @@ fn crown_is_called_by_the_promotion_alone() {
 
 #[test]
 fn evidence_is_never_deleted_by_the_product() {
-    let deletes = [
-        "s3:DeleteObject",
-        "s3:DeleteObjectVersion",
-        "s3:BypassGovernanceRetention",
-        "s3:PutObjectRetention",
-    ];
+    let deletes = ["s3:DeleteObject", "s3:DeleteObjectVersion", "s3:BypassGovernanceRetention"];
     assert!(who(|s| allows(s, &deletes)).is_empty());
+    // Without the right to bypass, a lock can only be made longer.
+    assert_eq!(who(|s| allows(s, &["s3:PutObjectRetention"])), ["attest"]);
+}
+
+#[test]
+fn two_functions_sign_and_nothing_else_touches_the_key() {
+    assert_eq!(who(|s| allows(s, &["kms:Sign"])), ["attest", "package"]);
+    let others = |s: &Value| {
+        list(&s["Action"]).iter().any(|a| a.starts_with("kms:") && a != "kms:Sign" && a != "kms:GetPublicKey")
+    };
+    assert!(who(others).is_empty());
+    let verifiers = ["attest", "evaluate", "package", "replay", "serve"];
+    assert_eq!(who(|s| allows(s, &["kms:GetPublicKey"])), verifiers);
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod engine;
 mod glibc;
 mod interrupt;
 mod local;
+mod model_signing;
 mod onnxruntime;
 mod outputs;
 mod paths;

@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 
 use crate::local::{self, Up};
 use crate::venv::Venv;
-use crate::{api, interrupt, paths, run, say};
+use crate::{api, interrupt, model_signing, paths, run, say};
 
 /// What to test.
 #[derive(Args)]
@@ -55,6 +55,8 @@ enum Step {
     Tests,
     /// schemathesis over the approvals API.
     Api,
+    /// Signatures of packages against the PyPI tool `model_signing`.
+    ModelSigning,
     /// The end-to-end suite on an engine of its own.
     Engine,
 }
@@ -68,6 +70,7 @@ impl Step {
             Self::Template => "template",
             Self::Tests => "unit, property, contract and offline tests",
             Self::Api => "the approvals API against its document",
+            Self::ModelSigning => "signatures of packages against model_signing",
             Self::Engine => "end-to-end tests on the engine",
         }
     }
@@ -80,6 +83,7 @@ impl Step {
             Self::Template => template(),
             Self::Tests => tests(),
             Self::Api => api::check(SUITE).map(|()| Outcome::Passed),
+            Self::ModelSigning => signatures(),
             Self::Engine => end_to_end(!wanted.without_iam),
         }
     }
@@ -198,6 +202,15 @@ fn tests() -> Result<Outcome> {
     };
     run::loud(command.env("ORT_DYLIB_PATH", library))?;
     Ok(Outcome::Passed)
+}
+
+fn signatures() -> Result<Outcome> {
+    if !run::exists("python3") {
+        return Ok(Outcome::Skipped(
+            "python3 is not installed, and the PyPI tool model_signing needs it".to_owned(),
+        ));
+    }
+    model_signing::check(SUITE).map(|()| Outcome::Passed)
 }
 
 /// An engine of its own on a free port: it touches nobody's, and ends whatever the tests do.

@@ -1,8 +1,13 @@
 //! The commands. Each is a few lines over the API; what is decided is decided there.
 
 mod approvals;
+mod audit;
 mod connect;
 mod emergency;
+mod history;
+mod inventory;
+mod key;
+mod packages;
 mod people;
 mod promote;
 mod report;
@@ -11,6 +16,7 @@ mod settings;
 mod shadow;
 mod show;
 mod submit;
+mod verify;
 
 use std::path::PathBuf;
 
@@ -49,6 +55,7 @@ Exit codes:
   6  the caller is not known or may not do it
   7  something did not answer; try again
   8  the promotion that was waited for ended without success
+  20 to 24  evidence is in doubt: not signed, changed, missing, not listed, contradicting
 
 Examples:
   seatrial package ./my-model --model credit-risk
@@ -86,6 +93,23 @@ pub enum Command {
         #[arg(long)]
         wait: bool,
     },
+    /// Fetch a version's files with their signature into a folder of your own.
+    ///
+    /// Every digest and the signature are checked before the folder appears. What is in it can be checked without Seatrial: the
+    /// signature is `model.sig`, in the form of OpenSSF Model Signing.
+    #[command(after_help = "Example:\n  seatrial fetch credit-risk v3 ./credit-risk-v3")]
+    Fetch(packages::Fetch),
+    /// Sign the files in a folder with a key of your own, in the form of OpenSSF Model Signing: writes model.sig into it.
+    #[command(
+        after_help = "Example:\n  openssl ecparam -genkey -name prime256v1 -noout -out key.pem\n  seatrial sign ./my-model --key key.pem"
+    )]
+    Sign {
+        /// The folder.
+        folder: PathBuf,
+        /// The private key (ECDSA P-256), as PEM.
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+    },
     /// Show who the API takes you for, and with --model what that model's policy lets you do.
     Whoami {
         /// The model.
@@ -105,11 +129,40 @@ pub enum Command {
         /// The model.
         model: ModelName,
     },
-    /// Show which version served when, and who changed it; checks the hash chain.
+    /// Show which version served when, and who changed it; checks the hash chain against its signed checkpoints.
+    #[command(
+        after_help = "Examples:\n  seatrial history credit-risk --served\n  seatrial history credit-risk --key seatrial.pem"
+    )]
     History {
         /// The model.
         model: ModelName,
+        /// Only which version served when, and who changed it.
+        #[arg(long)]
+        served: bool,
+        /// The public key that must have signed the checkpoints, as PEM [default: the deployment's].
+        #[arg(long = "key", value_name = "FILE")]
+        keys: Vec<PathBuf>,
     },
+    /// Make the audit document of a promotion again from its stored evidence, and say whether it is the stored one.
+    #[command(
+        after_help = "Examples:\n  seatrial audit --model credit-risk --from v1 --to v2\n  seatrial audit export --model credit-risk --from v1 --to v2 --file audit.zip"
+    )]
+    Audit(audit::Audit),
+    /// Print the public half of the key that signs packages and evidence: what an auditor needs, and nothing else.
+    #[command(after_help = "Example:\n  seatrial key --file seatrial.pem")]
+    Key {
+        /// Write it to this file.
+        #[arg(long)]
+        file: Option<PathBuf>,
+    },
+    /// Verify evidence against a public key: needs no account and no network.
+    ///
+    /// Says object by object what holds and what does not. The exit code is that of the gravest doubt: 20 not signed, 21 changed,
+    /// 22 missing, 23 not listed, 24 contradicting.
+    #[command(
+        after_help = "Examples:\n  seatrial verify promotion_v1_to_v2_audit.pdf --key seatrial.pem\n  seatrial verify ./evidence --key seatrial.pem\n  seatrial verify s3://my-evidence/evidence/model=credit-risk/promotion=pr_0123… --key seatrial.pem"
+    )]
+    Verify(verify::Verify),
     /// Start, watch or end a shadow.
     #[command(subcommand)]
     Shadow(shadow::Shadow),
@@ -184,6 +237,21 @@ pub enum Command {
         #[arg(long)]
         reason: String,
     },
+    /// Export the inventory: a line for each version of each model.
+    #[command(after_help = "Example:\n  seatrial inventory --format csv > inventory.csv")]
+    Inventory {
+        /// How to write it [default: as --output says].
+        #[arg(long, value_enum)]
+        format: Option<inventory::As>,
+    },
+    /// Print the model card of a version, in Markdown.
+    #[command(after_help = "Example:\n  seatrial card credit-risk v3 > MODEL_CARD.md")]
+    Card {
+        /// The model.
+        model: ModelName,
+        /// The version.
+        version: VersionName,
+    },
     /// Set or show a model's policy.
     #[command(subcommand)]
     Policy(settings::PolicyCommand),
@@ -233,15 +301,24 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
     if let Command::Package { folder, model, check: true, .. } = &cli.command {
         return submit::check(folder, model, format).await;
     }
+    if let Command::Verify(command) = &cli.command {
+        return verify::verify(command, Deployment::find(cli.deployment.as_deref()), format).await;
+    }
+    if let Command::Sign { folder, key } = &cli.command {
+        return packages::sign(folder, key, format).await;
+    }
     let session = Session { deployment: Deployment::find(cli.deployment.as_deref())?, format };
     match cli.command {
-        Command::Connect { .. } => Ok(()),
+        Command::Connect { .. } | Command::Sign { .. } | Command::Verify(_) => Ok(()),
         Command::Package { folder, model, wait, .. } => submit::submit(&session, &folder, &model, wait).await,
+        Command::Fetch(wanted) => packages::fetch(&session, &wanted).await,
         Command::Whoami { model } => people::whoami(&session, model.as_ref()).await,
         Command::People { model } => people::people(&session, &model).await,
         Command::Models => show::models(&session).await,
         Command::Status { model } => show::status(&session, &model).await,
-        Command::History { model } => show::history(&session, &model).await,
+        Command::History { model, served, keys } => history::history(&session, &model, served, &keys).await,
+        Command::Audit(command) => audit::run(&session, command).await,
+        Command::Key { file } => key::key(&session, file.as_deref()).await,
         Command::Shadow(command) => shadow::run(&session, command).await,
         Command::Compare { model, promotion, now } => {
             show::compare(&session, &model, promotion.as_deref(), now).await
@@ -261,6 +338,8 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Retire { model, version, reason } => {
             rollback::retire(&session, &model, version, &reason).await
         }
+        Command::Inventory { format } => inventory::inventory(&session, format).await,
+        Command::Card { model, version } => inventory::card(&session, &model, version).await,
         Command::Policy(command) => settings::policy(&session, command).await,
         Command::Benchmark(command) => settings::benchmark(&session, command).await,
     }

@@ -50,7 +50,9 @@ pub(crate) async fn policy(session: &Session, command: PolicyCommand) -> Result<
             let policy = read_policy(&file)?;
             let reference: Value = control.put(&format!("/v1/models/{model}/policy"), &policy).await?;
             output::print(session.format, &reference, |r| {
-                format!("policy {} of {model} is in force ({})", text(r, "/number"), text(r, "/digest"))
+                let set =
+                    format!("policy {} of {model} is in force ({})", text(r, "/number"), text(r, "/digest"));
+                set + &will_be_asked(r)
             })
         }
         PolicyCommand::Show { model } => {
@@ -59,14 +61,35 @@ pub(crate) async fn policy(session: &Session, command: PolicyCommand) -> Result<
                 let policy = r.get("policy").cloned().unwrap_or(Value::Null);
                 let yaml = serde_yaml_ng::to_string(&policy).unwrap_or_else(|_| policy.to_string());
                 format!(
-                    "# policy {} of {model}, set by {} at {}\n{yaml}",
+                    "# policy {} of {model}, set by {} at {}; compliance profile {}\n{yaml}",
                     text(r, "/reference/number"),
                     text(r, "/set_by/principal"),
-                    text(r, "/set_at")
+                    text(r, "/set_at"),
+                    r.pointer("/policy/profile").and_then(Value::as_str).unwrap_or("default")
                 )
             })
         }
     }
+}
+
+/// What the compliance profile will ask for and is not there yet; nothing where nothing is missing.
+fn will_be_asked(set: &Value) -> String {
+    let missing = set.get("missing").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    if missing.is_empty() {
+        return String::new();
+    }
+    let lines: Vec<String> = missing
+        .iter()
+        .map(|m| {
+            let (item, rule) = (text(m, "/item"), text(m, "/rule"));
+            format!("  {item} ({rule}): {}; {}", text(m, "/found"), text(m, "/fix"))
+        })
+        .collect();
+    let profile = text(set, "/profile");
+    format!(
+        "\nWARNING: no promotion starts under the profile {profile} until this is there:\n{}",
+        lines.join("\n")
+    )
 }
 
 /// Reads a policy; all its defects are found before anything is sent.
@@ -121,4 +144,19 @@ async fn hash(file: &Path) -> Result<(Digest, u64), Failure> {
         hasher.update(&chunk);
     }
     Ok(hasher.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_profile_will_ask_for_is_said_when_the_policy_is_set() {
+        let set = json!({ "number": 2, "profile": "eu_ai_act", "missing": [{ "item": "benchmark", "rule": "Article 15",
+            "found": "the model has no benchmark", "fix": "set one" }] });
+        let said = will_be_asked(&set);
+        assert!(said.contains("WARNING") && said.contains("eu_ai_act"), "{said}");
+        assert!(said.ends_with("  benchmark (Article 15): the model has no benchmark; set one"), "{said}");
+        assert_eq!(will_be_asked(&json!({ "number": 2, "profile": "default" })), "");
+    }
 }

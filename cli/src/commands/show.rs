@@ -1,12 +1,11 @@
 //! The commands that only look.
 
 use seatrial_domain::ModelName;
-use seatrial_domain::history::{ChainTip, HistoryEntry, verify};
 use seatrial_evidence::report::ComparisonReport;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::Session;
-use crate::failure::{Failure, REFUSED};
+use crate::failure::Failure;
 use crate::output::{self, number, text};
 
 /// Lists the models.
@@ -46,6 +45,7 @@ pub(crate) async fn status(session: &Session, model: &ModelName) -> Result<(), F
             ("champion", share("/head/route/champion/version", 100.0 - weight)),
             ("challenger", share("/head/route/challenger/version", weight)),
             ("standby", text(v, "/head/standby/version")),
+            ("profile", v.get("profile").and_then(Value::as_str).unwrap_or_default().to_owned()),
             ("epoch", text(v, "/head/epoch")),
             ("promotion", format!("{} {}", text(v, "/promotion/id"), text(v, "/promotion/status"))),
             ("why", v.pointer("/promotion/reason").and_then(Value::as_str).unwrap_or_default().to_owned()),
@@ -75,99 +75,6 @@ pub(crate) async fn status(session: &Session, model: &ModelName) -> Result<(), F
         ));
         out
     })
-}
-
-/// Shows the history and checks the chain.
-pub(crate) async fn history(session: &Session, model: &ModelName) -> Result<(), Failure> {
-    let control = session.control().await?;
-    let mut entries: Vec<HistoryEntry> = Vec::new();
-    let chain: ChainTip = loop {
-        let after = entries.last().map_or(0, |e| e.seq);
-        let page: Value = control.get(&format!("/v1/models/{model}/history?after={after}&limit=500")).await?;
-        let new: Vec<HistoryEntry> = field(&page, "entries")?;
-        let chain: ChainTip = field(&page, "chain")?;
-        let done = new.is_empty();
-        entries.extend(new);
-        if done || entries.last().is_some_and(|e| e.seq >= chain.seq) {
-            break chain;
-        }
-    };
-    let verified = verify(model, &entries, Some(&chain));
-    let answer = json!({ "model": model, "entries": entries, "chain": chain, "verified": verified.is_ok() });
-    output::print(session.format, &answer, |_| {
-        let mut out = output::table(
-            ["#", "at", "event", "version", "by", "what"],
-            entries.iter().map(|e| {
-                [
-                    e.seq.to_string(),
-                    e.at.strftime("%Y-%m-%d %H:%M:%S").to_string(),
-                    e.event.clone(),
-                    e.version.map(|v| v.to_string()).unwrap_or_default(),
-                    e.actor.principal.clone(),
-                    what(e),
-                ]
-            }),
-        );
-        match &verified {
-            Ok(()) => out.push_str(&format!(
-                "\nthe chain of {} entries holds; it ends with {}\n",
-                entries.len(),
-                chain.hash
-            )),
-            Err(broken) => out.push_str(&format!("\nTHE CHAIN IS BROKEN: {broken}\n")),
-        }
-        out
-    })?;
-    verified.map_err(|broken| {
-        Failure::new(REFUSED, "broken_chain", format!("the history of {model} does not hold: {broken}"))
-    })
-}
-
-fn field<T: serde::de::DeserializeOwned>(page: &Value, name: &str) -> Result<T, Failure> {
-    serde_json::from_value(page.get(name).cloned().unwrap_or(Value::Null))
-        .map_err(|e| Failure::unexpected(format!("the API's `{name}` is not what this command reads: {e}")))
-}
-
-/// What an entry did, in a few words.
-fn what(entry: &HistoryEntry) -> String {
-    let d = &entry.details;
-    let percent = |p: &str| {
-        d.pointer(p)
-            .and_then(Value::as_f64)
-            .map_or_else(String::new, |b| format!("{} %", output::short(b / 100.0)))
-    };
-    match entry.event.as_str() {
-        "weight_shifted" => format!("{} → {}", percent("/from"), percent("/to")),
-        "rolled_back" => {
-            format!("{} → {}: {}", text(d, "/from/version"), text(d, "/to/version"), text(d, "/reason"))
-        }
-        "canary_rolled_back" | "promotion_ended" | "version_retired" => text(d, "/reason"),
-        "crowned" => format!("standby {}", text(d, "/standby/version")),
-        "evidence_recorded" => {
-            format!("{} {}", text(d, "/kind"), d.get("verdict").and_then(Value::as_str).unwrap_or_default())
-        }
-        "gate_decided" => {
-            format!("{} {}: {}", text(d, "/kind"), text(d, "/status"), text(d, "/decision/comment"))
-        }
-        "gate_opened" | "gate_closed" => {
-            format!("{} {}", text(d, "/kind"), d.get("status").and_then(Value::as_str).unwrap_or_default())
-        }
-        "gate_blocked" => format!("automatic approval: {}", text(d, "/comment")),
-        "gate_reminded" => format!("ends at {}", text(d, "/ends_at")),
-        "gate_links_revoked" => {
-            let whose = d.get("of").and_then(Value::as_str).unwrap_or("everybody");
-            let then = if d.get("renew") == Some(&Value::Bool(true)) { ", new ones asked for" } else { "" };
-            format!("of {whose}{then}")
-        }
-        "gate_links_sent" => d.get("to").and_then(Value::as_array).map_or_else(String::new, |to| {
-            format!("to {}", to.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "))
-        }),
-        "gate_orphaned" => text(d, "/why"),
-        "emergency_bypass" => format!("skips the {}: {}", text(d, "/stage"), text(d, "/reason")),
-        "policy_set" => format!("number {}", text(d, "/to/number")),
-        "shadow_opened" => format!("sample {}", percent("/sample")),
-        _ => String::new(),
-    }
 }
 
 /// Shows the comparison report.

@@ -19,7 +19,7 @@ use crate::output::{self, Format, text};
 /// How long `--wait` waits for the version.
 const WAIT: Duration = Duration::from_secs(600);
 
-fn bar(format: Format) -> ProgressBar {
+pub(crate) fn bar(format: Format) -> ProgressBar {
     if format == Format::Json {
         return ProgressBar::hidden();
     }
@@ -27,10 +27,11 @@ fn bar(format: Format) -> ProgressBar {
     ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
-fn show(bar: &ProgressBar, progress: &Progress) {
+pub(crate) fn show(bar: &ProgressBar, progress: &Progress) {
     let verb = match progress.stage {
         Stage::Checking => "checking",
         Stage::Uploading => "uploading",
+        Stage::Fetching => "fetching",
     };
     bar.set_length(progress.total);
     bar.set_position(progress.done);

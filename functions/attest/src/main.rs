@@ -1,6 +1,6 @@
-//! `attest`: writes the manifest over all evidence of a promotion that ended.
+//! `attest`: writes and signs the manifest over all evidence of a promotion that ended.
 
-use fn_attest::handle;
+use fn_attest::{Ports, handle};
 use seatrial_runtime::lambda_runtime::Error;
 use seatrial_runtime::wire::Wiring;
 
@@ -9,5 +9,15 @@ async fn main() -> Result<(), Error> {
     let wiring = Wiring::start().await;
     let registry = wiring.registry()?;
     let evidence = wiring.bucket("SEATRIAL_EVIDENCE_BUCKET")?;
-    seatrial_runtime::run_task(|task| handle(&registry, evidence.as_ref(), seatrial_runtime::now, task)).await
+    let models = wiring.bucket("SEATRIAL_MODELS_BUCKET")?;
+    let signer = wiring.signer()?;
+    let data_days = wiring.config.get("SEATRIAL_OBSERVATION_DAYS").and_then(|days| days.parse().ok());
+    let ports = Ports {
+        registry: &registry,
+        evidence: evidence.as_ref(),
+        models: models.as_ref(),
+        signer: &signer,
+        data_days,
+    };
+    seatrial_runtime::run_task(|task| handle(&ports, seatrial_runtime::now, task)).await
 }

@@ -7,14 +7,16 @@ use axum::http::StatusCode;
 use seatrial_artifacts::benchmark_key;
 use seatrial_artifacts::store::Hasher;
 use seatrial_domain::access::Action;
+use seatrial_domain::compliance::{self, Facts, Missing, ProfileName};
 use seatrial_domain::gate::{GateKind, GateRecord};
 use seatrial_domain::head::{BenchmarkRef, PolicyRef};
 use seatrial_domain::ids::{Actor, Digest, GateId, VersionName};
 use seatrial_domain::policy::Policy;
+use seatrial_domain::promotion::Stage;
 use seatrial_domain::task::{Emergency, PromotionInput, SCHEMA};
 use seatrial_domain::version::VersionRecord;
 use seatrial_domain::{ModelName, PromotionId};
-use seatrial_registry::ops::Ops;
+use seatrial_registry::ops::{Ops, live_policy};
 use seatrial_runtime::Failure;
 use seatrial_runtime::problem::Problem;
 use serde::de::DeserializeOwned;
@@ -87,6 +89,7 @@ pub(crate) async fn promote(
         record.status,
         seatrial_domain::version::VersionEvent::StartPromotion,
     )?;
+    may_start(&control, &model, &record, head.benchmark.is_some(), emergency.as_ref()).await?;
     let earlier = control.registry.promotions(&model).await.map_err(Failure::from)?;
     let first = earlier.iter().filter(|p| p.challenger.version == version).count() as u32 + 1;
     // An attempt that never held the model (another was faster, a dependency was away) left no promotion, but its name is
@@ -113,6 +116,29 @@ pub(crate) async fn promote(
             "{ATTEMPTS} executions that promote {version} of model {model} ended before they began; see why in Step Functions"
         ),
     ))
+}
+
+/// Says at once what the compliance profile asks for and is missing. The registry asks again when the promotion begins.
+async fn may_start(
+    control: &Control,
+    model: &ModelName,
+    version: &VersionRecord,
+    benchmark: bool,
+    emergency: Option<&Emergency>,
+) -> Result<(), Problem> {
+    let record = live_policy(control.registry.as_ref(), model).await.map_err(problem)?;
+    let facts = Facts {
+        policy: &record.policy,
+        benchmark,
+        reference: Some(version.package.has_reference()),
+        skips_approval: emergency.is_some_and(|e| e.skip.contains(&Stage::Approval)),
+    };
+    let profile = record.policy.profile;
+    let missing = compliance::missing(profile.profile(), &facts);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(seatrial_domain::Refusal::ProfileUnmet { profile, missing }.into())
 }
 
 /// A promotion needs a submitter, and one that skips stages an operator with that right and a reason. The registry asks again
@@ -212,7 +238,7 @@ pub(crate) async fn set_policy(
     Caller(actor): Caller,
     Path(model): Path<String>,
     body: Bytes,
-) -> Result<Json<PolicyRef>, Problem> {
+) -> Result<Json<PolicySet>, Problem> {
     let model = model_of(&model)?;
     let policy: Policy = parse(&body, "a policy")?;
     let defects = policy.check();
@@ -227,7 +253,28 @@ pub(crate) async fn set_policy(
     }
     let right = people::right(&control, &actor);
     let set = operations(&control, actor).set_policy_by(&model, &policy, right).await;
-    Ok(Json(set.map_err(problem)?.value))
+    let reference = set.map_err(problem)?.value;
+    let head = control.registry.head(&model).await.map_err(Failure::from)?;
+    let benchmark = head.is_some_and(|head| head.benchmark.is_some());
+    let missing = will_be_missing(&policy, benchmark);
+    Ok(Json(PolicySet { reference, profile: policy.profile, missing }))
+}
+
+/// A policy that was set, and what its compliance profile will ask for that is not there yet. It is a warning: the policy is in
+/// force, and what is missing refuses a promotion.
+#[derive(Debug, Serialize)]
+pub(crate) struct PolicySet {
+    #[serde(flatten)]
+    reference: PolicyRef,
+    profile: ProfileName,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    missing: Vec<Missing>,
+}
+
+/// What a promotion under `policy` would lack, as far as that is known before there is a package.
+pub(crate) fn will_be_missing(policy: &Policy, benchmark: bool) -> Vec<Missing> {
+    let facts = Facts { policy, benchmark, reference: None, skips_approval: false };
+    compliance::missing(policy.profile.profile(), &facts)
 }
 
 #[derive(Debug, Deserialize)]

@@ -5,6 +5,7 @@
 
 mod change;
 mod emergency;
+mod inventory;
 mod links;
 mod people;
 mod read;
@@ -69,6 +70,7 @@ pub fn app(control: Control) -> Router {
     Router::new()
         .route("/v1/whoami", get(who::who_am_i))
         .route("/v1/models", get(read::models))
+        .route("/v1/inventory", get(inventory::inventory))
         .route("/v1/models/{model}", get(read::model))
         .route("/v1/models/{model}/history", get(read::history))
         .route("/v1/models/{model}/promotions", get(read::promotions).post(change::promote))
@@ -82,6 +84,7 @@ pub fn app(control: Control) -> Router {
         .route("/v1/models/{model}/shadow/stop", post(change::stop_shadow))
         .route("/v1/models/{model}/emergency", post(emergency::skip))
         .route("/v1/models/{model}/rollback", post(change::roll_back))
+        .route("/v1/models/{model}/versions/{version}/card", get(inventory::card))
         .route("/v1/models/{model}/versions/{version}/retire", post(change::retire))
         .route("/v1/models/{model}/policy", get(read::policy).put(change::set_policy))
         .route("/v1/models/{model}/benchmark", put(change::set_benchmark))

@@ -17,6 +17,7 @@ use seatrial_runtime::Failure;
 use seatrial_runtime::problem::Problem;
 use serde::{Deserialize, Serialize};
 
+use crate::change::will_be_missing;
 use crate::view::{ModelLine, ModelView, next_step, notices};
 use crate::{Caller, Control, model_of, no_model};
 
@@ -89,8 +90,15 @@ pub(crate) async fn model(
         Some(id) => control.registry.gate(id).await.map_err(Failure::from)?,
         None => None,
     };
-    let notices = notices(promotion.as_ref(), decided.as_ref());
-    Ok(Json(ModelView { head, versions, promotion, gate, next, notices }))
+    let mut notices = notices(promotion.as_ref(), decided.as_ref());
+    let policy = match &head.policy {
+        Some(reference) => control.registry.policy(&model, reference.number).await.map_err(Failure::from)?,
+        None => None,
+    };
+    let profile = policy.as_ref().map(|record| record.policy.profile);
+    let missing = policy.map(|p| will_be_missing(&p.policy, head.benchmark.is_some())).unwrap_or_default();
+    notices.extend(missing.iter().map(|m| format!("THE NEXT PROMOTION IS REFUSED until this is there: {m}")));
+    Ok(Json(ModelView { head, profile, versions, promotion, gate, next, notices }))
 }
 
 #[derive(Debug, Deserialize)]

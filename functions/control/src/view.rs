@@ -1,5 +1,6 @@
 //! What the API answers about a model: the registry's records, put together for people and programs.
 
+use seatrial_domain::compliance::ProfileName;
 use seatrial_domain::gate::{GateKind, GateRecord, GateStatus};
 use seatrial_domain::head::Head;
 use seatrial_domain::promotion::PromotionRecord;
@@ -28,6 +29,9 @@ pub struct ModelLine {
 pub struct ModelView {
     /// The head: route, champion, standby, epoch, running promotion, chain.
     pub head: Head,
+    /// The compliance profile of the policy in force; none while there is no policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<ProfileName>,
     /// All versions.
     pub versions: Vec<VersionRecord>,
     /// The running promotion, else the last one.

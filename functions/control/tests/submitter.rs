@@ -151,6 +151,7 @@ impl World {
             submissions: &self.submissions,
             models: &models,
             evidence: &evidence,
+            signer: seatrial_artifacts::package::testing::key(),
         };
         let task = PackageTask { input, execution: "arn:x".into() };
         fn_package::handle(&ports, Timestamp::now, task).await.unwrap()

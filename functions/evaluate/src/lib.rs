@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use jiff::Timestamp;
 use seatrial_artifacts::evidence::{get_evidence, put_evidence};
-use seatrial_artifacts::package::{fetch_blob, fetch_version};
+use seatrial_artifacts::package::{Trust, fetch_blob, fetch_version};
 use seatrial_artifacts::store::ObjectStore;
 use seatrial_domain::canonical;
 use seatrial_domain::head::BenchmarkRef;
@@ -50,6 +50,8 @@ pub struct Ports<'a> {
     pub registry: &'a dyn Registry,
     /// The models bucket.
     pub models: &'a dyn ObjectStore,
+    /// Whose signatures make a version loadable.
+    pub trust: &'a Trust,
     /// The evidence bucket.
     pub evidence: &'a dyn ObjectStore,
     /// Who asks the policy's integration checks.
@@ -71,8 +73,8 @@ impl std::fmt::Debug for Ports<'_> {
 /// Evaluates the challenger of a promotion.
 ///
 /// # Errors
-/// Superseded, or unavailable; a champion that cannot be loaded is internal. What is wrong with the challenger is no error
-/// but the verdict `fail`.
+/// Superseded, or unavailable; a champion that cannot be loaded is internal, and so is a version without the deployment's
+/// signature. What else is wrong with the challenger is no error but the verdict `fail`.
 pub async fn handle<C>(ports: &Ports<'_>, clock: C, task: HeldTask) -> Result<Evaluated, Failure>
 where
     C: Fn() -> Timestamp + Send + Sync,
@@ -237,7 +239,8 @@ async fn fetch(
     record: &PromotionRecord,
     version: &VersionRef,
 ) -> Result<PathBuf, Failure> {
-    Ok(fetch_version(ports.models, &record.model, &version.digest, &ports.folder.join("versions")).await?)
+    let folder = ports.folder.join("versions");
+    Ok(fetch_version(ports.models, &record.model, version, &folder, ports.trust).await?)
 }
 
 async fn read_benchmark(ports: &Ports<'_>, reference: &BenchmarkRef) -> Result<Benchmark, Failure> {

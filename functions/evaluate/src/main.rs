@@ -12,12 +12,14 @@ async fn main() -> Result<(), Error> {
     let registry = wiring.registry()?;
     let models = wiring.bucket("SEATRIAL_MODELS_BUCKET")?;
     let evidence = wiring.bucket("SEATRIAL_EVIDENCE_BUCKET")?;
+    let trust = wiring.trust().await?;
     let hosts = wiring.config.get("SEATRIAL_CHECK_HOSTS").unwrap_or_default();
     let checks =
         HttpChecks::new(Allowed::of("CheckHosts", hosts, wiring.config.is_emulator()), wiring.aws.clone());
     let ports = Ports {
         registry: &registry,
         models: models.as_ref(),
+        trust: &trust,
         evidence: evidence.as_ref(),
         checks: &checks,
         serve: wiring.config.get("SEATRIAL_SERVE_URL"),

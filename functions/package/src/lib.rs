@@ -1,16 +1,23 @@
 //! Makes a version of a submission, or takes one that is there, and lets its promotion take the model.
 //!
-//! Every step is named by what it makes: blobs by their digests, the version by its digest, the promotion by its id. So a
-//! task that is repeated finds what the first one did and gives the same answer.
+//! Every step is named by what it makes: blobs by their digests, the version and its signature by its digest, the promotion
+//! by its id. So a task that is repeated finds what the first one did and gives the same answer.
+//!
+//! A version is signed before anybody knows it: nothing is registered, and no promotion begins, that could not be loaded.
 
 mod refusal;
 
 use seatrial_artifacts::{
     Defect, InspectError, ObjectStore, Prefix, PublishError, inspect_announced, name_version, publish,
+    sign_stored_version, sign_version,
 };
+use seatrial_attestation::Signer;
 use seatrial_domain::access::Action;
-use seatrial_domain::ids::{Actor, SubmissionId};
+use seatrial_domain::compliance::{self, Facts};
+use seatrial_domain::ids::{Actor, SubmissionId, VersionRef};
+use seatrial_domain::package::PackageSummary;
 use seatrial_domain::policy::Policy;
+use seatrial_domain::promotion::Stage;
 use seatrial_domain::refusal::Refusal;
 use seatrial_domain::submission::Announced;
 use seatrial_domain::task::{Held, PackageTask, PromotionInput, SCHEMA, SubmissionRef};
@@ -35,6 +42,8 @@ pub struct Ports<'a> {
     pub models: &'a dyn ObjectStore,
     /// The evidence bucket, for what was refused and why.
     pub evidence: &'a dyn ObjectStore,
+    /// The deployment's key.
+    pub signer: &'a dyn Signer,
 }
 
 impl std::fmt::Debug for Ports<'_> {
@@ -47,7 +56,8 @@ impl std::fmt::Debug for Ports<'_> {
 ///
 /// # Errors
 /// `InvalidSubmission` with every defect; `ModelBusy` while another promotion holds the model; `Superseded` when this one
-/// has ended; `Invalid` for a model without a policy, an unknown version or a submission in a wrong place.
+/// has ended; `Invalid` for a model without a policy, an unknown version, a submission in a wrong place, or a version that lacks
+/// what the policy's compliance profile asks for; `Internal` for a version whose signature does not hold.
 pub async fn handle<C>(ports: &Ports<'_>, clock: C, task: PackageTask) -> Result<Held, Failure>
 where
     C: Fn() -> jiff::Timestamp + Send + Sync,
@@ -64,8 +74,9 @@ where
         // The task is repeated: the promotion has begun, so its version is packaged.
         Some(known) => known.challenger.version,
         None => {
-            let policy = needs_policy(ports.registry, &input.model).await?;
-            find_version(ports, &ops, input, &policy).await?
+            let rules = needs_policy(ports.registry, &input.model).await?;
+            sign_champion(ports, &input.model).await?;
+            find_version(ports, &ops, input, &rules).await?
         }
     };
     let started = ops
@@ -89,16 +100,58 @@ where
     })
 }
 
+/// What a promotion that starts now would be held to.
+struct Rules {
+    policy: Policy,
+    benchmark: bool,
+}
+
+impl Rules {
+    /// What the compliance profile asks for and the promotion of this package lacks.
+    fn missing(&self, package: &PackageSummary, input: &PromotionInput) -> Vec<compliance::Missing> {
+        let facts = Facts {
+            policy: &self.policy,
+            benchmark: self.benchmark,
+            reference: Some(package.has_reference()),
+            skips_approval: input.emergency.as_ref().is_some_and(|e| e.skip.contains(&Stage::Approval)),
+        };
+        compliance::missing(self.policy.profile.profile(), &facts)
+    }
+}
+
+/// A missing item as a defect of the submission, so that it is written down with who submitted what and when.
+fn as_defect(policy: &Policy, missing: compliance::Missing) -> Defect {
+    let expected = format!("what the profile {} asks for by {}", policy.profile, missing.rule);
+    Defect::new(missing.item.as_str(), missing.found, expected).fix(missing.fix)
+}
+
 /// A model that nobody made rules for takes no submission: nothing is written before that is known.
-async fn needs_policy(registry: &dyn Registry, model: &ModelName) -> Result<Policy, Failure> {
-    let pinned = registry.head(model).await?.and_then(|head| head.policy);
-    let policy = match pinned {
+async fn needs_policy(registry: &dyn Registry, model: &ModelName) -> Result<Rules, Failure> {
+    let head = registry.head(model).await?;
+    let benchmark = head.as_ref().is_some_and(|head| head.benchmark.is_some());
+    let policy = match head.and_then(|head| head.policy) {
         Some(reference) => registry.policy(model, reference.number).await?,
         None => None,
     };
-    policy.map(|record| record.policy).ok_or_else(|| Failure::invalid(format!(
+    policy.map(|record| Rules { policy: record.policy, benchmark }).ok_or_else(|| Failure::invalid(format!(
         "model {model} has no policy, so nothing says how its versions are judged; set one with `seatrial policy set {model} FILE` and submit again"
     )))
+}
+
+/// A champion from before there were signatures is signed with the first promotion beside it: nothing could be compared
+/// with it otherwise, and no data plane that starts could load it.
+async fn sign_champion(ports: &Ports<'_>, model: &ModelName) -> Result<(), Failure> {
+    match ports.registry.head(model).await?.and_then(|head| head.route.champion) {
+        Some(champion) => sign_stored(ports, model, &champion).await,
+        None => Ok(()),
+    }
+}
+
+async fn sign_stored(ports: &Ports<'_>, model: &ModelName, version: &VersionRef) -> Result<(), Failure> {
+    if sign_stored_version(ports.models, model, version, ports.signer).await? {
+        tracing::info!(%model, version = %version.version, digest = %version.digest, "signed a version that had no signature");
+    }
+    Ok(())
 }
 
 /// A version answers what the policy says the model answers; with another task none of its rules could be applied.
@@ -119,16 +172,22 @@ async fn find_version(
     ports: &Ports<'_>,
     ops: &Ops<'_>,
     input: &PromotionInput,
-    policy: &Policy,
+    rules: &Rules,
 ) -> Result<VersionName, Failure> {
     match (&input.submission, input.version) {
         (None, Some(version)) => {
             let found = ports.registry.version(&input.model, version).await?;
             let missing =
                 || Refusal::NotFound { what: format!("version {version} of model {}", input.model) };
-            Ok(found.ok_or_else(missing)?.version)
+            let version = found.ok_or_else(missing)?;
+            let missing = rules.missing(&version.package, input);
+            if !missing.is_empty() {
+                return Err(Refusal::ProfileUnmet { profile: rules.policy.profile, missing }.into());
+            }
+            sign_stored(ports, &input.model, &version.reference()).await?;
+            Ok(version.version)
         }
-        (Some(submission), None) => package(ports, ops, input, submission, policy).await,
+        (Some(submission), None) => package(ports, ops, input, submission, rules).await,
         (found, _) => {
             let found = if found.is_some() { "both" } else { "neither" };
             Err(Failure::invalid(format!(
@@ -143,8 +202,9 @@ async fn package(
     ops: &Ops<'_>,
     input: &PromotionInput,
     submission: &SubmissionRef,
-    policy: &Policy,
+    rules: &Rules,
 ) -> Result<VersionName, Failure> {
+    let policy = &rules.policy;
     let id = belongs(submission, &input.model, ports.submissions.bucket())?;
     let announced = announced(ports.registry, &input.model, id).await?;
     if let Some(defect) = announced.as_ref().and_then(|by| may_not(by, policy)) {
@@ -162,7 +222,13 @@ async fn package(
         return Err(refusal::refuse(ports.evidence, input, submission, &[defect]).await?);
     }
     let package = inspected.package().map_err(|e| Failure::internal("writing the manifest", e))?;
+    let missing = rules.missing(&package.summary, input);
+    if !missing.is_empty() {
+        let defects: Vec<_> = missing.into_iter().map(|m| as_defect(policy, m)).collect();
+        return Err(refusal::refuse(ports.evidence, input, submission, &defects).await?);
+    }
     publish(&inspected, &package, ports.submissions, ports.models).await.map_err(not_published)?;
+    sign_version(ports.models, &input.model, &package.digest, &package.summary.files, ports.signer).await?;
     // The announced bytes are the announcer's. What nobody announced is whose the event says: an account's.
     let submitter = announced.as_ref().map_or(&input.requested_by, |a| &a.by);
     let registered = ops.register_version(&input.model, &package.digest, &package.summary, submitter).await?;

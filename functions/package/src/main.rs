@@ -11,11 +11,13 @@ async fn main() -> Result<(), Error> {
     let submissions = wiring.bucket("SEATRIAL_SUBMISSIONS_BUCKET")?;
     let models = wiring.bucket("SEATRIAL_MODELS_BUCKET")?;
     let evidence = wiring.bucket("SEATRIAL_EVIDENCE_BUCKET")?;
+    let signer = wiring.signer()?;
     let ports = Ports {
         registry: &registry,
         submissions: submissions.as_ref(),
         models: models.as_ref(),
         evidence: evidence.as_ref(),
+        signer: &signer,
     };
     seatrial_runtime::run_task(|task| handle(&ports, seatrial_runtime::now, task)).await
 }

@@ -1,19 +1,32 @@
 //! The `package` task, over memory: what it makes, what it refuses, and that twice is once.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod faulty;
+
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use faulty::Faulty;
 use fn_package::{Ports, handle};
 use jiff::Timestamp;
-use seatrial_artifacts::{Folder, MemoryS3, MemoryStore, ObjectStore, inspect, upload_submission};
+use seatrial_artifacts::package::testing;
+use seatrial_artifacts::{
+    Folder, MemoryS3, MemoryStore, ObjectStore, blob_key, fetch_version, inspect, load_version, sign_version,
+    signature_key, upload_submission,
+};
+use seatrial_attestation::model_signing::verify;
+use seatrial_attestation::{LocalKey, PublicKey, SignError, Signer};
 use seatrial_domain::canonical::sha256;
-use seatrial_domain::ids::{Actor, Auth, SubmissionId};
-use seatrial_domain::policy::{Person, Policy, Role};
+use seatrial_domain::compliance::{ProfileName, Requirement};
+use seatrial_domain::head::BenchmarkRef;
+use seatrial_domain::ids::{Actor, Auth, SubmissionId, VersionRef};
+use seatrial_domain::policy::{ApprovalMode, Explanations, Inventory, Person, Policy, Risk, Role};
+use seatrial_domain::promotion::Stage;
 use seatrial_domain::submission::Announced;
-use seatrial_domain::task::{Held, PackageTask, PromotionInput, SubmissionRef};
+use seatrial_domain::task::{Emergency, Held, PackageTask, PromotionInput, SubmissionRef};
 use seatrial_domain::version::VersionStatus;
-use seatrial_domain::{ModelName, PromotionId, VersionName};
+use seatrial_domain::{Digest, ModelName, PromotionId, VersionName};
+use seatrial_registry::contract::Scenario;
 use seatrial_registry::ops::Ops;
 use seatrial_registry::{MemoryRegistry, Records, Submissions};
 use seatrial_runtime::{Failure, label};
@@ -81,8 +94,17 @@ impl World {
     }
 
     async fn run(&self, task: &PackageTask) -> Result<Held, Failure> {
-        let (registry, submissions) = (&self.registry, &self.submissions);
-        let ports = Ports { registry, submissions, models: &self.models, evidence: &self.evidence };
+        self.run_with(task, testing::key(), &self.models).await
+    }
+
+    async fn run_with(
+        &self,
+        task: &PackageTask,
+        signer: &dyn Signer,
+        models: &dyn ObjectStore,
+    ) -> Result<Held, Failure> {
+        let (registry, submissions, evidence) = (&self.registry, &self.submissions, &self.evidence);
+        let ports = Ports { registry, submissions, models, evidence, signer };
         handle(&ports, clock, task.clone()).await
     }
 }
@@ -314,6 +336,291 @@ async fn a_version_is_promoted_again_by_name() {
     assert!(unknown.message.contains("v9") && unknown.label == label::INVALID, "{}", unknown.message);
     let ended = world.run(&world.task("one", None, Some(first.version))).await.unwrap_err();
     assert_eq!(ended.label, label::SUPERSEDED);
+}
+
+/// A policy that has everything its profile asks for.
+fn under(profile: ProfileName) -> Policy {
+    let mut policy = Policy { profile, protected: vec!["sex".into()], ..policy() };
+    policy.explanations = Some(Explanations::default());
+    policy.inventory = Some(Inventory {
+        owner: "Credit risk".into(),
+        purpose: "Estimates income.".into(),
+        intended_use: "Tests.".into(),
+        risk: Risk::High,
+        ..Inventory::default()
+    });
+    policy.people.push(Person {
+        email: "olga@example.com".into(),
+        principals: vec!["arn:aws:iam::1:user/olga".into()],
+        roles: [Role::Operator].into(),
+        emergency: true,
+    });
+    policy
+}
+
+/// The same without `item`, which a policy or a model can lack.
+fn without(item: Requirement, profile: ProfileName) -> Policy {
+    let mut policy = under(profile);
+    match item {
+        Requirement::Benchmark => {}
+        Requirement::FairnessAudit => policy.protected.clear(),
+        Requirement::Explanations => policy.explanations = None,
+        Requirement::AccountableApprover => {
+            policy.approval.mode = ApprovalMode::AutoUnlessBlocked;
+            policy.offline.tracked = vec!["accuracy".into()];
+        }
+        Requirement::IndependentReview => policy.approval.separation_of_duties = false,
+        Requirement::InventoryEntry => policy.inventory = None,
+    }
+    policy
+}
+
+impl World {
+    async fn under(policy: &Policy, benchmark: bool) -> Self {
+        let world = Self::new().await;
+        if benchmark {
+            let digest = sha256(b"benchmark");
+            let key = format!("adult-income/benchmarks/sha256/{}", digest.hex());
+            let benchmark = BenchmarkRef { digest, key, size: 9, set_at: clock() };
+            world.ops().set_benchmark(&world.model, &benchmark).await.unwrap();
+        }
+        world.ops().set_policy(&world.model, policy).await.unwrap();
+        world
+    }
+
+    async fn holds_nothing(&self) {
+        assert!(self.models.list("").await.unwrap().is_empty(), "no blob may be there");
+        assert!(self.registry.versions(&self.model).await.unwrap().is_empty());
+        assert!(self.registry.promotions(&self.model).await.unwrap().is_empty());
+        assert_eq!(self.registry.head(&self.model).await.unwrap().unwrap().running, None);
+    }
+}
+
+impl World {
+    fn signature(&self, digest: &Digest) -> String {
+        signature_key(&self.model, digest)
+    }
+
+    async fn digest(&self, version: VersionName) -> Digest {
+        self.registry.version(&self.model, version).await.unwrap().unwrap().digest
+    }
+
+    /// Takes a version's signature away, as if the version were from before there were signatures.
+    async fn forget_signature(&self, version: VersionName) -> String {
+        let key = self.signature(&self.digest(version).await);
+        self.s3.remove("models", &key);
+        key
+    }
+}
+
+#[tokio::test]
+async fn an_item_that_a_profile_asks_for_refuses_the_submission_before_anything_is_published() {
+    let mut refusals = 0;
+    for profile in ProfileName::ALL {
+        for required in &profile.profile().requires {
+            let item = required.item;
+            let world = World::under(&without(item, profile), item != Requirement::Benchmark).await;
+            let task = world.task("one", Some(world.submit("s1").await), None);
+            let refused = world.run(&task).await.unwrap_err();
+            assert_eq!(refused.label, label::INVALID_SUBMISSION, "{profile} {item:?}");
+            for told in [item.as_str(), &required.rule, profile.as_str()] {
+                assert!(refused.message.contains(told), "{told}: {}", refused.message);
+            }
+            let key = format!("refused/adult-income/{}.json", task.input.promotion);
+            let document = world.evidence.get(&key, 1 << 20).await.unwrap().unwrap();
+            let document: serde_json::Value = serde_json::from_slice(&document).unwrap();
+            let first = &document["defects"][0];
+            assert!(first["file"] == item.as_str() && first["fix"].is_string(), "{document}");
+            assert_eq!(document["requested_by"]["principal"], "arn:aws:iam::1:user/ann");
+            world.holds_nothing().await;
+            refusals += 1;
+        }
+    }
+    assert_eq!(refusals, 12, "the items that the profiles ask for");
+}
+
+#[tokio::test]
+async fn a_submission_without_a_sample_is_refused_where_the_profile_asks_for_explanations() {
+    let world = World::under(&under(ProfileName::EuAiAct), true).await;
+    let prefix = "submissions/adult-income/by-hand/";
+    for file in
+        ["config.yaml", "eval_results.json", "CHANGELOG.md", "data_manifest.txt", "weights/model.onnx"]
+    {
+        let bytes = std::fs::read(fixture().join(file)).unwrap();
+        world.submissions.put(&format!("{prefix}{file}"), Bytes::from(bytes), "x").await.unwrap();
+    }
+    let submission = SubmissionRef { bucket: world.submissions.bucket().to_owned(), prefix: prefix.into() };
+    let refused = world.run(&world.task("one", Some(submission), None)).await.unwrap_err();
+    let told = ["explanations", "Article 13", "reference.parquet", "submit again"];
+    assert!(told.iter().all(|t| refused.message.contains(t)), "{}", refused.message);
+    world.holds_nothing().await;
+}
+
+#[tokio::test]
+async fn with_everything_there_a_promotion_goes_on_under_each_profile() {
+    for profile in ProfileName::ALL {
+        let world = World::under(&under(profile), true).await;
+        let held = world.run(&world.task("one", Some(world.submit("s1").await), None)).await.unwrap();
+        let promotion = world.registry.promotion(&world.model, &held.promotion).await.unwrap().unwrap();
+        assert_eq!(promotion.profile, profile);
+    }
+    let bare = World::under(&policy(), false).await;
+    bare.run(&bare.task("one", Some(bare.submit("s1").await), None)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_packaged_version_is_held_to_the_profile_of_today_and_its_approval_is_not_skipped() {
+    let world = World::under(&policy(), true).await;
+    let first = world.run(&world.task("one", Some(world.submit("s1").await), None)).await.unwrap();
+    world.ops().end_promotion(&world.model, &first.promotion, first.epoch, "a test").await.unwrap();
+    world
+        .ops()
+        .set_policy(&world.model, &without(Requirement::InventoryEntry, ProfileName::RbiFreeAi))
+        .await
+        .unwrap();
+    let refused = world.run(&world.task("two", None, Some(first.version))).await.unwrap_err();
+    assert_eq!(refused.label, label::INVALID);
+    let told = ["rbi_free_ai", "inventory_entry", "AI inventory", "add `inventory`"];
+    assert!(told.iter().all(|t| refused.message.contains(t)), "{}", refused.message);
+
+    world.ops().set_policy(&world.model, &under(ProfileName::RbiFreeAi)).await.unwrap();
+    let mut urgent = world.task("three", None, Some(first.version));
+    urgent.input.requested_by.principal = "arn:aws:iam::1:user/olga".into();
+    urgent.input.emergency = Some(Emergency { skip: vec![Stage::Approval], reason: "it burns".into() });
+    let refused = world.run(&urgent).await.unwrap_err();
+    assert!(refused.message.contains("accountable_approver (Accountability)"), "{}", refused.message);
+    assert_eq!(world.registry.promotions(&world.model).await.unwrap().len(), 1, "nothing was started");
+
+    urgent.input.emergency = Some(Emergency { skip: vec![Stage::Shadow], reason: "it burns".into() });
+    world.run(&urgent).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_version_is_signed_once_and_a_repeated_task_signs_nothing() {
+    let world = World::new().await;
+    let task = world.task("one", Some(world.submit("s1").await), None);
+    let held = world.run(&task).await.unwrap();
+    let (digest, key) = (world.digest(held.version).await, testing::key().public().clone());
+    let bundle = world.models.get(&world.signature(&digest), 1 << 20).await.unwrap().unwrap();
+    let signed = verify(&bundle, &[key]).unwrap();
+    assert_eq!(signed.name, format!("adult-income@{digest}"));
+    let manifest = load_version(&world.models, &world.model, &digest).await.unwrap();
+    signed.check(&manifest.digests()).unwrap();
+
+    world.run(&task).await.unwrap();
+    world.ops().end_promotion(&world.model, &held.promotion, held.epoch, "a test").await.unwrap();
+    // The same bytes as another submission, and the version by its name.
+    let again = world.run(&world.task("two", Some(world.submit("s2").await), None)).await.unwrap();
+    world.ops().end_promotion(&world.model, &again.promotion, again.epoch, "a test").await.unwrap();
+    let writes = world.s3.writes();
+    world.run(&world.task("three", None, Some(held.version))).await.unwrap();
+    assert_eq!(world.s3.writes(), writes);
+    let after = world.models.get(&world.signature(&digest), 1 << 20).await.unwrap().unwrap();
+    assert_eq!(after, bundle, "the first signature stays");
+}
+
+#[tokio::test]
+async fn a_version_from_before_is_signed_when_it_is_promoted_by_name_and_so_is_the_champion_beside_any() {
+    let world = World::new().await;
+    let first = world.run(&world.task("one", Some(world.submit("s1").await), None)).await.unwrap();
+    world.ops().end_promotion(&world.model, &first.promotion, first.epoch, "a test").await.unwrap();
+    let key = world.forget_signature(first.version).await;
+    let second = world.run(&world.task("two", None, Some(first.version))).await.unwrap();
+    assert!(world.models.head(&key).await.unwrap().is_some());
+    world.ops().end_promotion(&world.model, &second.promotion, second.epoch, "a test").await.unwrap();
+
+    let mut alone = policy();
+    alone.approval.separation_of_duties = false;
+    world.ops().set_policy(&world.model, &alone).await.unwrap();
+    let mut scenario = Scenario::empty(&world.registry);
+    scenario.model = world.model.clone();
+    scenario.promote(first.version.number()).await;
+    world.forget_signature(first.version).await;
+    let unknown = world.run(&world.task("three", None, Some(VersionName::new(9)))).await.unwrap_err();
+    assert_eq!(unknown.label, label::INVALID);
+    assert!(world.models.head(&key).await.unwrap().is_some(), "the champion is signed first of all");
+}
+
+#[tokio::test]
+async fn a_version_is_not_signed_by_name_when_its_bytes_are_not_there() {
+    let world = World::new().await;
+    let first = world.run(&world.task("one", Some(world.submit("s1").await), None)).await.unwrap();
+    world.ops().end_promotion(&world.model, &first.promotion, first.epoch, "a test").await.unwrap();
+    let key = world.forget_signature(first.version).await;
+    let manifest =
+        load_version(&world.models, &world.model, &world.digest(first.version).await).await.unwrap();
+    let blob = &manifest.files["weights/model.onnx"];
+    let at = blob_key(&world.model, &blob.digest);
+    world.models.put(&at, Bytes::from(vec![0; blob.size as usize]), "x").await.unwrap();
+    let refused = world.run(&world.task("two", None, Some(first.version))).await.unwrap_err();
+    assert!(refused.label == label::INTERNAL && refused.message.contains("other bytes"), "{refused:?}");
+    assert!(world.models.head(&key).await.unwrap().is_none());
+    assert_eq!(world.registry.head(&world.model).await.unwrap().unwrap().running, None);
+}
+
+#[tokio::test]
+async fn a_strangers_signature_in_the_place_keeps_the_version_from_being_registered() {
+    let world = World::new().await;
+    let inspected = inspect(&Folder::new(fixture()), &world.model, &|_| {}).await.unwrap();
+    let package = inspected.package().unwrap();
+    let stranger = LocalKey::generate().unwrap();
+    sign_version(&world.models, &world.model, &package.digest, &package.summary.files, &stranger)
+        .await
+        .unwrap();
+    let refused = world.run(&world.task("one", Some(world.submit("s1").await), None)).await.unwrap_err();
+    assert_eq!(refused.label, label::INTERNAL);
+    assert!(refused.message.contains("does not hold: none of its signatures"), "{}", refused.message);
+    assert!(world.registry.versions(&world.model).await.unwrap().is_empty());
+    assert_eq!(world.registry.head(&world.model).await.unwrap().unwrap().running, None);
+}
+
+#[tokio::test]
+async fn a_key_that_does_not_answer_is_asked_again_and_nothing_is_registered_before() {
+    struct Silent;
+    #[async_trait::async_trait]
+    impl Signer for Silent {
+        async fn sign(&self, _: &[u8]) -> Result<Vec<u8>, SignError> {
+            Err(SignError::Unavailable { key: "k".into(), doing: "signing", message: "no answer".into() })
+        }
+        async fn public_key(&self) -> Result<PublicKey, SignError> {
+            testing::key().public_key().await
+        }
+    }
+    let world = World::new().await;
+    let task = world.task("one", Some(world.submit("s1").await), None);
+    let failed = world.run_with(&task, &Silent, &world.models).await.unwrap_err();
+    assert_eq!(failed.label, label::UNAVAILABLE);
+    assert!(world.registry.versions(&world.model).await.unwrap().is_empty());
+    assert!(world.models.list("adult-income/signatures/").await.unwrap().is_empty());
+    assert_eq!(world.run(&task).await.unwrap().version, VersionName::new(1));
+}
+
+/// Whichever access to the models bucket fails, the task fails as one that may be tried again, and then it goes through with
+/// one version and one signature that holds.
+#[tokio::test]
+async fn a_fault_of_the_store_at_any_step_leaves_nothing_that_the_next_attempt_stumbles_over() {
+    for step in 0.. {
+        let world = World::new().await;
+        let task = world.task("one", Some(world.submit("s1").await), None);
+        let faulty = Faulty::new(world.models.clone(), step);
+        let first = world.run_with(&task, testing::key(), &faulty).await;
+        if !faulty.failed() {
+            first.unwrap();
+            assert!(step > 10, "only {step} accesses");
+            return;
+        }
+        let failed = first.unwrap_err();
+        assert_eq!(failed.label, label::UNAVAILABLE, "step {step}: {}", failed.message);
+        let held = world.run(&task).await.unwrap();
+        assert_eq!(world.registry.versions(&world.model).await.unwrap().len(), 1, "step {step}");
+        let signatures = world.models.list("adult-income/signatures/").await.unwrap();
+        assert_eq!(signatures.len(), 1, "step {step}");
+        let digest = world.digest(held.version).await;
+        let version = VersionRef { version: held.version, digest };
+        let cache = std::env::temp_dir().join(format!("seatrial-package-{}-{step}", std::process::id()));
+        fetch_version(&world.models, &world.model, &version, &cache, testing::trust()).await.unwrap();
+        std::fs::remove_dir_all(&cache).unwrap();
+    }
 }
 
 #[tokio::test]

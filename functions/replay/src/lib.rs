@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
-use seatrial_artifacts::package::fetch_version;
+use seatrial_artifacts::package::{Trust, fetch_version};
 use seatrial_artifacts::store::ObjectStore;
 use seatrial_domain::canonical;
 use seatrial_domain::ids::{Digest, ModelName, PromotionId, VersionRef};
@@ -50,6 +50,8 @@ pub struct Ports<'a> {
     pub watermarks: &'a dyn Watermarks,
     /// The models bucket.
     pub models: &'a dyn ObjectStore,
+    /// Whose signatures make a version loadable.
+    pub trust: &'a Trust,
     /// The data bucket.
     pub data: &'a dyn ObjectStore,
     /// Where the batch came from.
@@ -61,6 +63,8 @@ pub struct Replayer<'a> {
     ports: Ports<'a>,
     library: PathBuf,
     versions: PathBuf,
+    /// Where versions lie that this process fetched and checked: once each, and not for every batch.
+    fetched: Mutex<BTreeMap<(ModelName, Digest), PathBuf>>,
     warm: Mutex<Option<Warm>>,
 }
 
@@ -96,7 +100,7 @@ impl<'a> Replayer<'a> {
     /// A replayer that keeps versions in the folder `versions`.
     #[must_use]
     pub fn new(ports: Ports<'a>, library: PathBuf, versions: PathBuf) -> Self {
-        Self { ports, library, versions, warm: Mutex::new(None) }
+        Self { ports, library, versions, fetched: Mutex::default(), warm: Mutex::new(None) }
     }
 
     /// Handles a batch. A message that is not a list of samples is dropped with a log line: only `observe` writes here.
@@ -142,10 +146,8 @@ impl<'a> Replayer<'a> {
             Failure::internal("reading the policy of a shadow", format!("promotion {promotion} pinned none"))
         };
         let policy = policy.filter(|p| p.reference == record.policy).ok_or_else(missing)?.policy;
-        let champion_folder =
-            fetch_version(self.ports.models, model, &champion.digest, &self.versions).await?;
-        let challenger_folder =
-            fetch_version(self.ports.models, model, &record.challenger.digest, &self.versions).await?;
+        let champion_folder = self.fetch(model, &champion).await?;
+        let challenger_folder = self.fetch(model, &record.challenger).await?;
         let (one, other) = (config(&champion_folder).await?, config(&challenger_folder).await?);
         let positive = policy.positive_class.clone().or(one.positive);
         let place =
@@ -162,6 +164,18 @@ impl<'a> Replayer<'a> {
             note: ClassesNote { champion: one.classes, challenger: other.classes, positive },
             folders: (champion_folder, challenger_folder),
         }))
+    }
+
+    async fn fetch(&self, model: &ModelName, version: &VersionRef) -> Result<PathBuf, Failure> {
+        let mut fetched = self.fetched.lock().await;
+        let name = (model.clone(), version.digest.clone());
+        if let Some(folder) = fetched.get(&name) {
+            return Ok(folder.clone());
+        }
+        let folder =
+            fetch_version(self.ports.models, model, version, &self.versions, self.ports.trust).await?;
+        fetched.insert(name, folder.clone());
+        Ok(folder)
     }
 
     async fn replay(

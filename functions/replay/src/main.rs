@@ -17,6 +17,7 @@ async fn run() -> Result<(), Error> {
     let registry = wiring.registry()?;
     let models = wiring.bucket("SEATRIAL_MODELS_BUCKET")?;
     let data = wiring.bucket("SEATRIAL_DATA_BUCKET")?;
+    let trust = wiring.trust().await?;
     let queue = SqsQueue::new(
         aws_sdk_sqs::Client::new(&wiring.aws),
         wiring.config.need("SEATRIAL_SHADOW_QUEUE_URL")?,
@@ -27,6 +28,7 @@ async fn run() -> Result<(), Error> {
         attempts: &registry,
         watermarks: &registry,
         models: models.as_ref(),
+        trust: &trust,
         data: data.as_ref(),
         queue: &queue,
     };

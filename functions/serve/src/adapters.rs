@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use async_trait::async_trait;
 use aws_sdk_sqs::error::DisplayErrorContext;
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
-use seatrial_artifacts::package::{ReadError as ArtifactError, fetch_version};
+use seatrial_artifacts::package::{ReadError as ArtifactError, Trust, fetch_version};
 use seatrial_artifacts::store::{ObjectStore, StoreError as StoreFault};
 use seatrial_domain::head::Head;
 use seatrial_domain::ids::{Digest, ModelName, VersionName, VersionRef};
@@ -42,6 +42,8 @@ impl<R: Records> Heads for FromRegistry<R> {
 pub struct FromStore {
     /// The models bucket.
     pub store: Arc<dyn ObjectStore>,
+    /// Whose signatures make a version loadable.
+    pub trust: Trust,
     /// Where fetched versions are kept.
     pub folder: PathBuf,
     /// The engine's library.
@@ -51,11 +53,12 @@ pub struct FromStore {
 #[async_trait]
 impl Loader for FromStore {
     async fn load(&self, model: &ModelName, version: &VersionRef) -> Result<Arc<dyn Predictor>, LoadFailure> {
-        let fetched = fetch_version(self.store.as_ref(), model, &version.digest, &self.folder).await;
+        let fetched = fetch_version(self.store.as_ref(), model, version, &self.folder, &self.trust).await;
         let folder = fetched.map_err(|error| match &error {
-            ArtifactError::Invalid { .. } | ArtifactError::Store(StoreFault::Corrupt { .. }) => {
-                LoadFailure::Broken(chain(&error))
-            }
+            ArtifactError::Invalid { .. }
+            | ArtifactError::NotSigned { .. }
+            | ArtifactError::SignatureDoesNotHold { .. }
+            | ArtifactError::Store(StoreFault::Corrupt { .. }) => LoadFailure::Broken(chain(&error)),
             _ => LoadFailure::Unavailable(chain(&error)),
         })?;
         let library = self.library.clone();

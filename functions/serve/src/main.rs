@@ -21,13 +21,13 @@ async fn main() -> ExitCode {
 }
 
 async fn lambda(config: &Config) -> Result<(), Failure> {
-    let app = wiring::app(config, &config::aws().await, Mode::Lambda)?;
+    let app = wiring::app(config, &config::aws().await, Mode::Lambda).await?;
     lambda_http::run(http::router(app))
         .await
         .map_err(|error| Failure::internal("running as a Lambda function", error))
 }
 
 async fn serve(config: &Config) -> Result<(), Failure> {
-    let app = wiring::app(config, &config::aws().await, Mode::Server)?;
+    let app = wiring::app(config, &config::aws().await, Mode::Server).await?;
     server::serve(app, config.get("SEATRIAL_LISTEN").unwrap_or(server::LISTEN), server::signalled()).await
 }

@@ -29,7 +29,7 @@ pub struct ReadError(pub String);
 /// Bringing a version into this process.
 #[async_trait]
 pub trait Loader: Send + Sync {
-    /// Fetches the version's files, checks them against its digest, and makes it ready to run.
+    /// Fetches the version's files, checks them against its digest and its signature, and makes it ready to run.
     async fn load(&self, model: &ModelName, version: &VersionRef) -> Result<Arc<dyn Predictor>, LoadFailure>;
     /// Gives back the room that a version's files take; it is no longer loaded. Does not wait.
     fn forget(&self, version: &Digest);
@@ -41,7 +41,7 @@ pub enum LoadFailure {
     /// The store did not answer, or this machine has no room: it says nothing about the version.
     #[error("{0}")]
     Unavailable(String),
-    /// The version's files are not what its digest says, or the engine refuses them.
+    /// The version's files are not what its digest or its signature says, or the engine refuses them.
     #[error("{0}")]
     Broken(String),
 }

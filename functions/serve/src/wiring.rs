@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_config::timeout::TimeoutConfig;
+use seatrial_artifacts::package::Trust;
 use seatrial_artifacts::store::{S3Store, s3_client};
+use seatrial_attestation::KmsSigner;
 use seatrial_domain::ids::ModelName;
 use seatrial_registry::DynamoRegistry;
 use seatrial_runtime::{Config, Failure};
@@ -18,18 +20,21 @@ use crate::app::{App, Mode, Parts};
 use crate::journal::{Journal, wrecks};
 use crate::versions::Versions;
 
+/// The environment's name for the key that signs packages.
+const SIGNING_KEY: &str = "SEATRIAL_SIGNING_KEY";
 /// Versions kept loaded unless `SEATRIAL_LOADED_VERSIONS` says otherwise.
 const VERSIONS: usize = 16;
 
 /// The data plane that `config` describes.
 ///
 /// # Errors
-/// When a value is missing or has a wrong form.
-pub fn app(config: &Config, aws: &SdkConfig, mode: Mode) -> Result<Arc<App>, Failure> {
+/// When a value is missing or has a wrong form, or the signing key's public half cannot be read.
+pub async fn app(config: &Config, aws: &SdkConfig, mode: Mode) -> Result<Arc<App>, Failure> {
     let folder = folder()?;
     let capacity = number(config, "SEATRIAL_LOADED_VERSIONS", VERSIONS)?;
     let loader = FromStore {
         store: Arc::new(S3Store::new(s3_client(aws), config.need("SEATRIAL_MODELS_BUCKET")?)),
+        trust: trust(config, aws, mode).await?,
         folder: folder.join("versions"),
         library: config.onnxruntime(),
     };
@@ -58,6 +63,22 @@ pub fn app(config: &Config, aws: &SdkConfig, mode: Mode) -> Result<Arc<App>, Fai
         wrecks,
         preload: preload(config)?,
     }))
+}
+
+/// Trust in what the deployment's key signed. Outside of Lambda a data plane may run without rights to the key, and says so.
+async fn trust(config: &Config, aws: &SdkConfig, mode: Mode) -> Result<Trust, Failure> {
+    let key = match (mode, config.get(SIGNING_KEY)) {
+        (Mode::Server, None) => {
+            tracing::warn!(
+                signature = "not checked",
+                "{SIGNING_KEY} is not set: versions are loaded whoever signed them; set it to the deployment's key to load only what Seatrial packaged"
+            );
+            return Ok(Trust::Unchecked);
+        }
+        (_, Some(key)) => key,
+        (Mode::Lambda, None) => config.need(SIGNING_KEY)?,
+    };
+    Ok(Trust::of(&KmsSigner::new(aws, key)).await?)
 }
 
 fn preload(config: &Config) -> Result<Vec<ModelName>, Failure> {

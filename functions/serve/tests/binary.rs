@@ -114,6 +114,33 @@ fn what_keeps_it_from_running_is_said_in_one_line() {
         let output = program(&scratch, &[environment]).output().unwrap();
         let log = log(&output);
         assert_eq!(output.status.code(), Some(1), "{log}");
-        assert!(log.contains(words) && log.lines().count() == 1, "{log}");
+        // Before it there may be the word that signatures are not checked.
+        let said = log.lines().filter(|line| !line.contains("not checked")).count();
+        assert!(log.contains(words) && said == 1, "{log}");
     }
+}
+
+#[test]
+fn without_a_key_a_server_says_once_that_signatures_are_not_checked_and_a_lambda_does_not_start() {
+    let scratch = Scratch::new();
+    let child = started(&scratch, free_port());
+    signal(&child, "TERM");
+    let log = log(&child.wait_with_output().unwrap());
+    let said: Vec<&str> = log.lines().filter(|line| line.contains("not checked")).collect();
+    assert!(said.len() == 1 && said[0].contains("SEATRIAL_SIGNING_KEY is not set"), "{log}");
+
+    let lambda = ("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9");
+    refuses_to_start(&scratch, &[lambda], "SEATRIAL_SIGNING_KEY");
+    // A key that does not answer is no reason to go on without it, anywhere.
+    let key = ("SEATRIAL_SIGNING_KEY", "alias/seatrial");
+    for environment in [&[key][..], &[key, lambda]] {
+        refuses_to_start(&scratch, environment, "the signing key alias/seatrial did not answer");
+    }
+}
+
+fn refuses_to_start(scratch: &Scratch, environment: &[(&str, &str)], words: &str) {
+    let output = program(scratch, environment).output().unwrap();
+    let log = log(&output);
+    assert!(output.status.code() == Some(1) && log.contains(words), "{log}");
+    assert!(!log.contains("not checked"), "{log}");
 }

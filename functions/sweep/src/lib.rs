@@ -1,8 +1,10 @@
 //! Brings what nobody finishes to its lawful end: promotions whose execution died, gates past their time, promotions that
-//! ended without a manifest, holdbacks past the stability window.
+//! ended without a manifest, holdbacks past the stability window, histories whose end nobody signed.
 //!
 //! It only ever ends things; nothing here leads a challenger forward.
 
+mod anchors;
+mod attesting;
 mod executions;
 
 use jiff::{SignedDuration, Timestamp};
@@ -11,13 +13,14 @@ use seatrial_domain::gate::{GateKind, GateStatus};
 use seatrial_domain::ids::Actor;
 use seatrial_domain::promotion::{PromotionRecord, PromotionStatus};
 use seatrial_domain::route::Weight;
-use seatrial_domain::task::Held;
+use seatrial_domain::task::{AttestAnswer, AttestTask, Held};
 use seatrial_domain::{ModelName, PromotionId};
 use seatrial_registry::ops::{self, Ops};
 use seatrial_registry::{GateFilter, Registry};
 use seatrial_runtime::Failure;
 use serde_json::{Value, json};
 
+pub use attesting::{Attesting, LambdaAttesting};
 pub use executions::{Executions, Standing, StepFunctions};
 
 /// How long an ended promotion's own execution has to write the manifest before `sweep` does.
@@ -32,6 +35,8 @@ pub struct Ports<'a> {
     pub evidence: &'a dyn ObjectStore,
     /// Step Functions.
     pub executions: &'a dyn Executions,
+    /// The function that attests.
+    pub attesting: &'a dyn Attesting,
 }
 
 impl std::fmt::Debug for Ports<'_> {
@@ -141,6 +146,8 @@ impl<C: Fn() -> Timestamp + Send + Sync> Sweep<'_, C> {
         }
         let holdback = self.end_holdback(model).await;
         self.note(holdback);
+        let anchored = anchors::anchor(self.ports, model, (self.clock)()).await;
+        self.note(anchored);
     }
 
     /// Ends the running promotion of `model` when its execution is dead.
@@ -162,7 +169,7 @@ impl<C: Fn() -> Timestamp + Send + Sync> Sweep<'_, C> {
         Ok(ended.fresh.then(|| format!("promotion {} of {model} ended: {reason}", running.promotion)))
     }
 
-    /// Writes the manifest of a promotion that ended without one.
+    /// Has a promotion attested that ended without.
     async fn attest(&self, record: &PromotionRecord) -> Result<Option<String>, Failure> {
         let ended = record.ended_at.filter(|_| record.status != PromotionStatus::Running && !record.attested);
         let Some(ended_at) = ended else { return Ok(None) };
@@ -180,8 +187,11 @@ impl<C: Fn() -> Timestamp + Send + Sync> Sweep<'_, C> {
             epoch: record.epoch,
             version: record.challenger.version,
         };
-        let attested = fn_attest::handle(self.ports.registry, self.ports.evidence, self.clock, held).await?;
-        Ok(Some(format!("promotion {} attested: {} objects", record.id, attested.objects)))
+        let objects = match self.ports.attesting.attest(&AttestTask::Promotion(held)).await? {
+            AttestAnswer::Promotion(attested) => attested.objects,
+            AttestAnswer::Anchor(_) => 0,
+        };
+        Ok(Some(format!("promotion {} attested: {objects} objects", record.id)))
     }
 
     /// Ends the holdback once the stability window of the crown is over.

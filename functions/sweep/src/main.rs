@@ -1,6 +1,6 @@
 //! `sweep`: brings what nobody finishes to its lawful end, on a schedule and when an execution dies.
 
-use fn_sweep::{Ports, StepFunctions, handle};
+use fn_sweep::{LambdaAttesting, Ports, StepFunctions, handle};
 use seatrial_runtime::lambda_runtime::Error;
 use seatrial_runtime::wire::Wiring;
 
@@ -10,6 +10,13 @@ async fn main() -> Result<(), Error> {
     let registry = wiring.registry()?;
     let evidence = wiring.bucket("SEATRIAL_EVIDENCE_BUCKET")?;
     let executions = StepFunctions::new(aws_sdk_sfn::Client::new(&wiring.aws));
-    let ports = Ports { registry: &registry, evidence: evidence.as_ref(), executions: &executions };
+    let function = wiring.config.need("SEATRIAL_ATTEST_FUNCTION")?;
+    let attesting = LambdaAttesting::new(wiring.aws.clone(), function);
+    let ports = Ports {
+        registry: &registry,
+        evidence: evidence.as_ref(),
+        executions: &executions,
+        attesting: &attesting,
+    };
     seatrial_runtime::run_events(|event| handle(&ports, seatrial_runtime::now, event)).await
 }

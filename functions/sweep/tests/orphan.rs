@@ -1,32 +1,18 @@
 //! A promotion whose execution died: it ends, and a decision that nobody carried out is marked.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use async_trait::async_trait;
-use fn_sweep::{Executions, Ports, Standing, handle};
-use seatrial_artifacts::MemoryS3;
+mod common;
+
 use seatrial_domain::gate::{GateRecord, GateStatus};
 use seatrial_domain::promotion::PromotionStatus;
 use seatrial_registry::contract::{Run, Scenario};
-use seatrial_registry::ops::Clock;
 use seatrial_registry::{MemoryRegistry, Records};
-use seatrial_runtime::Failure;
-use serde_json::json;
 
-struct AllDead;
-
-#[async_trait]
-impl Executions for AllDead {
-    async fn standing(&self, _: &str) -> Result<Standing, Failure> {
-        Ok(Standing::Dead("ABORTED".into()))
-    }
-}
+use common::Swept;
 
 async fn sweep(s: &Scenario<MemoryRegistry>) {
-    let evidence = MemoryS3::default().bucket("evidence");
-    let ports = Ports { registry: &s.registry, evidence: &evidence, executions: &AllDead };
-    let clock = s.clock.clone();
     // The manifest of evidence that is not there cannot be written; that comes after what is looked at here.
-    let _ = handle(&ports, move || clock.now(), json!({})).await;
+    let _ = Swept::new(s).sweep().await;
 }
 
 async fn gate(s: &Scenario<MemoryRegistry>, gate: &GateRecord) -> GateRecord {

@@ -16,8 +16,9 @@ pub mod submission;
 
 pub use evidence::{get_evidence, put_evidence, put_evidence_as};
 pub use package::{
-    Manifest, Package, PublishError, ReadError, benchmark_key, blob_key, fetch_blob, fetch_version,
-    load_version, name_version, publish, read_file,
+    CARD_TYPE, Manifest, Package, PublishError, ReadError, SignVersionError, Trust, attach_card,
+    benchmark_key, blob_key, fetch_blob, fetch_version, load_version, name_version, publish, read_file,
+    sign_stored_version, sign_version, signature_key,
 };
 pub use store::{
     BytesChunks, Chunks, FileChunks, MemoryS3, MemoryStore, ObjectMeta, ObjectStore, Parts, S3Store,

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use seatrial_artifacts::evidence::{get_evidence, put_evidence};
 use seatrial_artifacts::package::{
-    Package, ReadError, blob_key, fetch_blob, fetch_version, label, load_version, name_version, publish,
-    read_file,
+    CARD_TYPE, Package, ReadError, attach_card, blob_key, fetch_blob, fetch_version, label, load_version,
+    name_version, publish, read_file, testing,
 };
 use seatrial_artifacts::store::{MemoryS3, MemoryStore, ObjectStore, StoreError};
 use seatrial_artifacts::submission::{
@@ -16,9 +16,9 @@ use seatrial_artifacts::submission::{
     upload_submission,
 };
 use seatrial_domain::canonical::sha256;
-use seatrial_domain::ids::{Actor, Auth, SubmissionId};
+use seatrial_domain::ids::{Actor, Auth, SubmissionId, VersionRef};
 use seatrial_domain::submission::Announced;
-use seatrial_domain::{ModelName, VersionName};
+use seatrial_domain::{Digest, ModelName, PromotionId, VersionName};
 
 /// A folder of its own that goes away with the test.
 struct Scratch(PathBuf);
@@ -92,7 +92,14 @@ async fn published(world: &World, folder: &Scratch) -> (Inspected, Package) {
     let inspected = uploaded(world, folder).await;
     let package = inspected.package().unwrap();
     publish(&inspected, &package, &world.submissions, &world.models).await.unwrap();
+    testing::sign(&world.models, &model(), &package).await;
     (inspected, package)
+}
+
+/// Fetches the version as a function of the deployment does.
+async fn fetch(world: &World, digest: &Digest, cache: &Scratch) -> Result<PathBuf, ReadError> {
+    let version = VersionRef { version: VersionName::new(1), digest: digest.clone() };
+    fetch_version(&world.models, &model(), &version, &cache.0, testing::trust()).await
 }
 
 fn defects(refused: Result<Inspected, InspectError>) -> Vec<Defect> {
@@ -136,11 +143,11 @@ async fn what_goes_in_comes_out_byte_for_byte() {
     let (folder, world) = (Scratch::submission("round"), world());
     let (_, package) = published(&world, &folder).await;
     let cache = Scratch::new("round-cache");
-    let back = fetch_version(&world.models, &model(), &package.digest, &cache.0).await.unwrap();
+    let back = fetch(&world, &package.digest, &cache).await.unwrap();
     for file in package.summary.files.keys() {
         assert_eq!(fs::read(back.join(file)).unwrap(), fs::read(folder.0.join(file)).unwrap(), "{file}");
     }
-    assert_eq!(fetch_version(&world.models, &model(), &package.digest, &cache.0).await.unwrap(), back);
+    assert_eq!(fetch(&world, &package.digest, &cache).await.unwrap(), back);
     let left: Vec<_> = fs::read_dir(&cache.0).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(
         left.len(),
@@ -306,7 +313,7 @@ async fn damaged_bytes_are_never_given_out() {
     let key = blob_key(&model(), &blob.digest);
     world.models.put(&key, Bytes::from(vec![0; blob.size as usize]), "x").await.unwrap();
     let cache = Scratch::new("damage-cache");
-    let refused = fetch_version(&world.models, &model(), &package.digest, &cache.0).await.unwrap_err();
+    let refused = fetch(&world, &package.digest, &cache).await.unwrap_err();
     assert!(matches!(refused, ReadError::Store(StoreError::Corrupt { .. })), "{refused:?}");
     let left: Vec<_> = fs::read_dir(&cache.0).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(left, ["weights"], "nothing of the damaged version may be left");
@@ -325,7 +332,7 @@ async fn a_manifest_cannot_name_a_path_outside_its_folder() {
     let digest = sha256(evil.as_bytes());
     world.models.put(&blob_key(&model(), &digest), Bytes::from(evil), "x").await.unwrap();
     let cache = Scratch::new("escape-cache");
-    let refused = fetch_version(&world.models, &model(), &digest, &cache.0).await.unwrap_err();
+    let refused = fetch(&world, &digest, &cache).await.unwrap_err();
     assert!(matches!(refused, ReadError::Invalid { .. }), "{refused:?}");
 }
 
@@ -356,6 +363,49 @@ async fn many_versions_are_named_at_once_and_a_name_never_moves() {
     let moved =
         name_version(&world.models, &model(), &package.digest, 1, VersionName::new(3)).await.unwrap_err();
     assert!(moved.to_string().contains("already"), "{moved}");
+}
+
+#[tokio::test]
+async fn a_card_refers_to_its_version_once_for_each_promotion_and_stands_behind_the_names() {
+    let (folder, world) = (Scratch::submission("card"), world());
+    let (_, package) = published(&world, &folder).await;
+    let size = package.manifest.len() as u64;
+    name_version(&world.models, &model(), &package.digest, size, VersionName::new(1)).await.unwrap();
+    let at = "2026-11-29T04:00:00Z".parse().unwrap();
+    let attach = async |cause: &str, digest| {
+        let promotion = PromotionId::derive(&model(), cause, 1);
+        attach_card(&world.models, &model(), digest, "# card\n", &promotion, at).await
+    };
+    let first = attach("one", &package.digest).await.unwrap();
+    let writes = world.s3.writes();
+    assert_eq!(attach("one", &package.digest).await.unwrap(), first);
+    assert_eq!(world.s3.writes(), writes, "the same again is written nowhere");
+    let second = attach("two", &package.digest).await.unwrap();
+    assert_ne!(second, first);
+    name_version(&world.models, &model(), &sha256(b"other"), 1, VersionName::new(2)).await.unwrap();
+
+    let read = async |key: String| -> serde_json::Value {
+        serde_json::from_slice(&world.models.get(&key, 1 << 20).await.unwrap().unwrap()).unwrap()
+    };
+    let index = read("adult-income/index.json".into()).await;
+    let digests: Vec<_> =
+        index["manifests"].as_array().unwrap().iter().map(|m| m["digest"].clone()).collect();
+    assert_eq!(
+        digests,
+        [package.digest.as_str(), sha256(b"other").as_str(), first.as_str(), second.as_str()]
+    );
+    assert_eq!(index["manifests"][2]["artifactType"], CARD_TYPE);
+    let manifest = read(blob_key(&model(), &first)).await;
+    assert_eq!(manifest["subject"]["digest"], package.digest.as_str());
+    assert_eq!((&manifest["subject"]["size"], &manifest["artifactType"]), (&size.into(), &CARD_TYPE.into()));
+    assert_eq!(manifest["annotations"]["org.opencontainers.image.created"], "2026-11-29T04:00:00Z");
+    let layer = &manifest["layers"][0];
+    assert_eq!(layer["digest"], sha256(b"# card\n").as_str());
+    assert!(manifest["config"]["digest"] == sha256(b"{}").as_str() && layer["size"] == 7, "{manifest}");
+    // A card is no version.
+    assert!(matches!(load_version(&world.models, &model(), &first).await, Err(ReadError::Invalid { .. })));
+    let nowhere = attach("three", &sha256(b"never published")).await.unwrap_err();
+    assert!(nowhere.to_string().contains("is not there"), "{nowhere}");
 }
 
 #[tokio::test]

@@ -41,12 +41,15 @@ pub struct Predicate {
     pub status: PromotionStatus,
     /// Why, in one sentence.
     pub reason: Option<String>,
+    /// How many days the data that reports rest on is kept, where the deployment says so: then it lapses by policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_days: Option<u32>,
 }
 
 impl Manifest {
     /// The manifest of `promotion` over `subjects`.
     #[must_use]
-    pub fn of(promotion: &PromotionRecord, mut subjects: Vec<Subject>) -> Self {
+    pub fn of(promotion: &PromotionRecord, mut subjects: Vec<Subject>, data_days: Option<u32>) -> Self {
         subjects.sort_by(|a, b| a.name.cmp(&b.name));
         let predicate = Predicate {
             model: promotion.model.clone(),
@@ -55,6 +58,7 @@ impl Manifest {
             champion: promotion.champion.clone(),
             status: promotion.status,
             reason: promotion.reason.clone(),
+            data_days,
         };
         Self::new(PROMOTION, subjects, predicate)
     }
@@ -66,8 +70,17 @@ impl Manifest {
     }
 }
 
+/// The folder of the documents made of the evidence, below the promotion's.
+pub const DOCUMENTS: &str = "documents/";
+
 /// Whether a path below the promotion's folder is a manifest's, or the signed envelope's of one: it does not list itself.
 #[must_use]
 pub fn is_manifest(path: &str) -> bool {
     path.starts_with("manifest-")
+}
+
+/// Whether a path below the promotion's folder is made of the manifest and what it lists, and so cannot be listed by it.
+#[must_use]
+pub fn is_made_of_it(path: &str) -> bool {
+    is_manifest(path) || path.starts_with(DOCUMENTS)
 }

@@ -1,18 +1,26 @@
 //! Is this evidence what was signed? Answered from bytes and public keys alone: no account, no clock, no network.
 
 mod chain;
+mod data;
 mod decided;
+mod folders;
 mod objects;
 mod parts;
+mod signed;
 
 use std::collections::BTreeMap;
 
-use seatrial_domain::canonical;
+use jiff::Timestamp;
+use seatrial_domain::history::HistoryEntry;
+use seatrial_domain::ids::ModelName;
 use serde::Serialize;
 
-use crate::dsse::{Envelope, IN_TOTO};
 use crate::key::PublicKey;
-use crate::manifest::{Manifest, PROMOTION, is_manifest};
+use crate::manifest::Manifest;
+
+pub use data::{Input, inputs};
+pub use folders::{Collection, Folder, collect};
+pub use signed::read_manifest;
 
 /// How one thing stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -20,6 +28,8 @@ use crate::manifest::{Manifest, PROMOTION, is_manifest};
 pub enum Standing {
     /// It is what was signed.
     Holds,
+    /// It is gone, as the signed policy said it would be; its digest stays.
+    ExpiredByPolicy,
     /// It could not be checked with what is here; why is said.
     NotChecked,
     /// It contradicts something else that was signed.
@@ -38,7 +48,7 @@ impl Standing {
     /// Whether it leaves a doubt.
     #[must_use]
     pub const fn is_doubt(self) -> bool {
-        !matches!(self, Self::Holds | Self::NotChecked)
+        !matches!(self, Self::Holds | Self::ExpiredByPolicy | Self::NotChecked)
     }
 
     /// The words for it.
@@ -46,6 +56,7 @@ impl Standing {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Holds => "holds",
+            Self::ExpiredByPolicy => "expired by policy",
             Self::NotChecked => "not checked",
             Self::Contradicts => "contradicts",
             Self::Unlisted => "unlisted",
@@ -68,7 +79,7 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// What was found.
+    /// What was found about `what`.
     #[must_use]
     pub fn new(what: impl Into<String>, standing: Standing, why: impl Into<String>) -> Self {
         Self { what: what.into(), standing, why: why.into() }
@@ -105,6 +116,28 @@ pub struct Files {
     /// Whether only some of the evidence is here on purpose, as in a document that leaves large objects out: what is missing is
     /// then not checked, instead of missing.
     pub partial: bool,
+    /// What is known of the data that reports rest on.
+    pub data: Data,
+}
+
+/// What is known of the data that reports rest on. It lies in a bucket of its own.
+#[derive(Debug, Clone, Default)]
+pub enum Data {
+    /// Nobody asks about it.
+    #[default]
+    NotAsked,
+    /// It was not looked at.
+    Elsewhere {
+        /// When that is: what has lapsed by then is known without looking.
+        now: Timestamp,
+    },
+    /// It was looked at.
+    Found {
+        /// When.
+        now: Timestamp,
+        /// The SHA-256 of what is there, in hexadecimal, by its key.
+        digests: BTreeMap<String, String>,
+    },
 }
 
 /// Verifies the evidence of one promotion: the manifest's signature, every object it lists, that nothing lies beside them,
@@ -112,73 +145,26 @@ pub struct Files {
 #[must_use]
 pub fn verify(files: &Files, keys: &[PublicKey]) -> Verification {
     let mut findings = Vec::new();
-    let signed = manifest(files, keys, &mut findings);
+    let signed = signed::manifest(files, keys, &mut findings);
     let Some((manifest, signed_by)) = signed else {
         return Verification { manifest: None, signed_by: None, findings };
     };
     objects::check(&manifest, files, &mut findings);
     let parts = parts::Parts::read(&manifest, files, &mut findings);
     decided::check(&manifest, &parts, files.partial, &mut findings);
+    data::check(&manifest, &parts.inputs, &files.data, &mut findings);
     let model = &manifest.predicate.model;
     findings.extend(chain::check(model, &parts.histories, &files.checkpoints, keys));
     Verification { manifest: Some(manifest), signed_by: Some(signed_by), findings }
 }
 
-/// The one signed manifest, or what stands in its way.
-fn manifest(files: &Files, keys: &[PublicKey], findings: &mut Vec<Finding>) -> Option<(Manifest, String)> {
-    let envelopes: Vec<_> =
-        files.evidence.iter().filter(|(name, _)| is_manifest(name) && name.ends_with(".dsse.json")).collect();
-    let [(name, bytes)] = envelopes.as_slice() else {
-        let why = if envelopes.is_empty() {
-            "no signed manifest (manifest-….dsse.json) is here; nothing else can be trusted without it"
-                .to_owned()
-        } else {
-            let names: Vec<_> = envelopes.iter().map(|(n, _)| n.as_str()).collect();
-            format!("there are {}; one promotion has one", names.join(" and "))
-        };
-        findings.push(Finding::new("manifest", Standing::NotSigned, why));
-        return None;
-    };
-    match read_manifest(bytes, keys) {
-        Ok((manifest, payload, key)) => {
-            let hex = canonical::sha256(&payload);
-            let plain = format!("manifest-{}.json", &hex.hex()[..16]);
-            findings.push(Finding::new(
-                name.as_str(),
-                Standing::Holds,
-                format!("signed by key {key}, lists {} objects", manifest.subject.len()),
-            ));
-            for (other, bytes) in
-                files.evidence.iter().filter(|(n, _)| is_manifest(n) && !n.ends_with(".dsse.json"))
-            {
-                findings.push(if *other == plain && **bytes == *payload {
-                    Finding::new(other, Standing::Holds, "it is what the envelope signs")
-                } else {
-                    Finding::new(other, Standing::Changed, format!("it is not what {name} signs"))
-                });
-            }
-            Some((manifest, key))
-        }
-        Err(why) => {
-            findings.push(Finding::new(name.as_str(), Standing::NotSigned, why));
-            None
-        }
-    }
-}
-
-/// The manifest of a signed envelope, its bytes, and the id of the key that signed it.
-///
-/// # Errors
-/// What is wrong, in one sentence.
-pub fn read_manifest(bytes: &[u8], keys: &[PublicKey]) -> Result<(Manifest, Vec<u8>, String), String> {
-    let envelope = Envelope::parse(bytes).map_err(|e| e.to_string())?;
-    let (payload, key) = envelope.verify(IN_TOTO, keys).map_err(|e| e.to_string())?;
-    let manifest: Manifest = serde_json::from_slice(&payload)
-        .map_err(|e| format!("what it signs is not a promotion's manifest: {e}"))?;
-    manifest.is_of(PROMOTION).map_err(|e| e.to_string())?;
-    let folder = manifest.folder();
-    if let Some(foreign) = manifest.subject.iter().find(|s| !s.name.starts_with(&folder)) {
-        return Err(format!("it lists {}, which is not in the promotion's folder {folder}", foreign.name));
-    }
-    Ok((manifest, payload, key.id().to_owned()))
+/// Verifies a history and the checkpoints it should agree with.
+#[must_use]
+pub fn history(
+    model: &ModelName,
+    entries: Vec<HistoryEntry>,
+    checkpoints: &BTreeMap<String, Vec<u8>>,
+    keys: &[PublicKey],
+) -> Vec<Finding> {
+    chain::check(model, &[entries], checkpoints, keys)
 }

@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use seatrial_attestation::checkpoint::{self, Checkpoint};
 use seatrial_attestation::dsse::{Envelope, IN_TOTO};
 use seatrial_attestation::manifest::{Manifest, Subject};
 use seatrial_attestation::statement::Sha256;
-use seatrial_attestation::verify::{Files, Standing, Verification, verify};
+use seatrial_attestation::verify::{Data, Files, Finding, Standing, Verification, verify};
 use seatrial_attestation::{LocalKey, PublicKey};
 use seatrial_domain::canonical;
 use seatrial_domain::history::{ChainTip, HistoryEntry};
@@ -41,6 +42,16 @@ fn chain(events: &[(&str, Value)]) -> Vec<HistoryEntry> {
         entries.push(entry);
     }
     entries
+}
+
+/// A frozen list of two files of data.
+fn inputs() -> Value {
+    let file =
+        |name: &str| json!({ "key": name, "sha256": canonical::sha256(name.as_bytes()).hex(), "size": 1 });
+    json!({
+        "frozen_at": "2026-11-01T09:20:00Z", "shadow": { "opened_at": "2026-11-01T09:00:00Z" }, "pairs": [file("pairs/1")],
+        "labels": [file("labels/1")], "observations": [],
+    })
 }
 
 /// The evidence of a crowned promotion, and the key that signs it.
@@ -83,7 +94,7 @@ impl Crowned {
         ]);
         let objects = [
             (report_name, report),
-            ("inputs-00.json".to_owned(), b"[]".to_vec()),
+            ("inputs-00.json".to_owned(), serde_json::to_vec(&inputs()).unwrap()),
             ("summaries/00/part=00.json".to_owned(), b"{}".to_vec()),
             ("promotion-00.json".to_owned(), serde_json::to_vec(&record).unwrap()),
             ("gate-approval-00.json".to_owned(), serde_json::to_vec(&gate).unwrap()),
@@ -116,13 +127,14 @@ impl Crowned {
             digest: Sha256 { sha256: canonical::sha256(bytes).hex().to_owned() },
             version_id: Some("v".into()),
         });
-        let manifest = canonical::to_bytes(&Manifest::of(&self.record, subjects.collect())).unwrap();
+        let manifest =
+            canonical::to_bytes(&Manifest::of(&self.record, subjects.collect(), Some(400))).unwrap();
         let name = format!("manifest-{}", &canonical::sha256(&manifest).hex()[..16]);
         let envelope = Envelope::sign(IN_TOTO, &manifest, &self.key).await.unwrap();
         let mut evidence = self.objects.clone();
         evidence.insert(format!("{name}.dsse.json"), serde_json::to_vec(&envelope).unwrap());
         evidence.insert(format!("{name}.json"), manifest);
-        Files { evidence, checkpoints: self.checkpoints.clone(), partial: false }
+        Files { evidence, checkpoints: self.checkpoints.clone(), ..Files::default() }
     }
 
     fn keys(&self) -> [PublicKey; 1] {
@@ -224,7 +236,9 @@ async fn a_manifest_of_another_promotion_is_found_however_it_is_put_there() {
     );
     let mut both = made.files().await;
     both.evidence.extend(other.files().await.evidence);
-    assert_eq!(doubt(&verify(&both, &made.keys())), (Standing::NotSigned, "manifest"));
+    let found = verify(&both, &made.keys());
+    let apart = |f: &Finding| f.standing == Standing::Contradicts && f.what.starts_with("manifest-");
+    assert_eq!(found.findings.iter().filter(|f| apart(f)).count(), 1, "{found:#?}");
 }
 
 #[tokio::test]
@@ -266,11 +280,79 @@ async fn attesting_that_was_done_again_holds_and_none_of_a_kind_hides_behind_ano
     assert_eq!(doubt(&verify(&made.files().await, &made.keys())), (Standing::Contradicts, "history"));
     made.objects.remove("history-11.json");
 
+    made.objects.insert("policy-11.json".into(), b"{}".to_vec());
+    assert_eq!(doubt(&verify(&made.files().await, &made.keys())), (Standing::Contradicts, "policy"));
+    made.objects.remove("policy-11.json");
+
     let mut record = serde_json::to_value(&made.record).unwrap();
     record["challenger"]["digest"] = json!(digest("another package"));
     made.objects.insert("promotion-11.json".into(), serde_json::to_vec(&record).unwrap());
     let found = verify(&made.files().await, &made.keys());
     assert_eq!(doubt(&found), (Standing::Contradicts, "manifest and promotion"));
+}
+
+/// The signed manifest among the files.
+fn envelope(files: &Files) -> (String, Vec<u8>) {
+    let found = files.evidence.iter().find(|(path, _)| path.ends_with(".dsse.json")).unwrap();
+    (found.0.clone(), found.1.clone())
+}
+
+#[tokio::test]
+async fn an_earlier_manifest_is_part_of_the_later_one_or_a_doubt() {
+    let mut made = Crowned::new().await;
+    let (path, earlier) = envelope(&made.files().await);
+    made.objects.insert("history-11.json".into(), serde_json::to_vec(&made.history[..2]).unwrap());
+    let mut files = made.files().await;
+    files.evidence.insert(path.clone(), earlier);
+    let found = verify(&files, &made.keys());
+    assert_eq!(found.doubt(), None, "{found:#?}");
+    assert_eq!(found.manifest.unwrap().subject.len(), made.objects.len(), "the fullest counts");
+
+    let mut another = Crowned::new().await;
+    another.key = LocalKey::from_pem(&made.key.to_pem().unwrap()).unwrap();
+    another.objects.insert("summaries/00/part=00.json".into(), b"{\"n\":1}".to_vec());
+    files.evidence.insert(path.clone(), envelope(&another.files().await).1);
+    assert_eq!(doubt(&verify(&files, &made.keys())), (Standing::Contradicts, path.as_str()));
+
+    let foreign = Crowned::new().await;
+    files.evidence.insert(path.clone(), envelope(&foreign.files().await).1);
+    assert_eq!(doubt(&verify(&files, &made.keys())), (Standing::NotSigned, path.as_str()));
+}
+
+#[tokio::test]
+async fn data_that_lapsed_by_policy_is_told_from_data_that_was_taken_away() {
+    let made = Crowned::new().await;
+    let standings = async |data: Data| -> Vec<(String, Standing)> {
+        let files = Files { data, ..made.files().await };
+        let found = verify(&files, &made.keys()).findings.into_iter();
+        found
+            .filter(|f| f.what.contains("data of") || f.what.contains("/1"))
+            .map(|f| (f.what, f.standing))
+            .collect()
+    };
+    let of = |what: &str, standing| (what.to_owned(), standing);
+    let list = "data of inputs-00.json";
+    let (early, late): (Timestamp, Timestamp) =
+        ("2027-11-01T00:00:00Z".parse().unwrap(), "2028-01-01T00:00:00Z".parse().unwrap());
+    assert!(standings(Data::NotAsked).await.is_empty());
+    assert_eq!(standings(Data::Elsewhere { now: early }).await, [of(list, Standing::NotChecked)]);
+    assert_eq!(standings(Data::Elsewhere { now: late }).await, [of(list, Standing::ExpiredByPolicy)]);
+
+    let there = |names: &[&str]| -> BTreeMap<String, String> {
+        names.iter().map(|n| ((*n).to_owned(), canonical::sha256(n.as_bytes()).hex().to_owned())).collect()
+    };
+    let whole = Data::Found { now: early, digests: there(&["pairs/1", "labels/1"]) };
+    assert_eq!(standings(whole).await, [of(list, Standing::Holds)]);
+    let taken = Data::Found { now: early, digests: there(&["pairs/1"]) };
+    assert_eq!(standings(taken).await, [of("labels/1", Standing::Missing), of(list, Standing::Holds)]);
+    let lapsed = Data::Found { now: late, digests: BTreeMap::new() };
+    assert_eq!(standings(lapsed).await, [of(list, Standing::ExpiredByPolicy)]);
+    let mut other = there(&["pairs/1"]);
+    other.insert("labels/1".into(), "00".repeat(32));
+    let changed = Data::Found { now: late, digests: other };
+    assert_eq!(standings(changed).await, [of("labels/1", Standing::Changed), of(list, Standing::Holds)]);
+    assert!(Standing::Missing.is_doubt() && !Standing::ExpiredByPolicy.is_doubt());
+    assert_eq!(seatrial_attestation::verify::inputs(&made.files().await).len(), 2);
 }
 
 #[tokio::test]

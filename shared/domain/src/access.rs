@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
+use crate::compliance::{ProfileName, Requirement};
 use crate::policy::{Delegation, Person, Policy, Role, mailbox};
 use crate::refusal::Refusal;
 
@@ -84,6 +85,8 @@ pub struct Access {
     pub separation_of_duties: bool,
     /// Whether an approval may come by itself.
     pub automatic: bool,
+    /// The compliance profile of the policy in force.
+    pub profile: ProfileName,
 }
 
 impl Policy {
@@ -130,6 +133,19 @@ impl Access {
             quorum: policy.approval.quorum.max(1),
             separation_of_duties: policy.approval.separation_of_duties,
             automatic: policy.approval.mode == crate::policy::ApprovalMode::AutoUnlessBlocked,
+            profile: policy.profile,
+        }
+    }
+
+    /// The same people under the rules of the profile that a promotion started with: a policy that comes into force while it
+    /// runs changes who decides, and cannot take back what the profile asks of the deciding.
+    #[must_use]
+    pub fn held_to(&self, profile: ProfileName) -> Self {
+        let asks = |item| profile.profile().rule(item).is_some();
+        Self {
+            separation_of_duties: self.separation_of_duties || asks(Requirement::IndependentReview),
+            automatic: self.automatic && !asks(Requirement::AccountableApprover),
+            ..self.clone()
         }
     }
 

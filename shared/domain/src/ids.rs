@@ -250,6 +250,20 @@ pub enum Auth {
     Local,
 }
 
+impl Auth {
+    /// The word in records and documents.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Iam => "iam",
+            Self::Oidc => "oidc",
+            Self::Link => "link",
+            Self::System => "system",
+            Self::Local => "local",
+        }
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests {

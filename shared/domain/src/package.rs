@@ -31,6 +31,17 @@ pub struct PackageSummary {
     pub config: Flat,
 }
 
+/// The sample of the training data, by its path in the submission.
+pub const REFERENCE: &str = "reference.parquet";
+
+impl PackageSummary {
+    /// Whether it brings a sample of its training data.
+    #[must_use]
+    pub fn has_reference(&self) -> bool {
+        self.files.contains_key(REFERENCE)
+    }
+}
+
 /// One content-addressed file of a package.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Blob {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::compliance::ProfileName;
 use crate::head::{BenchmarkRef, PolicyRef};
 use crate::ids::{Actor, Digest, GateId, ModelName, PromotionId, VersionRef};
 use crate::verdict::Verdict;
@@ -21,6 +22,19 @@ pub enum PromotionStatus {
     Rejected,
     /// It ended after callers saw the challenger, or an operator ended it.
     Aborted,
+}
+
+impl PromotionStatus {
+    /// The word in messages.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Crowned => "crowned",
+            Self::Rejected => "rejected",
+            Self::Aborted => "aborted",
+        }
+    }
 }
 
 /// What the registry keeps about a promotion.
@@ -40,6 +54,9 @@ pub struct PromotionRecord {
     pub epoch: u64,
     /// The policy whose thresholds are pinned for it.
     pub policy: PolicyRef,
+    /// The compliance profile of that policy: it holds for the whole promotion, whatever policy comes into force meanwhile.
+    #[serde(default, skip_serializing_if = "ProfileName::is_default")]
+    pub profile: ProfileName,
     /// The benchmark that is pinned for it.
     pub benchmark: Option<BenchmarkRef>,
     /// Who asked for it.
@@ -172,6 +189,16 @@ pub enum EvidenceKind {
     Canary,
     /// The manifest over all evidence.
     Manifest,
+    /// The audit document.
+    Document,
+}
+
+impl EvidenceKind {
+    /// Whether it is made of all other evidence, and so is no part of it.
+    #[must_use]
+    pub const fn is_made_of_the_rest(self) -> bool {
+        matches!(self, Self::Manifest | Self::Document)
+    }
 }
 
 /// The folder of a promotion's evidence in the evidence bucket.

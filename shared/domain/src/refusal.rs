@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use crate::compliance::{self, Missing, ProfileName};
 use crate::ids::{GateId, ModelName, PromotionId, SubmissionId, VersionName};
 use crate::version::{VersionEvent, VersionStatus};
 
@@ -94,6 +95,14 @@ pub enum Refusal {
         /// A phrase such as `model credit-risk`.
         what: String,
     },
+    /// The model's compliance profile asks for what is not there.
+    #[error("the profile {profile} asks for what is missing: {}", compliance::told(missing))]
+    ProfileUnmet {
+        /// The profile.
+        profile: ProfileName,
+        /// Each item with its rule, what was found and what to do.
+        missing: Vec<Missing>,
+    },
     /// The request contradicts the present state or itself.
     #[error("{why}")]
     Invalid {
@@ -131,6 +140,7 @@ impl Refusal {
             Self::AlreadyAnnounced { .. } => "already_announced",
             Self::NoStandby { .. } => "no_standby",
             Self::NotFound { .. } => "not_found",
+            Self::ProfileUnmet { .. } => "profile_unmet",
             Self::Invalid { .. } => "invalid",
         }
     }

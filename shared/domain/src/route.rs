@@ -54,6 +54,12 @@ impl Weight {
         self.0
     }
 
+    /// What is left of this share without `other`.
+    #[must_use]
+    pub const fn less(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
+    }
+
     /// The share as a fraction from 0 to 1.
     #[must_use]
     pub fn fraction(self) -> f64 {

@@ -323,6 +323,43 @@ pub enum HealthState {
 /// The input of `crown` and `attest`: only the promotion.
 pub type HeldTask = Held;
 
+/// The input of `attest` by `sweep`: sign where the history of a model stands, though no promotion ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AnchorTask {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The model.
+    pub anchor: ModelName,
+}
+
+/// What `attest` takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum AttestTask {
+    /// A promotion that ended.
+    Promotion(HeldTask),
+    /// A history.
+    Anchor(AnchorTask),
+}
+
+/// What `attest` answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum AttestAnswer {
+    /// To a promotion.
+    Promotion(Attested),
+    /// To a history.
+    Anchor(Anchored),
+}
+
+/// Where a history was anchored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Anchored {
+    /// The checkpoint's key in the evidence bucket; none where the model has no history.
+    pub checkpoint: Option<String>,
+}
+
 /// The input of `rollback` from a state machine or an alarm.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RollbackTask {

@@ -37,6 +37,27 @@ pub enum VersionStatus {
     Retired,
 }
 
+impl VersionStatus {
+    /// The word in records and documents.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Packaged => "packaged",
+            Self::Evaluating => "evaluating",
+            Self::Shadowing => "shadowing",
+            Self::InReview => "in_review",
+            Self::Approved => "approved",
+            Self::Canary => "canary",
+            Self::Champion => "champion",
+            Self::Standby => "standby",
+            Self::Rejected => "rejected",
+            Self::RolledBack => "rolled_back",
+            Self::Superseded => "superseded",
+            Self::Retired => "retired",
+        }
+    }
+}
+
 /// What can happen to a version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -7,6 +7,7 @@ use aws_credential_types::provider::ProvideCredentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
 use aws_smithy_runtime_api::client::identity::Identity;
+use bytes::Bytes;
 
 use crate::{Answer, CallError, Read, answered, plain_client, unreachable};
 
@@ -34,6 +35,21 @@ pub async fn post(config: &SdkConfig, call: &Call<'_>) -> Result<Answer, CallErr
     let client = plain_client().build().map_err(|e| CallError::NoAnswer(format!("no HTTP client ({e})")))?;
     let answer = client.execute(request).await.map_err(|e| unreachable(call.service, e))?;
     answered(answer, Read::Whole(call.limit)).await
+}
+
+/// Invokes a Lambda function and gives its answer. `name` may carry a qualifier (`name:live`).
+///
+/// # Errors
+/// When nobody answered, the service refused, or the function itself failed: with how it failed.
+pub async fn invoke(config: &SdkConfig, name: &str, body: &str, limit: usize) -> Result<Bytes, String> {
+    let path = format!("/2015-03-31/functions/{name}/invocations");
+    let headers = [("content-type", "application/json")];
+    let call = Call { service: "lambda", path: &path, headers: &headers, body, limit };
+    let answer = post(config, &call).await.map_err(|e| e.to_string())?;
+    if answer.headers.contains_key("x-amz-function-error") && answer.status.is_success() {
+        return Err(format!("the function failed: {}", answer.beginning()));
+    }
+    answer.succeeded()
 }
 
 /// Fields as the body of a form, for services that take one.

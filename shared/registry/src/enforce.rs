@@ -7,6 +7,7 @@
 
 use seatrial_domain::Refusal;
 use seatrial_domain::change::{Change, GATE_MARKS, bound_now};
+use seatrial_domain::compliance::missing_when_skipped;
 use seatrial_domain::gate::{Decision, GateKind, GateRecord, GateStatus};
 use seatrial_domain::head::Head;
 use seatrial_domain::history::ChainTip;
@@ -35,6 +36,7 @@ pub fn enforce(change: &Change, previous: Option<&Head>) -> Result<(), Refusal> 
     champion(change, previous)?;
     traffic(change, previous)?;
     statuses(change, previous)?;
+    answered_for(change)?;
     decision(change)
 }
 
@@ -188,6 +190,13 @@ fn statuses(change: &Change, previous: &Head) -> Result<(), Refusal> {
         )?;
     }
     Ok(())
+}
+
+/// No promotion carries a skipped approval whose compliance profile wants a person to answer for it.
+fn answered_for(change: &Change) -> Result<(), Refusal> {
+    let skipped = change.promotion.as_ref().filter(|p| p.bypass(Stage::Approval).is_some());
+    let asked = skipped.is_some_and(|p| !missing_when_skipped(p.profile.profile()).is_empty());
+    must(!asked, "it skips an approval that the promotion's compliance profile asks a person for")
 }
 
 /// A gate is approved or rejected by a decision, never by being written so; a link decides only by being used up.

@@ -4,6 +4,7 @@
 //! never markup. Views are pure: they get records and the time, and return text.
 
 pub mod banners;
+pub mod card;
 mod changes;
 pub mod charts;
 mod consequences;
@@ -12,6 +13,7 @@ pub mod evidence;
 pub mod interval;
 pub mod list;
 pub mod mail;
+mod markdown;
 pub mod message;
 pub mod notice;
 pub mod numbers;

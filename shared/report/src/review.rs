@@ -3,8 +3,10 @@
 use askama::Template;
 use jiff::Timestamp;
 use seatrial_domain::access::Access;
+use seatrial_domain::compliance;
 use seatrial_domain::gate::{GateRecord, GateStatus};
-use seatrial_domain::promotion::PromotionRecord;
+use seatrial_domain::policy::Policy;
+use seatrial_domain::promotion::{PromotionRecord, Stage};
 use seatrial_domain::version::VersionRecord;
 use seatrial_evidence::report::ComparisonReport;
 
@@ -245,6 +247,7 @@ fn general(facts: &ReviewFacts<'_>) -> Vec<Fact> {
         "Champion now",
         gate.champion.as_ref().map_or_else(|| "none: this is the first version".into(), named),
     ));
+    list.extend(profile(facts.promotion, &facts.policies.pinned.policy, challenger));
     list.push(fact("Submitted by", &gate.submitted_by));
     if gate.requested_by != gate.submitted_by {
         list.push(fact("Promotion asked for by", &gate.requested_by));
@@ -252,6 +255,29 @@ fn general(facts: &ReviewFacts<'_>) -> Vec<Fact> {
     list.push(fact("Submitted", times::moment(challenger.created_at)));
     list.push(fact("Report made", times::moment(report.created_at)));
     list
+}
+
+/// The compliance profile that the promotion is held to, and everything it asks for; nothing where no regulation is named.
+fn profile(promotion: &PromotionRecord, policy: &Policy, challenger: &VersionRecord) -> Vec<Fact> {
+    if promotion.profile.is_default() {
+        return Vec::new();
+    }
+    let profile = promotion.profile.profile();
+    let there = compliance::Facts {
+        policy,
+        benchmark: promotion.benchmark.is_some(),
+        reference: Some(challenger.package.has_reference()),
+        skips_approval: promotion.bypass(Stage::Approval).is_some(),
+    };
+    let missing = compliance::missing(profile, &there);
+    let items = profile.requires.iter().map(|required| {
+        let mark = if missing.iter().any(|m| m.item == required.item) { "✗ missing:" } else { "✓" };
+        format!("{mark} {} ({})", required.item.words(), required.rule)
+    });
+    vec![
+        fact("Held to", format!("{}: {}", profile.name, profile.about)),
+        fact("It asks for", items.collect::<Vec<_>>().join(" · ")),
+    ]
 }
 
 fn bound(gate: &GateRecord) -> Vec<Fact> {
@@ -282,4 +308,46 @@ fn quorum(gate: &GateRecord, live: &Access) -> Option<String> {
     let given = seatrial_domain::gate::approvals(gate, live);
     let waits = live.quorum > 1 && gate.status == GateStatus::Pending;
     waits.then(|| format!("{given} of {} approvals are given. One rejection ends it.", live.quorum))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_profile_is_named_with_all_it_asks_for_and_nothing_is_said_of_none() {
+        let digest = format!("sha256:{}", "7".repeat(64));
+        let id = format!("pr_{}", "0".repeat(24));
+        let record = |profile: &str| -> PromotionRecord {
+            serde_json::from_value(json!({
+                "id": id, "model": "m", "challenger": { "version": "v2", "digest": digest }, "champion": null,
+                "status": "running", "epoch": 1, "policy": { "number": 1, "digest": digest }, "profile": profile,
+                "benchmark": { "digest": digest, "key": "k", "size": 1, "set_at": "2026-11-21T10:00:00Z" },
+                "requested_by": { "principal": "sue", "auth": "iam" }, "started_at": "2026-11-21T10:00:00Z", "evidence": {},
+            }))
+            .unwrap()
+        };
+        let challenger: VersionRecord = serde_json::from_value(json!({
+            "model": "m", "version": "v2", "digest": digest, "status": "in_review", "submitted_by": "sue",
+            "created_at": "2026-11-21T10:00:00Z", "promotion": id,
+            "package": { "runtime": "onnx", "task": "binary", "size": 1, "files": {}, "labels": {}, "changelog": "" },
+        }))
+        .unwrap();
+        let mut policy = Policy::default();
+        policy
+            .approval
+            .approvers
+            .push(seatrial_domain::policy::Approver { email: "ann@example.com".into(), principals: vec![] });
+        assert!(profile(&record("default"), &policy, &challenger).is_empty());
+        let shown = profile(&record("sr_26_2"), &policy, &challenger);
+        assert!(shown[0].value.starts_with("sr_26_2: "), "{}", shown[0].value);
+        assert_eq!(
+            shown[1].value,
+            "✓ held-out benchmark (Outcomes analysis) · ✓ independent review (Effective challenge) · \
+             ✓ accountable approver (Governance) · ✗ missing: inventory entry (Model inventory)"
+        );
+    }
 }

@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use crate::failure::Failure;
 
 /// The environment names the functions know. The template sets only those a function needs.
-pub const NAMES: [(&str, &str); 30] = [
+pub const NAMES: [(&str, &str); 32] = [
     ("SEATRIAL_TABLE", "the registry's table"),
     ("SEATRIAL_SUBMISSIONS_BUCKET", "where submissions arrive"),
     ("SEATRIAL_MODELS_BUCKET", "OCI layouts and benchmarks"),
     ("SEATRIAL_DATA_BUCKET", "observations, pairs and dead letters"),
     ("SEATRIAL_EVIDENCE_BUCKET", "reports, manifests and other evidence"),
     ("SEATRIAL_SIGNING_KEY", "the KMS key (ECC_NIST_P256, SIGN_VERIFY) that signs packages and evidence"),
+    ("SEATRIAL_ATTEST_FUNCTION", "the function that attests, with its alias"),
+    ("SEATRIAL_OBSERVATION_DAYS", "how many days the data bucket keeps observations and pairs"),
     ("SEATRIAL_OBSERVATIONS_QUEUE_URL", "where data planes send observations"),
     ("SEATRIAL_SHADOW_QUEUE_URL", "where the shadow sample waits for its replay"),
     ("SEATRIAL_PROMOTION_MACHINE_ARN", "the promotion state machine"),

@@ -80,7 +80,7 @@ impl From<Refusal> for Problem {
         let status = match &refusal {
             Refusal::NotFound { .. } => StatusCode::NOT_FOUND,
             Refusal::Forbidden { .. } | Refusal::NotApproved { .. } => StatusCode::FORBIDDEN,
-            Refusal::Invalid { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            Refusal::Invalid { .. } | Refusal::ProfileUnmet { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             Refusal::Busy { .. }
             | Refusal::Superseded { .. }
             | Refusal::IllegalTransition { .. }

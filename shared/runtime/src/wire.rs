@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use aws_config::SdkConfig;
+use seatrial_artifacts::package::{SignVersionError, Trust};
 use seatrial_artifacts::store::{ObjectStore, S3Store, s3_client};
 use seatrial_attestation::kms::KmsSigner;
+use seatrial_attestation::model_signing::SigningError;
 use seatrial_attestation::signer::SignError;
 use seatrial_registry::{CommitError, DynamoRegistry, OpError, StoreError};
 
@@ -51,6 +53,14 @@ impl Wiring {
     /// When the environment does not name it.
     pub fn signer(&self) -> Result<KmsSigner, Failure> {
         Ok(KmsSigner::new(&self.aws, self.config.need("SEATRIAL_SIGNING_KEY")?))
+    }
+
+    /// Trust in packages that the deployment's key signed. Asks for its public half, so once at cold start.
+    ///
+    /// # Errors
+    /// When the environment does not name the key, or its public half cannot be read.
+    pub async fn trust(&self) -> Result<Trust, Failure> {
+        Ok(Trust::of(&self.signer()?).await?)
     }
 }
 
@@ -111,6 +121,18 @@ impl From<seatrial_artifacts::package::ReadError> for Failure {
             Self::unavailable("reading an object", error)
         } else {
             Self::internal(&format!("reading an object ({error})"), error)
+        }
+    }
+}
+
+impl From<SignVersionError> for Failure {
+    fn from(error: SignVersionError) -> Self {
+        match error {
+            SignVersionError::Read(error) => error.into(),
+            SignVersionError::Signing(SigningError::Signer(error)) => error.into(),
+            SignVersionError::Signing(error @ SigningError::Files(_)) => {
+                Self::internal(&format!("signing a package ({error})"), error)
+            }
         }
     }
 }

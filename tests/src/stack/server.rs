@@ -31,6 +31,7 @@ impl Stack {
             .env("SEATRIAL_TABLE", self.out("TableName"))
             .env("SEATRIAL_MODELS_BUCKET", self.out("ModelsBucket"))
             .env("SEATRIAL_OBSERVATIONS_QUEUE_URL", self.out("ObservationsQueueUrl"))
+            .env("SEATRIAL_SIGNING_KEY", self.out("SigningKeyArn"))
             .env("SEATRIAL_ONNXRUNTIME", &self.onnxruntime)
             .env("SEATRIAL_LISTEN", format!("127.0.0.1:{port}"))
             .stdin(Stdio::null())

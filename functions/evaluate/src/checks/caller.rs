@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use aws_config::SdkConfig;
 use bytes::Bytes;
 use seatrial_domain::policy::IntegrationCheck;
-use seatrial_outbound::aws::{self, Call};
+use seatrial_outbound::aws;
 use seatrial_outbound::{Allowed, Read, post};
 use serde_json::Value;
 
@@ -39,14 +39,7 @@ impl HttpChecks {
                 "the function {name:?} may not be invoked; expected a name of letters, digits, '-' and '_' that begins with {PREFIX}"
             ));
         }
-        let path = format!("/2015-03-31/functions/{name}/invocations");
-        let headers = [("content-type", "application/json")];
-        let call = Call { service: "lambda", path: &path, headers: &headers, body, limit: ANSWER_LIMIT };
-        let answer = aws::post(&self.aws, &call).await.map_err(|e| e.to_string())?;
-        if answer.headers.contains_key("x-amz-function-error") && answer.status.is_success() {
-            return Err(format!("the function failed: {}", answer.beginning()));
-        }
-        answer.succeeded()
+        aws::invoke(&self.aws, name, body, ANSWER_LIMIT).await
     }
 }
 

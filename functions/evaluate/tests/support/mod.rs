@@ -7,7 +7,7 @@ use bytes::Bytes;
 use fn_evaluate::checks::HttpChecks;
 use fn_evaluate::{Ports, handle};
 use seatrial_artifacts::evidence::get_evidence;
-use seatrial_artifacts::package::publish;
+use seatrial_artifacts::package::{publish, signature_key, testing};
 use seatrial_artifacts::{
     Folder, MemoryS3, MemoryStore, ObjectStore, Prefix, benchmark_key, inspect, upload_submission,
 };
@@ -20,7 +20,8 @@ use seatrial_evidence::evaluation::Evaluation;
 use seatrial_evidence::report::MetricRow;
 use seatrial_outbound::Allowed;
 use seatrial_registry::MemoryRegistry;
-use seatrial_registry::contract::Scenario;
+use seatrial_registry::contract::{Run, Scenario};
+use seatrial_runtime::Failure;
 
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -31,6 +32,7 @@ pub struct World {
     models: MemoryStore,
     pub evidence: MemoryStore,
     submissions: MemoryStore,
+    s3: MemoryS3,
     folder: PathBuf,
     /// What checks may reach.
     pub hosts: String,
@@ -54,6 +56,7 @@ impl World {
             models: s3.bucket("models"),
             evidence: s3.bucket("evidence"),
             submissions: s3.bucket("submissions"),
+            s3,
             folder,
             hosts: String::new(),
             local: true,
@@ -90,6 +93,7 @@ impl World {
         let inspected = inspect(&Prefix::new(&self.submissions, at.prefix), model, &|_| {}).await.unwrap();
         let package = inspected.package().unwrap();
         publish(&inspected, &package, &self.submissions, &self.models).await.unwrap();
+        testing::sign(&self.models, model, &package).await;
         self.scenario
             .system()
             .register_version(model, &package.digest, &package.summary, "sue@example.com")
@@ -97,7 +101,14 @@ impl World {
             .unwrap();
     }
 
-    pub async fn evaluate(&self, version: u32) -> (Evaluated, Evaluation, Held) {
+    /// Takes a version's signature away.
+    pub async fn unsign(&self, version: u32) {
+        let record = self.scenario.version(version).await;
+        self.s3.remove("models", &signature_key(&self.scenario.model, &record.digest));
+    }
+
+    /// Starts the promotion of a version.
+    pub async fn start(&self, version: u32) -> (Run, Held) {
         let run = self.scenario.start(version).await;
         let held = Held {
             schema: 1,
@@ -106,6 +117,11 @@ impl World {
             epoch: run.epoch,
             version: seatrial_domain::VersionName::new(version),
         };
+        (run, held)
+    }
+
+    pub async fn evaluate(&self, version: u32) -> (Evaluated, Evaluation, Held) {
+        let (run, held) = self.start(version).await;
         let evaluated = self.run(&held).await;
         let record = self.scenario.promotion(&run).await;
         let bytes =
@@ -114,6 +130,10 @@ impl World {
     }
 
     pub async fn run(&self, held: &Held) -> Evaluated {
+        self.try_run(held).await.unwrap()
+    }
+
+    pub async fn try_run(&self, held: &Held) -> Result<Evaluated, Failure> {
         // Hosts of the internet are not allowed; this machine's own are, as on an emulator.
         let checks = HttpChecks::new(Allowed::of("CheckHosts", &self.hosts, self.local), self.aws.clone());
         let ports = Ports {
@@ -121,11 +141,12 @@ impl World {
             serve: Some("https://serve.example.com"),
             registry: &self.scenario.registry,
             models: &self.models,
+            trust: testing::trust(),
             evidence: &self.evidence,
             library: root().join("target/onnxruntime/1.24.4/libonnxruntime.so"),
             folder: self.folder.clone(),
         };
-        handle(&ports, jiff::Timestamp::now, held.clone()).await.unwrap()
+        handle(&ports, jiff::Timestamp::now, held.clone()).await
     }
 }
 

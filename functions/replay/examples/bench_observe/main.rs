@@ -16,6 +16,7 @@ use std::time::Instant;
 use fn_observe::Cache;
 use fn_replay::{Replayer, worker};
 use seatrial_artifacts::ObjectStore;
+use seatrial_artifacts::package::testing;
 use seatrial_evidence::shadow_tally::SHADOW_ARM;
 use seatrial_registry::Tallies;
 use seatrial_runtime::sqs_event::SqsEvent;
@@ -72,6 +73,7 @@ async fn run(world: &World, folder: &Path, library: &Path, out: &Path) {
         attempts: registry,
         watermarks: registry,
         models: &world.models,
+        trust: testing::trust(),
         data: &world.data,
         queue: &shadow,
     };

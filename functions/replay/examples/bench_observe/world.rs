@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
+use seatrial_artifacts::package::testing;
 use seatrial_artifacts::{Folder, MemoryS3, MemoryStore, Prefix, inspect, publish, upload_submission};
 use seatrial_domain::policy::Policy;
 use seatrial_domain::{Digest, ModelName, PromotionId};
@@ -67,6 +68,7 @@ async fn version(
     let inspected = inspect(&Prefix::new(submissions, uploaded.prefix), model, &|_| {}).await.unwrap();
     let package = inspected.package().unwrap();
     publish(&inspected, &package, submissions, models).await.unwrap();
+    testing::sign(models, model, &package).await;
     let ops = scenario.system();
     ops.register_version(model, &package.digest, &package.summary, "sue@example.com").await.unwrap();
     package.digest

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use fn_serve::adapters::{FromRegistry, FromStore};
 use fn_serve::app::{App, Mode, Parts};
 use fn_serve::journal::{Journal, wrecks};
@@ -13,8 +14,8 @@ use fn_serve::ports::{Heads, Queue, ReadError, Sent};
 use fn_serve::server;
 use fn_serve::versions::Versions;
 use jiff::Timestamp;
-use seatrial_artifacts::package::publish;
-use seatrial_artifacts::store::{MemoryS3, MemoryStore};
+use seatrial_artifacts::package::{publish, signature_key, testing};
+use seatrial_artifacts::store::{MemoryS3, MemoryStore, ObjectStore};
 use seatrial_artifacts::submission::{Folder, Prefix, inspect, upload_submission};
 use seatrial_domain::head::Head;
 use seatrial_domain::ids::{Actor, ModelName, VersionName, VersionRef};
@@ -81,6 +82,7 @@ pub struct World {
     queue: Arc<Kept>,
     versions: Vec<VersionRef>,
     dir: PathBuf,
+    s3: MemoryS3,
 }
 
 impl Drop for World {
@@ -102,6 +104,7 @@ pub async fn world(fixtures: &[&str], mode: Mode) -> World {
         let inspected = inspect(&Prefix::new(&submissions, &at.prefix), &model(), &|_| ()).await.unwrap();
         let package = inspected.package().unwrap();
         publish(&inspected, &package, &submissions, &models).await.unwrap();
+        testing::sign(&models, &model(), &package).await;
         let ops = Ops::new(&registry, Actor::function("package"), &SystemClock);
         let done = ops.register_version(&model(), &package.digest, &package.summary, "t").await.unwrap();
         versions.push(done.value.reference());
@@ -109,6 +112,7 @@ pub async fn world(fixtures: &[&str], mode: Mode) -> World {
     let dir = std::env::temp_dir().join(format!("seatrial-serve-test-{}", uuid::Uuid::now_v7()));
     let loader = FromStore {
         store: Arc::new(models),
+        trust: testing::trust().clone(),
         folder: dir.join("versions"),
         library: workspace().join("target/onnxruntime/1.24.4/libonnxruntime.so"),
     };
@@ -124,7 +128,7 @@ pub async fn world(fixtures: &[&str], mode: Mode) -> World {
         wrecks: wrecks(&dir.join("markers")).unwrap(),
         preload: vec![model()],
     });
-    World { app, heads, queue, versions, dir }
+    World { app, heads, queue, versions, dir, s3 }
 }
 
 impl World {
@@ -153,6 +157,18 @@ impl World {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         (port, end, serving)
+    }
+
+    /// Replaces the signature of a version, counted from 1; `None` takes it away. Gives the one that was there.
+    pub async fn replace_signature(&self, version: usize, by: Option<Bytes>) -> Bytes {
+        let key = signature_key(&model(), &self.versions[version - 1].digest);
+        let models = self.s3.bucket("models");
+        let before = models.get(&key, 1 << 20).await.unwrap().unwrap_or_default();
+        match by {
+            Some(bundle) => drop(models.put(&key, bundle, "x").await.unwrap()),
+            None => self.s3.remove("models", &key),
+        }
+        before
     }
 
     pub async fn loaded(&self, count: usize) {

@@ -45,7 +45,7 @@ impl PublishError {
         matches!(self, Self::Store(e) if e.is_transient())
     }
 
-    fn layout(model: &ModelName, why: String) -> Self {
+    pub(super) fn layout(model: &ModelName, why: String) -> Self {
         Self::Layout { model: model.clone(), why }
     }
 }
@@ -111,12 +111,20 @@ pub async fn name_version(
     size: u64,
     version: VersionName,
 ) -> Result<(), PublishError> {
+    update_index(models, model, |before| named(before, digest, size, version)).await
+}
+
+/// Writes what `change` makes of a model's index, read anew whenever another writer was faster; nothing where it makes nothing.
+pub(super) async fn update_index(
+    models: &dyn ObjectStore,
+    model: &ModelName,
+    change: impl Fn(Option<&Bytes>) -> Result<Option<Bytes>, String> + Send + Sync,
+) -> Result<(), PublishError> {
     let key = format!("{model}/index.json");
     for attempt in 0..ATTEMPTS {
         let found = models.get_versioned(&key, MAX_INDEX).await?;
         let before = found.as_ref().map(|(_, bytes)| bytes);
-        let Some(after) = named(before, digest, size, version).map_err(|e| PublishError::layout(model, e))?
-        else {
+        let Some(after) = change(before).map_err(|e| PublishError::layout(model, e))? else {
             return Ok(());
         };
         let written = match &found {
@@ -139,10 +147,7 @@ fn named(
     size: u64,
     version: VersionName,
 ) -> Result<Option<Bytes>, String> {
-    let mut index: ImageIndex = match before {
-        Some(bytes) => serde_json::from_slice(bytes).map_err(|e| format!("index.json is damaged: {e}"))?,
-        None => empty().map_err(|e| e.to_string())?,
-    };
+    let mut index = parsed(before)?;
     let name = version.to_string();
     let holder = index.manifests().iter().find(|m| ref_name(m) == Some(&name));
     match holder {
@@ -155,9 +160,25 @@ fn named(
     let entry = descriptor(MediaType::ImageManifest, digest, size, &[(ANNOTATION_REF_NAME, &name)]);
     let mut all = index.manifests().clone();
     all.push(entry.map_err(|e| e.to_string())?);
-    all.sort_by_key(|m| ref_name(m).and_then(|n| n.parse::<VersionName>().ok()).map(VersionName::number));
+    // What has no name, such as a model card, comes last.
+    all.sort_by_key(|m| {
+        let number = ref_name(m).and_then(|n| n.parse::<VersionName>().ok()).map(VersionName::number);
+        (number.is_none(), number)
+    });
     index.set_manifests(all);
-    to_bytes(&index).map(|bytes| Some(Bytes::from(bytes))).map_err(|e| e.to_string())
+    written(&index).map(Some)
+}
+
+/// The index as it is, or a new one.
+pub(super) fn parsed(before: Option<&Bytes>) -> Result<ImageIndex, String> {
+    match before {
+        Some(bytes) => serde_json::from_slice(bytes).map_err(|e| format!("index.json is damaged: {e}")),
+        None => empty().map_err(|e| e.to_string()),
+    }
+}
+
+pub(super) fn written(index: &ImageIndex) -> Result<Bytes, String> {
+    to_bytes(index).map(Bytes::from).map_err(|e| e.to_string())
 }
 
 fn empty() -> Result<ImageIndex, OciSpecError> {

@@ -1,15 +1,18 @@
-//! Reads versions back. Nothing is given out whose SHA-256 is not the one it was asked for by.
+//! Reads versions back. Nothing is given out whose SHA-256 is not the one it was asked for by, and no version is loaded that
+//! the deployment's key did not sign.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use seatrial_domain::canonical::sha256;
+use seatrial_domain::ids::VersionRef;
 use seatrial_domain::{Digest, ModelName};
 use tokio::fs;
 
+use super::signature::{Subject, Trust};
 use super::{Manifest, blob_key};
-use crate::store::{ObjectStore, StoreError, get_to_file};
+use crate::store::{Hasher, ObjectStore, StoreError, get_to_file};
 
 /// The largest manifest that is read.
 const MAX_MANIFEST: u64 = 4 << 20;
@@ -31,6 +34,32 @@ pub enum ReadError {
         /// The manifest.
         digest: Digest,
         /// Why not.
+        why: String,
+    },
+    /// The version has no signature.
+    #[error(
+        "{version} of model {model} is not signed: {at} does not exist, and nothing is loaded without the deployment's signature. A version from before there were signatures is signed by `seatrial promote {model} {version}`, a champion by the promotion of any other version"
+    )]
+    NotSigned {
+        /// The model.
+        model: ModelName,
+        /// The version.
+        version: String,
+        /// Where the signature should be.
+        at: String,
+    },
+    /// The version has a signature, and it is not the deployment's over these files.
+    #[error(
+        "the signature of {version} of model {model} does not hold: {why}. Find out who changed the models bucket or the registry before anything else; if the deployment's signing key was replaced, remove {at} and run `seatrial promote {model} {version}`"
+    )]
+    SignatureDoesNotHold {
+        /// The model.
+        model: ModelName,
+        /// The version.
+        version: String,
+        /// Where the signature is.
+        at: String,
+        /// What differs.
         why: String,
     },
     /// The store did not give it, or gave other bytes.
@@ -92,23 +121,33 @@ pub async fn read_file(
     get_verified(store, &blob_key(model, &blob.digest), &blob.digest, limit).await
 }
 
-/// Puts all files of a version into `<root>/<hex of digest>/` and gives that folder. It appears whole or not at all; one
-/// that is there already is used as it is.
+/// Puts all files of a version into `<root>/<hex of digest>/` and gives that folder, if the version's signature holds for
+/// its files. It appears whole or not at all; one that is there already is used as it is, once the signature is checked
+/// again: `root` must be a folder that nobody else writes to.
 ///
 /// # Errors
-/// As for every read here, and [`StoreError::File`].
+/// [`ReadError::NotSigned`] and [`ReadError::SignatureDoesNotHold`]; as for every read here; and [`StoreError::File`].
 pub async fn fetch_version(
     store: &dyn ObjectStore,
     model: &ModelName,
-    digest: &Digest,
+    version: &VersionRef,
     root: &Path,
+    trust: &Trust,
 ) -> Result<PathBuf, ReadError> {
-    let folder = root.join(digest.hex());
+    let folder = root.join(version.digest.hex());
+    if *trust == Trust::Unchecked && exists(&folder).await {
+        return Ok(folder);
+    }
+    let manifest = load_version(store, model, &version.digest).await?;
+    if let Trust::Keys(keys) = trust {
+        let called = version.version.to_string();
+        let subject = Subject { model, digest: &version.digest, called: &called };
+        subject.needed(store, &manifest.digests(), keys).await?;
+    }
     if exists(&folder).await {
         return Ok(folder);
     }
-    let manifest = load_version(store, model, digest).await?;
-    let temporary = temporary(root, digest);
+    let temporary = temporary(root, &version.digest);
     let fetched = fetch_files(store, model, &manifest, &temporary).await;
     let settled = match fetched {
         Ok(()) => settle(&temporary, &folder).await,
@@ -119,6 +158,27 @@ pub async fn fetch_version(
         drop(fs::remove_dir_all(&temporary).await);
     }
     settled.map(|()| folder)
+}
+
+/// Reads every file of a version, and keeps nothing.
+///
+/// # Errors
+/// As for every read here.
+pub(super) async fn hash_files(
+    store: &dyn ObjectStore,
+    model: &ModelName,
+    manifest: &Manifest,
+) -> Result<(), ReadError> {
+    for blob in manifest.files.values() {
+        let key = blob_key(model, &blob.digest);
+        let at = store.head(&key).await?.ok_or_else(|| missing(store, &key))?;
+        let (mut chunks, mut hasher) = (store.get_stream(&at).await?, Hasher::default());
+        while let Some(chunk) = chunks.next().await? {
+            hasher.update(&chunk);
+        }
+        verify(store, &key, &blob.digest, &hasher.finish().0)?;
+    }
+    Ok(())
 }
 
 async fn fetch_files(
@@ -181,7 +241,7 @@ async fn settle(temporary: &Path, settled: &Path) -> Result<(), ReadError> {
     }
 }
 
-async fn make_parent(path: &Path) -> Result<(), StoreError> {
+pub(super) async fn make_parent(path: &Path) -> Result<(), StoreError> {
     match path.parent() {
         Some(parent) => {
             fs::create_dir_all(parent).await.map_err(|e| StoreError::file("making the folder of", path, e))
@@ -201,7 +261,12 @@ fn temporary(root: &Path, digest: &Digest) -> PathBuf {
     root.join(format!(".{}-{}-{count}", digest.short(), std::process::id()))
 }
 
-fn verify(store: &dyn ObjectStore, key: &str, expected: &Digest, found: &Digest) -> Result<(), StoreError> {
+pub(super) fn verify(
+    store: &dyn ObjectStore,
+    key: &str,
+    expected: &Digest,
+    found: &Digest,
+) -> Result<(), StoreError> {
     if expected == found {
         return Ok(());
     }
@@ -213,6 +278,6 @@ fn verify(store: &dyn ObjectStore, key: &str, expected: &Digest, found: &Digest)
     })
 }
 
-fn missing(store: &dyn ObjectStore, key: &str) -> ReadError {
+pub(super) fn missing(store: &dyn ObjectStore, key: &str) -> ReadError {
     ReadError::Missing { bucket: store.bucket().to_owned(), key: key.to_owned() }
 }

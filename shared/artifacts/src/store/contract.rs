@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::missing_panics_doc)]
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use seatrial_domain::canonical::sha256;
 
 use super::{BytesChunks, Chunks, ObjectStore, StoreError, get_to_file};
@@ -25,6 +26,26 @@ pub async fn all(store: &dyn ObjectStore, other: &dyn ObjectStore, large: usize)
     streams_are_whole(store, large).await;
     copies_are_pinned(store, other, large).await;
     racing_writers_have_one_winner(store).await;
+}
+
+/// That locks hold for one version and are never shortened. `store` is a bucket with Object Lock and no default retention.
+pub async fn locks_only_grow(store: &dyn ObjectStore) {
+    let day = |n: i64| Timestamp::from_second(4_102_444_800 + n * 86_400).unwrap();
+    let first = store.put("locked", body("1"), TEXT).await.unwrap().version;
+    assert_eq!(store.kept_until("locked", None).await.unwrap(), None);
+    store.keep_until("locked", first.as_deref(), day(2)).await.unwrap();
+    assert_eq!(store.kept_until("locked", first.as_deref()).await.unwrap(), Some(day(2)));
+    store.keep_until("locked", None, day(1)).await.unwrap();
+    assert_eq!(store.kept_until("locked", None).await.unwrap(), Some(day(2)), "never shorter");
+    store.keep_until("locked", None, day(3)).await.unwrap();
+    assert_eq!(store.kept_until("locked", None).await.unwrap(), Some(day(3)));
+
+    let second = store.put("locked", body("2"), TEXT).await.unwrap().version;
+    assert_ne!(second, first);
+    assert_eq!(store.kept_until("locked", None).await.unwrap(), None, "the new version has its own");
+    assert_eq!(store.kept_until("locked", first.as_deref()).await.unwrap(), Some(day(3)));
+    let refused = store.keep_until("locked/nothing", None, day(1)).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Changed { .. }), "{refused:?}");
 }
 
 async fn reads_what_was_written(store: &dyn ObjectStore) {

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
+use jiff::Timestamp;
 use seatrial_domain::{Digest, canonical::sha256};
 
 use super::{BytesChunks, Chunks, ObjectMeta, ObjectStore, StoreError};
@@ -18,6 +19,8 @@ pub struct MemoryS3(Arc<Mutex<World>>);
 #[derive(Debug, Default)]
 struct World {
     objects: Objects,
+    /// By bucket, key and version.
+    locks: BTreeMap<(String, String, Option<String>), Timestamp>,
     writes: u64,
 }
 
@@ -32,6 +35,11 @@ impl MemoryS3 {
     #[must_use]
     pub fn writes(&self) -> u64 {
         self.lock().writes
+    }
+
+    /// Takes an object away, which the port cannot do: for tests of what is missing.
+    pub fn remove(&self, bucket: &str, key: &str) {
+        self.lock().objects.remove(&(bucket.to_owned(), key.to_owned()));
     }
 
     fn lock(&self) -> MutexGuard<'_, World> {
@@ -49,6 +57,20 @@ pub struct MemoryStore {
 impl MemoryStore {
     fn id(&self, key: &str) -> (String, String) {
         (self.bucket.clone(), key.to_owned())
+    }
+
+    /// The version that is named, else the current one.
+    fn lock_id(
+        &self,
+        world: &World,
+        key: &str,
+        version: Option<&str>,
+    ) -> Result<(String, String, Option<String>), StoreError> {
+        let id = self.id(key);
+        let current = world.objects.get(&id).map(|(meta, _)| meta.version.clone());
+        let gone = || StoreError::Changed { bucket: self.bucket.clone(), key: key.to_owned() };
+        let version = version.map_or_else(|| current.ok_or_else(gone), |v| Ok(Some(v.to_owned())))?;
+        Ok((id.0, id.1, version))
     }
 
     fn write(&self, world: &mut World, key: &str, body: Bytes) -> ObjectMeta {
@@ -162,6 +184,19 @@ impl ObjectStore for MemoryStore {
         self.write(&mut world, key, body);
         Ok(Some(digest))
     }
+
+    async fn kept_until(&self, key: &str, version: Option<&str>) -> Result<Option<Timestamp>, StoreError> {
+        let world = self.world.lock();
+        Ok(world.locks.get(&self.lock_id(&world, key, version)?).copied())
+    }
+
+    async fn keep_until(&self, key: &str, version: Option<&str>, until: Timestamp) -> Result<(), StoreError> {
+        let mut world = self.world.lock();
+        let id = self.lock_id(&world, key, version)?;
+        let lock = world.locks.entry(id).or_insert(until);
+        *lock = until.max(*lock);
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -173,5 +208,6 @@ mod tests {
     async fn memory_keeps_the_contract() {
         let world = MemoryS3::default();
         contract::all(&world.bucket("one"), &world.bucket("two"), 3_000_000).await;
+        contract::locks_only_grow(&world.bucket("locked")).await;
     }
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use jiff::Timestamp;
 use seatrial_domain::Digest;
 
 mod chunks;
@@ -184,6 +185,13 @@ pub trait ObjectStore: Send + Sync {
         at: &ObjectMeta,
         key: &str,
     ) -> Result<Option<Digest>, StoreError>;
+
+    /// Until when this version of the object (the current one, where none is named) is locked against deletion, if it is.
+    async fn kept_until(&self, key: &str, version: Option<&str>) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Locks this version of the object against deletion until then, to the second. A lock is made longer, never shorter, and keeps
+    /// its mode; where there is none yet, it is `GOVERNANCE`.
+    async fn keep_until(&self, key: &str, version: Option<&str>, until: Timestamp) -> Result<(), StoreError>;
 }
 
 /// Writes this very object to a local file, and gives the digest of what was written.
@@ -195,9 +203,13 @@ pub async fn get_to_file(
     at: &ObjectMeta,
     path: &Path,
 ) -> Result<Digest, StoreError> {
+    save(store.get_stream(at).await?.as_mut(), path).await
+}
+
+/// Writes chunks to a local file, and gives the digest of what was written.
+pub(crate) async fn save(chunks: &mut dyn Chunks, path: &Path) -> Result<Digest, StoreError> {
     use tokio::io::AsyncWriteExt as _;
     let failed = |e| StoreError::file("writing", path, e);
-    let mut chunks = store.get_stream(at).await?;
     let mut file = tokio::fs::File::create(path).await.map_err(failed)?;
     let mut hasher = Hasher::default();
     while let Some(chunk) = chunks.next().await? {

@@ -7,8 +7,10 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::StalledStreamProtectionConfig;
 use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
-use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::primitives::{ByteStream, DateTime};
+use aws_sdk_s3::types::{ObjectLockMode, ObjectLockRetention, ObjectLockRetentionMode};
 use bytes::{Bytes, BytesMut};
+use jiff::Timestamp;
 use seatrial_domain::Digest;
 
 use super::{Chunks, ObjectMeta, ObjectStore, StoreError};
@@ -127,6 +129,28 @@ impl S3Store {
             }
             Err(e) => Err(self.error("reading", &at.key, e)),
         }
+    }
+
+    /// Until when an object is locked, and how.
+    async fn lock(
+        &self,
+        key: &str,
+        version: Option<&str>,
+    ) -> Result<(Option<Timestamp>, ObjectLockRetentionMode), StoreError> {
+        let request = self.client.head_object().bucket(&self.bucket).key(key);
+        let found = match request.set_version_id(version.map(str::to_owned)).send().await {
+            Ok(found) => found,
+            Err(e) if status(&e) == Some(404) => {
+                return Err(StoreError::Changed { bucket: self.bucket.clone(), key: key.to_owned() });
+            }
+            Err(e) => return Err(self.error("looking at", key, e)),
+        };
+        let until = found.object_lock_retain_until_date().and_then(|d| Timestamp::from_second(d.secs()).ok());
+        let mode = match found.object_lock_mode() {
+            Some(ObjectLockMode::Compliance) => ObjectLockRetentionMode::Compliance,
+            _ => ObjectLockRetentionMode::Governance,
+        };
+        Ok((until, mode))
     }
 
     fn broken(&self, key: &str, error: impl std::error::Error + Send + Sync + 'static) -> StoreError {
@@ -263,6 +287,22 @@ impl ObjectStore for S3Store {
             return Ok(None);
         }
         self.copy_whole(source_bucket, at, key).await
+    }
+
+    async fn kept_until(&self, key: &str, version: Option<&str>) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.lock(key, version).await?.0)
+    }
+
+    async fn keep_until(&self, key: &str, version: Option<&str>, until: Timestamp) -> Result<(), StoreError> {
+        let (kept, mode) = self.lock(key, version).await?;
+        if kept.is_some_and(|kept| kept.as_second() >= until.as_second()) {
+            return Ok(());
+        }
+        let until = DateTime::from_secs(until.as_second());
+        let retention = ObjectLockRetention::builder().mode(mode).retain_until_date(until).build();
+        let request = self.client.put_object_retention().bucket(&self.bucket).key(key);
+        let request = request.set_version_id(version.map(str::to_owned)).retention(retention);
+        request.send().await.map(|_| ()).map_err(|e| self.error("locking", key, e))
     }
 }
 

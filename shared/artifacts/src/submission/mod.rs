@@ -97,6 +97,8 @@ pub enum Stage {
     Checking,
     /// It is uploaded.
     Uploading,
+    /// It is fetched from the bucket.
+    Fetching,
 }
 
 /// Hears of progress.

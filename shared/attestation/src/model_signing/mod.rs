@@ -6,6 +6,7 @@
 
 mod bundle;
 mod files;
+pub mod folder;
 mod statement;
 
 use std::collections::BTreeMap;

@@ -32,6 +32,14 @@ pub(super) fn check(manifest: &Manifest, parts: &Parts, partial: bool, findings:
         "the manifest speaks of another promotion, version or outcome than the promotion's own record",
     ));
     recorded(manifest, &parts.records, findings);
+    for digest in &parts.policies {
+        findings.push(agreement(
+            digest == first.policy.digest.hex(),
+            "policy",
+            "it is the one that the promotion pinned",
+            "it is another one than the promotion pinned",
+        ));
+    }
     // What was not carried out needs no approval; and a report that changed after it took the approval away lawfully.
     let carried_out = |r: &&PromotionRecord| r.status == PromotionStatus::Crowned || !r.steps.is_empty();
     if let Some(record) = parts.records.iter().find(carried_out) {
@@ -43,8 +51,7 @@ pub(super) fn check(manifest: &Manifest, parts: &Parts, partial: bool, findings:
 
 /// The registry recorded digests when it was told of objects; the manifest must list the same ones.
 fn recorded(manifest: &Manifest, records: &[PromotionRecord], findings: &mut Vec<Finding>) {
-    let evidence =
-        records.iter().flat_map(|r| &r.evidence).filter(|(kind, _)| **kind != EvidenceKind::Manifest);
+    let evidence = records.iter().flat_map(|r| &r.evidence).filter(|(kind, _)| !kind.is_made_of_the_rest());
     let digests: BTreeSet<(&str, &str)> = evidence.map(|(_, e)| (e.key.as_str(), e.digest.hex())).collect();
     let folder = manifest.folder();
     for (key, digest) in digests {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use seatrial_domain::canonical;
 
 use super::{Files, Finding, Standing};
-use crate::manifest::{Manifest, is_manifest};
+use crate::manifest::{Manifest, is_made_of_it};
 
 pub(super) fn check(manifest: &Manifest, files: &Files, findings: &mut Vec<Finding>) {
     let folder = manifest.folder();
@@ -34,7 +34,7 @@ pub(super) fn check(manifest: &Manifest, files: &Files, findings: &mut Vec<Findi
             }
         });
     }
-    for path in files.evidence.keys().filter(|p| !listed.contains(p.as_str()) && !is_manifest(p)) {
+    for path in files.evidence.keys().filter(|p| !listed.contains(p.as_str()) && !is_made_of_it(p)) {
         findings.push(Finding::new(path, Standing::Unlisted, "the signed manifest does not list it"));
     }
 }

@@ -289,7 +289,7 @@ impl Promotion {
             digest: Sha256 { sha256: canonical::sha256(bytes).hex().to_owned() },
             version_id: Some(format!("{}.v", &digest(name).hex()[..30])),
         });
-        let manifest = bytes(&Manifest::of(&record, subjects.collect()));
+        let manifest = bytes(&Manifest::of(&record, subjects.collect(), Some(400)));
         let name = format!("manifest-{}", &canonical::sha256(&manifest).hex()[..16]);
         let envelope = Envelope::sign(IN_TOTO, &manifest, &self.key).await.unwrap();
         objects.insert(format!("{name}.dsse.json"), bytes(&envelope));

@@ -136,9 +136,12 @@ pub fn crown(
             ),
         });
     }
+    let previous = context.head.champion().cloned();
+    let asked = Weight::from_percent(policy.canary.holdback_percent).unwrap_or(Weight::ZERO);
+    let holdback = if previous.is_some() { asked } else { Weight::ZERO };
     let details = json!({
-        "champion": promotion.challenger, "standby": context.head.champion(), "gate": approval.gate, "bound": approval.bound,
-        "bypasses": promotion.bypasses,
+        "champion": promotion.challenger, "standby": previous, "holdback": holdback, "gate": approval.gate,
+        "bound": approval.bound, "bypasses": promotion.bypasses,
     });
     let mut draft =
         Draft::new(context, "crowned", details).about(Some(&promotion.id), Some(challenger.version));
@@ -149,16 +152,14 @@ pub fn crown(
             draft.change.versions.push(standby.apply(VersionEvent::Supersede)?);
         }
     }
-    let holdback = Weight::from_percent(policy.canary.holdback_percent).unwrap_or(Weight::ZERO);
-    let previous = context.head.champion().cloned();
     let head = &mut draft.head;
     head.epoch += 1;
     head.running = None;
     head.route.champion = Some(promotion.challenger.clone());
     head.route.challenger = None;
     head.route.weight = Weight::ZERO;
-    head.route.holdback = if previous.is_some() { holdback } else { Weight::ZERO };
-    head.route.standby = if head.route.holdback > Weight::ZERO { previous.clone() } else { None };
+    head.route.holdback = holdback;
+    head.route.standby = if holdback > Weight::ZERO { previous.clone() } else { None };
     head.standby = previous;
     head.route.promotion = Some(promotion.id.clone());
     head.route.epoch = head.epoch;

@@ -4,16 +4,18 @@ use serde_json::json;
 
 use super::{Change, Context, Draft};
 use crate::access::Access;
+use crate::compliance::{self, ProfileName};
 use crate::gate::{self, GateKind, GateRecord, GateStatus};
 use crate::promotion::{Bypass, PromotionRecord, Stage};
 use crate::refusal::Refusal;
 use crate::version::{VersionEvent, VersionRecord};
 
 /// Skips `stage` of the running promotion. An approval gate that is open is approved with it; one that opens later is
-/// approved then.
+/// approved then. Where the profile asks for an accountable approver, by the policy that the promotion started with or by the
+/// one in force, the approval is never skipped.
 ///
 /// # Errors
-/// [`Refusal::Forbidden`] to whom the policy does not give this right, [`Refusal::Superseded`] when the promotion has ended,
+/// [`Refusal::ProfileUnmet`] for an approval that a profile asks people for, [`Refusal::Forbidden`] to whom the policy does not give this right, [`Refusal::Superseded`] when the promotion has ended,
 /// [`Refusal::Invalid`] without a reason, for a stage that was skipped already or is over.
 pub fn bypass(
     context: &Context<'_>,
@@ -50,6 +52,11 @@ fn checked(
     access: &Access,
 ) -> Result<Bypass, Refusal> {
     access.may_bypass(&context.actor.principal)?;
+    if stage == Stage::Approval {
+        for profile in [promotion.profile, access.profile] {
+            approval_is_needed(profile)?;
+        }
+    }
     let reason = checked_reason(reason)?;
     if let Some(before) = promotion.bypass(stage) {
         let why = format!(
@@ -72,6 +79,12 @@ fn checked(
         });
     }
     Ok(Bypass { stage, by: context.actor.clone(), at: context.now, reason })
+}
+
+/// Refuses to skip an approval that `profile` wants given by a person who answers for it.
+fn approval_is_needed(profile: ProfileName) -> Result<(), Refusal> {
+    let missing = compliance::missing_when_skipped(profile.profile());
+    if missing.is_empty() { Ok(()) } else { Err(Refusal::ProfileUnmet { profile, missing }) }
 }
 
 /// The reason without the space around it.

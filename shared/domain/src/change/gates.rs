@@ -66,7 +66,7 @@ pub fn decide_gate(
     access: &Access,
     capability: Option<Digest>,
 ) -> Result<Change, Refusal> {
-    let after = gate::decide(gate, decision, access)?;
+    let after = gate::decide(gate, decision, &access.held_to(promotion.profile))?;
     let mut draft = decided(context, promotion, version, gate, after)?;
     draft.change.use_capability = capability;
     draft.finish()
@@ -84,7 +84,8 @@ pub fn approve_automatically(
     told: bool,
     access: &Access,
 ) -> Result<Change, Refusal> {
-    let after = gate::approve_automatically(gate, context.actor.clone(), context.now, told, access)?;
+    let access = access.held_to(promotion.profile);
+    let after = gate::approve_automatically(gate, context.actor.clone(), context.now, told, &access)?;
     decided(context, promotion, version, gate, after)?.finish()
 }
 

@@ -3,10 +3,11 @@
 use serde_json::json;
 
 use super::{Change, Context, Draft, PolicyRecord};
+use crate::compliance;
 use crate::ids::{Actor, Digest, PromotionId, VersionName};
 use crate::package::PackageSummary;
 use crate::promotion::{
-    Automatic, Bypass, EvidenceKind, EvidenceRef, PromotionRecord, PromotionStatus, ShadowTimes,
+    Automatic, Bypass, EvidenceKind, EvidenceRef, PromotionRecord, PromotionStatus, ShadowTimes, Stage,
 };
 use crate::refusal::Refusal;
 use crate::route::{Route, Weight};
@@ -50,7 +51,8 @@ pub fn register_version<'a>(
 /// Lets a promotion take the model: it holds the model from here on, at a new epoch.
 ///
 /// # Errors
-/// [`Refusal::Busy`] when another promotion holds it; [`Refusal::Invalid`] without a policy, or for the champion itself.
+/// [`Refusal::Busy`] when another promotion holds it; [`Refusal::Invalid`] for a policy that is not the one in force, or for the
+/// champion itself; [`Refusal::ProfileUnmet`] when the policy's compliance profile asks for what is not there.
 pub fn start_promotion(
     context: &Context<'_>,
     id: &PromotionId,
@@ -70,6 +72,7 @@ pub fn start_promotion(
             why: format!("{} is the champion already; there is nothing to promote", version.version),
         });
     }
+    may_start(context, version, policy, &bypasses)?;
     let details = json!({
         "from": head.champion(), "to": version.reference(), "policy": policy.reference, "benchmark": head.benchmark,
         "requested_by": requested_by, "execution": execution, "bypasses": bypasses,
@@ -99,6 +102,7 @@ pub fn start_promotion(
         status: PromotionStatus::Running,
         epoch,
         policy: policy.reference.clone(),
+        profile: policy.policy.profile,
         benchmark: head.benchmark.clone(),
         requested_by: requested_by.clone(),
         execution: execution.map(str::to_owned),
@@ -115,6 +119,33 @@ pub fn start_promotion(
         bypasses,
     });
     draft.finish()
+}
+
+/// Checks the policy and what its profile asks for in the transaction that takes the model: whatever was looked at before it,
+/// the policy or the benchmark may have been set anew since.
+fn may_start(
+    context: &Context<'_>,
+    version: &VersionRecord,
+    policy: &PolicyRecord,
+    bypasses: &[Bypass],
+) -> Result<(), Refusal> {
+    if context.head.policy.as_ref() != Some(&policy.reference) {
+        return Err(Refusal::Invalid {
+            why: format!(
+                "policy {} is not the one in force for {}",
+                policy.reference.number, context.head.model
+            ),
+        });
+    }
+    let facts = compliance::Facts {
+        policy: &policy.policy,
+        benchmark: context.head.benchmark.is_some(),
+        reference: Some(version.package.has_reference()),
+        skips_approval: bypasses.iter().any(|b| b.stage == Stage::Approval),
+    };
+    let profile = policy.policy.profile;
+    let missing = compliance::missing(profile.profile(), &facts);
+    if missing.is_empty() { Ok(()) } else { Err(Refusal::ProfileUnmet { profile, missing }) }
 }
 
 /// The stages that the promotion skips from its start. Who asked for it needs the right, by the policy in force; whoever
@@ -243,17 +274,21 @@ pub fn attested(
     context: &Context<'_>,
     promotion: &PromotionRecord,
     manifest: EvidenceRef,
+    document: EvidenceRef,
 ) -> Result<Change, Refusal> {
     if promotion.status == PromotionStatus::Running {
         return Err(Refusal::Invalid {
             why: format!("promotion {} is still running; it is attested when it ended", promotion.id),
         });
     }
-    let details = json!({ "key": manifest.key, "digest": manifest.digest, "status": promotion.status });
+    let details = json!({
+        "key": manifest.key, "digest": manifest.digest, "document": document, "status": promotion.status,
+    });
     let mut draft = Draft::new(context, "attested", details)
         .about(Some(&promotion.id), Some(promotion.challenger.version));
     let mut after = promotion.clone();
     after.evidence.insert(EvidenceKind::Manifest, manifest);
+    after.evidence.insert(EvidenceKind::Document, document);
     after.attested = true;
     draft.change.promotion = Some(after);
     draft.finish()

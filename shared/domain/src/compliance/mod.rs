@@ -4,10 +4,16 @@
 //! the rule that each answers to, and how long evidence is kept. A policy names its profile. Profiles are read from the JSON files
 //! beside this one; nothing else in the product knows a regulation by name.
 
+mod missing;
+
 use std::fmt;
 use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
+
+use crate::policy::Policy;
+
+pub use missing::{Facts, Missing, missing, missing_when_skipped, told};
 
 /// The name of a profile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -79,8 +85,27 @@ pub struct Profile {
     pub requires: Vec<Required>,
     /// The sections of the audit document, in their order.
     pub sections: Vec<SectionOf>,
+    /// How often the model's entry in the inventory is looked through, in days; none where the profile names no time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review_days: Option<u32>,
     /// How long evidence is kept at least, in days.
     pub retention_days: u32,
+}
+
+impl Profile {
+    /// The rule by which the profile asks for `item`; none when it does not.
+    #[must_use]
+    pub fn rule(&self, item: Requirement) -> Option<&str> {
+        self.requires.iter().find(|r| r.item == item).map(|r| r.rule.as_str())
+    }
+}
+
+/// How long the evidence of a promotion under `policy` is kept, in days: as long as the policy says, and never shorter than its
+/// profile.
+#[must_use]
+pub fn retention_days(policy: &Policy) -> u32 {
+    let least = policy.profile.profile().retention_days;
+    policy.evidence_retention_days.map_or(least, |days| days.max(least))
 }
 
 /// A piece of evidence that a profile asks for.
@@ -109,6 +134,34 @@ pub enum Requirement {
     IndependentReview,
     /// The model's entry in the inventory: owner, purpose, risk.
     InventoryEntry,
+}
+
+impl Requirement {
+    /// The word in profiles and documents.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Benchmark => "benchmark",
+            Self::FairnessAudit => "fairness_audit",
+            Self::Explanations => "explanations",
+            Self::AccountableApprover => "accountable_approver",
+            Self::IndependentReview => "independent_review",
+            Self::InventoryEntry => "inventory_entry",
+        }
+    }
+
+    /// What people call it.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Benchmark => "held-out benchmark",
+            Self::FairnessAudit => "fairness audit",
+            Self::Explanations => "explanations",
+            Self::AccountableApprover => "accountable approver",
+            Self::IndependentReview => "independent review",
+            Self::InventoryEntry => "inventory entry",
+        }
+    }
 }
 
 /// A section of the audit document under a profile.
@@ -179,6 +232,22 @@ mod tests {
             assert_eq!(serde_json::to_value(name).ok(), Some(name.as_str().into()));
             assert_eq!(profile.sections.last().map(|s| s.section), Some(Section::Manifest));
             assert!(profile.retention_days >= 180, "{name}");
+            for required in &profile.requires {
+                assert_eq!(profile.rule(required.item), Some(required.rule.as_str()), "an item stands twice");
+                let word = serde_json::to_value(required.item).ok();
+                assert_eq!(word, Some(required.item.as_str().into()));
+            }
         }
+    }
+
+    #[test]
+    fn evidence_is_kept_as_long_as_the_policy_says_and_never_shorter_than_its_profile() {
+        let days = |profile, days| {
+            retention_days(&Policy { profile, evidence_retention_days: days, ..Policy::default() })
+        };
+        assert_eq!(days(ProfileName::Default, None), 365);
+        assert_eq!(days(ProfileName::EuAiAct, None), 3_653);
+        assert_eq!(days(ProfileName::EuAiAct, Some(4_000)), 4_000);
+        assert_eq!(days(ProfileName::EuAiAct, Some(30)), 3_653);
     }
 }

@@ -18,6 +18,8 @@ const MAX_CANARY_SECONDS: u64 = 60 * 86_400;
 const MAX_STEPS: usize = 50;
 /// The longest that a gate waits: the state machine's own limit lies beyond it.
 const MAX_WAIT_SECONDS: u32 = 300 * 86_400;
+/// The longest that S3 keeps an object under a lock, a hundred years.
+const MAX_RETENTION_DAYS: u32 = 36_500;
 /// The longest note for those who decide, in characters.
 const MAX_CONTEXT: usize = 2_000;
 
@@ -74,6 +76,19 @@ impl Policy {
         self.check_hooks(&mut add);
         for (field, problem) in self.explanations.iter().flat_map(super::Explanations::defects) {
             add(field, problem);
+        }
+        for (field, problem) in self.inventory.iter().flat_map(super::Inventory::defects) {
+            add(field, problem);
+        }
+        let least = self.profile.profile().retention_days;
+        if let Some(days) = self.evidence_retention_days
+            && !(least..=MAX_RETENTION_DAYS).contains(&days)
+        {
+            let problem = format!(
+                "{days} is not between {least}, the days of the profile {}, and {MAX_RETENTION_DAYS}",
+                self.profile
+            );
+            add("evidence_retention_days", problem);
         }
         for (name, field, percent) in [
             ("0 to 100", "shadow.sample_percent", self.shadow.sample_percent),
@@ -379,7 +394,7 @@ impl Policy {
     }
 }
 
-pub(super) fn is_address(email: &str) -> bool {
+pub(crate) fn is_address(email: &str) -> bool {
     let parts: Vec<_> = email.split('@').collect();
     parts.len() == 2 && parts.iter().all(|p| !p.is_empty()) && !email.chars().any(char::is_whitespace)
 }
@@ -529,6 +544,33 @@ mod tests {
         let fields: Vec<_> = policy.check().into_iter().map(|d| d.field).collect();
         assert_eq!(fields, ["explanations.rows", "explanations.background"]);
         assert!(serde_json::from_str::<Policy>(r#"{"explanations": {"row": 5}}"#).is_err());
+    }
+
+    #[test]
+    fn evidence_is_kept_at_least_as_long_as_the_profile_says() {
+        let mut policy = usable();
+        policy.evidence_retention_days = Some(365);
+        assert_eq!(policy.check(), vec![]);
+        policy.profile = crate::compliance::ProfileName::EuAiAct;
+        let found: Vec<_> = policy.check().iter().map(ToString::to_string).collect();
+        assert_eq!(found.len(), 1);
+        assert!(found[0].starts_with("evidence_retention_days: 365 is not between 3653"), "{found:?}");
+        policy.evidence_retention_days = Some(36_501);
+        assert_eq!(policy.check().len(), 1);
+    }
+
+    /// The digest was taken before policies had a profile, an inventory or a time for evidence.
+    #[test]
+    fn a_policy_that_names_no_profile_keeps_the_digest_it_was_stored_under() {
+        let stored = serde_json::to_value(usable()).unwrap();
+        for later in ["profile", "inventory", "evidence_retention_days"] {
+            assert_eq!(stored.get(later), None, "{later}");
+        }
+        let digest = crate::canonical::digest(&usable()).unwrap();
+        assert_eq!(
+            digest.as_str(),
+            "sha256:88eb25028e4a8b60a92034cd13b7ebd49e122ad55359b7d4094d612a7a0a6be4"
+        );
     }
 
     #[test]

@@ -70,6 +70,17 @@ pub fn applies(metric: &str, task: Task) -> bool {
     }
 }
 
+/// The metrics of the benchmark that compare groups of a protected attribute, for what a model answers.
+#[must_use]
+pub const fn fairness_metrics(task: Task) -> &'static [&'static str] {
+    match task {
+        Task::Binary => &["demographic_parity", "equalised_odds"],
+        // Each protected attribute is a segment, whose accuracy is judged.
+        Task::Multiclass => &["segment_accuracy"],
+        _ => &[],
+    }
+}
+
 const fn rule(class: MetricClass, margin: Margin, direction: Direction, limit: Option<f64>) -> MetricRule {
     MetricRule { class, margin, direction, limit }
 }

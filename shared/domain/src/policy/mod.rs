@@ -7,6 +7,7 @@ mod canary;
 mod check;
 mod explanations;
 mod hooks;
+mod inventory;
 mod margin;
 mod metrics;
 mod notify;
@@ -24,10 +25,12 @@ pub use canary::{
     ACCURACY, Absent, Canary, CanaryMetric, ERROR_RATE, LATENCY_P99, NotYetKnown, OUTPUT_DISTRIBUTION, Unit,
 };
 pub use check::Defect;
+pub(crate) use check::is_address;
 pub use explanations::Explanations;
 pub use hooks::IntegrationCheck;
+pub use inventory::{Inventory, Risk};
 pub use margin::Margin;
-pub use metrics::{OFFLINE_METRICS, SHADOW_METRICS, applies};
+pub use metrics::{OFFLINE_METRICS, SHADOW_METRICS, applies, fairness_metrics};
 pub use notify::{Notify, TOPIC_PREFIX, Webhook, WebhookFormat};
 pub use people::{Approver, Delegation, Person, Role, mailbox};
 
@@ -40,6 +43,13 @@ pub struct Policy {
     /// The compliance profile that promotions of the model are held to.
     #[serde(skip_serializing_if = "ProfileName::is_default")]
     pub profile: ProfileName,
+    /// The model's entry in the inventory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inventory: Option<Inventory>,
+    /// How long the evidence of promotions is kept, in days; as long as the profile says where it is not given, and never
+    /// shorter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evidence_retention_days: Option<u32>,
     /// What the model decides and what a wrong answer costs, in the owner's words: people read it before they decide. It
     /// judges nothing.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -89,6 +99,8 @@ impl Default for Policy {
         Self {
             schema: 1,
             profile: ProfileName::Default,
+            inventory: None,
+            evidence_retention_days: None,
             context: String::new(),
             task: Task::Binary,
             positive_class: None,

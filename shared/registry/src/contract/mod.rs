@@ -17,7 +17,7 @@ mod scenario;
 pub mod sessions;
 pub mod unattended;
 
-pub use scenario::{Full, Run, Scenario};
+pub use scenario::{Full, Run, Scenario, Ticks, ann, policy};
 
 /// One test of each case of the contract, with the registry that `$make`, a future, comes to.
 #[macro_export]

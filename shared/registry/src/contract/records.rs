@@ -133,7 +133,7 @@ pub async fn everything_done_twice_has_the_effect_of_once<R: Full>(registry: &R)
     assert_eq!((ended.value.status, ended.fresh), (PromotionStatus::Crowned, false), "the crown came first");
     twice!(ops.end_holdback(model));
     let manifest = evidence("manifest");
-    twice!(ops.attested(model, &id, &manifest));
+    twice!(ops.attested(model, &id, &manifest, &evidence("audit.pdf")));
     s.register(3).await;
     let third = s.start(3).await;
     twice!(ops.end_promotion(model, &third.id, third.epoch, "worse"));

@@ -3,6 +3,7 @@
 use jiff::SignedDuration;
 use seatrial_domain::Refusal;
 use seatrial_domain::change::{self, Context};
+use seatrial_domain::compliance::ProfileName;
 use seatrial_domain::gate::{Decision, GateKind, GateRecord, GateStatus, Window};
 use seatrial_domain::ids::{Actor, Auth};
 use seatrial_domain::policy::{ApprovalMode, Person, Policy, Role};
@@ -123,6 +124,15 @@ pub async fn an_automatic_or_emergency_decision_of_anothers_making_is_refused<R:
             "{actor:?} {automatic} {emergency}: {answer:?}"
         );
     }
+    // Nor is an approval skipped in a promotion whose profile wants a person to answer for it.
+    let by = olga();
+    let context = Context { head: &head, actor: &by, now: s.clock.now() };
+    let access = unattended().access();
+    let mut change =
+        change::bypass(&context, &promotion, &version, None, Stage::Approval, "quick", &access).unwrap();
+    change.promotion.as_mut().unwrap().profile = ProfileName::EuAiAct;
+    let answer = registry.commit(change).await;
+    assert!(matches!(answer, Err(CommitError::Refused(Refusal::Invalid { .. }))), "{answer:?}");
     assert_eq!(s.snapshot().await, before);
     s.check().await;
 }

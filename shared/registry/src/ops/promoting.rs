@@ -239,6 +239,7 @@ impl Ops<'_> {
         model: &ModelName,
         promotion: &PromotionId,
         manifest: &EvidenceRef,
+        document: &EvidenceRef,
     ) -> Result<Outcome<PromotionRecord>, OpError> {
         self.transact(model, Missing::Refuse, |head| {
             Box::pin(async move {
@@ -246,7 +247,12 @@ impl Ops<'_> {
                 if record.attested && record.status != PromotionStatus::Running {
                     return Ok(Next::Already(record));
                 }
-                commit_promotion(change::attested(&self.context(&head), &record, manifest.clone())?)
+                commit_promotion(change::attested(
+                    &self.context(&head),
+                    &record,
+                    manifest.clone(),
+                    document.clone(),
+                )?)
             })
         })
         .await

@@ -139,7 +139,7 @@ fn run(w: &mut World, act: &Act) -> bool {
         }
         Act::Attest(n) => {
             let Some(promotion) = w.promotions.values().nth(*n).cloned() else { return false };
-            w.act(|w| change::attested(&w.context(), &promotion, evidence("manifest")))
+            w.act(|w| change::attested(&w.context(), &promotion, evidence("manifest"), evidence("document")))
         }
         Act::Wait(seconds) => {
             w.now += SignedDuration::from_secs(*seconds);

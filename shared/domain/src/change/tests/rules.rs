@@ -351,7 +351,9 @@ fn only_an_ended_promotion_is_attested() {
     let mut w = World::with_champion();
     w.start(2, 1).unwrap();
     let id = w.running().unwrap().id.clone();
-    let attest = |w: &World| change::attested(&w.context(), &w.promotions[&id], evidence("manifest"));
+    let attest = |w: &World| {
+        change::attested(&w.context(), &w.promotions[&id], evidence("manifest"), evidence("document"))
+    };
     assert!(matches!(w.act(attest), Err(Refusal::Invalid { .. })));
     w.end("enough").unwrap();
     w.act(attest).unwrap();
