@@ -194,7 +194,7 @@ fn band(evidence: &Evidence) -> EvidenceBand {
             let objects = found.manifest.as_ref().map_or(0, |m| m.subject.len());
             let unchecked = found.findings.iter().filter(|f| f.standing == Standing::NotChecked).count();
             let left = if unchecked > 0 {
-                format!(" {} could not be checked.", count(unchecked, ""))
+                format!(" {} not be checked.", count(unchecked, "could"))
             } else {
                 String::new()
             };

@@ -80,7 +80,10 @@ impl Promotion {
             facts.object = serde_json::from_value(json!({ "key": folder(&explanations), "digest": canonical::sha256(&made.objects[&explanations]) })).unwrap();
         }
         made.judged(&report);
-        made.add("inputs", &json!([{ "key": "pairs/model=credit-risk/part=00/x.parquet", "version": "3f", "digest": digest("pairs") }]));
+        made.add("inputs", &json!({
+                "frozen_at": "2026-11-21T09:02:00Z", "shadow": { "opened_at": "2026-11-20T09:00:00Z" }, "labels": [], "observations": [],
+                "pairs": [{ "key": "pairs/model=credit-risk/part=00/x.parquet", "version_id": "3f", "sha256": digest("pairs").hex(), "size": 81_920 }],
+            }));
         made.objects.insert("summaries/5555aaaa/part=00.json".into(), b"{\"pairs\":48211}".to_vec());
         made.approve("approved", true);
         for (number, weight) in [100_u16, 500, 2_500, 5_000].into_iter().enumerate() {
