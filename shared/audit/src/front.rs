@@ -276,6 +276,7 @@ fn describe(name: &str) -> Attached {
         ("history-", "The model's history up to the promotion's end", "data"),
         ("report-", "The comparison report", "source"),
         ("evaluation-", "Smoke test and benchmark of both versions", "data"),
+        ("inputs-", "The frozen list of the data that the report rests on", "data"),
         ("explanations-", "Shapley values of each explained row", "data"),
         ("policy-", "The policy that was pinned for the promotion", "data"),
         ("canary-step-", "The judgement of a step of the canary", "data"),

@@ -138,13 +138,14 @@ pub(crate) fn attachable(name: &str) -> bool {
 }
 
 /// The kinds of evidence that go along, by how their names begin.
-const KINDS: [&str; 9] = [
+const KINDS: [&str; 10] = [
     "promotion-",
     "gate-approval-",
     "gate-shadow-window-",
     "history-",
     "report-",
     "evaluation-",
+    "inputs-",
     "explanations-",
     "policy-",
     "canary-step-",

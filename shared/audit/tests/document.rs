@@ -266,6 +266,7 @@ async fn a_document_is_a_lawful_archive_that_says_in_words_what_pictures_show() 
             "explanations",
             "gate",
             "history",
+            "inputs",
             "manifest",
             "policy",
             "promotion",
