@@ -56,7 +56,7 @@ pub(crate) struct Piece {
 
 impl From<Bit> for Piece {
     fn from(bit: Bit) -> Self {
-        Self { text: bit.text, name: bit.name }
+        Self { text: if bit.name { named(bit.text) } else { bit.text }, name: bit.name }
     }
 }
 
@@ -182,6 +182,11 @@ pub(crate) struct Metric {
     plot: Option<Plot>,
 }
 
+/// Something to point at, where there is no name.
+fn named(name: String) -> String {
+    if name.trim().is_empty() { "(no name)".to_owned() } else { name }
+}
+
 /// A difference as a picture, from 0 to 160.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 struct Plot {
@@ -204,8 +209,8 @@ impl From<RowView> for Metric {
             zone: p.zone.as_ref().map(|(from, width)| (at(from), at(width))),
         });
         Self {
-            name: row.name,
-            segment: row.segment,
+            name: named(row.name),
+            segment: row.segment.map(named),
             class: row.class,
             champion: row.champion,
             challenger: row.challenger,

@@ -186,8 +186,8 @@ impl Folder<'_> {
     /// What an object of `prefix` says: the one called `named` where that is known, the last by name otherwise.
     fn named<T: DeserializeOwned>(&self, prefix: &str, named: Option<String>) -> Part<T> {
         let of_kind = |n: &&String| n.starts_with(prefix) && n.ends_with(".json");
-        let here = self.files.evidence.keys().filter(of_kind);
-        let name = named.or_else(|| here.last().cloned()).or_else(|| self.missing(prefix));
+        let mut here = self.files.evidence.keys().filter(of_kind);
+        let name = named.or_else(|| here.next_back().cloned()).or_else(|| self.missing(prefix));
         name.map_or(Part::Absent, |name| self.part(&name))
     }
 

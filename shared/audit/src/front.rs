@@ -3,13 +3,13 @@
 use seatrial_attestation::verify::Standing;
 use seatrial_domain::compliance::ProfileName;
 use seatrial_domain::policy::Policy;
-use seatrial_domain::promotion::{EvidenceKind, PromotionStatus};
+use seatrial_domain::promotion::{EvidenceKind, PromotionStatus, Stage};
 use seatrial_evidence::report::ComparisonReport;
 use seatrial_report::summary::{Answer, FAIRNESS, summary};
 use seatrial_report::{times, words};
 use serde::Serialize;
 
-use crate::block::{FactRow, Gallery, Piece, code, fact};
+use crate::block::{Block, FactRow, Gallery, Piece, code, fact};
 use crate::evidence::{About, Evidence};
 use crate::sections::{self, SectionView};
 
@@ -29,6 +29,8 @@ pub(crate) struct View {
     /// What the report found; none where it cannot be shown.
     report: Option<Band>,
     evidence: EvidenceBand,
+    /// Stages that an operator skipped in an emergency.
+    skipped: Vec<Block>,
     facts: Vec<FactRow>,
     digests: Vec<FactRow>,
     summary: Vec<Said>,
@@ -118,6 +120,10 @@ pub(crate) fn view(evidence: &Evidence, about: &About, attached: &[(&str, &[u8])
             why: words::sentence(&r.why),
         }),
         evidence: band(evidence),
+        skipped: [Stage::Shadow, Stage::Approval, Stage::Canary]
+            .into_iter()
+            .flat_map(|stage| sections::skipped(evidence, stage))
+            .collect(),
         facts: facts(evidence),
         digests: digests(evidence, about),
         summary: said
@@ -188,7 +194,7 @@ fn band(evidence: &Evidence) -> EvidenceBand {
             let objects = found.manifest.as_ref().map_or(0, |m| m.subject.len());
             let unchecked = found.findings.iter().filter(|f| f.standing == Standing::NotChecked).count();
             let left = if unchecked > 0 {
-                format!(" {} could not be checked.", count(unchecked, ""))
+                format!(" {} not be checked.", count(unchecked, "could"))
             } else {
                 String::new()
             };
@@ -232,7 +238,12 @@ fn facts(evidence: &Evidence) -> Vec<FactRow> {
         for decision in &gate.decisions {
             let word = if decision.approve { "Approved by" } else { "Rejected by" };
             let who = if decision.automatic { "itself, unblocked" } else { decision.by.principal.as_str() };
-            rows.push(fact(word, format!("{who}, {}", times::moment(decision.at))));
+            let mind = match (decision.emergency, decision.self_approval) {
+                (true, _) => ", in an emergency",
+                (false, true) => ", who also submitted it",
+                (false, false) => "",
+            };
+            rows.push(fact(word, format!("{who}{mind}, {}", times::moment(decision.at))));
         }
     }
     rows
@@ -265,6 +276,7 @@ fn describe(name: &str) -> Attached {
         ("history-", "The model's history up to the promotion's end", "data"),
         ("report-", "The comparison report", "source"),
         ("evaluation-", "Smoke test and benchmark of both versions", "data"),
+        ("inputs-", "The frozen list of the data that the report rests on", "data"),
         ("explanations-", "Shapley values of each explained row", "data"),
         ("policy-", "The policy that was pinned for the promotion", "data"),
         ("canary-step-", "The judgement of a step of the canary", "data"),

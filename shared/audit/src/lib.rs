@@ -68,6 +68,9 @@ pub fn file_name(champion: Option<&VersionRef>, challenger: &VersionRef) -> Stri
 
 /// Makes the audit document of a promotion from its evidence and the keys that may have signed it.
 ///
+/// What is asked about data that lapses ([`Files::data`]) depends on the day, and would stand in the document: where the same evidence is
+/// to give the same bytes, nothing is asked.
+///
 /// Evidence that is missing, changed or unreadable does not keep the document from being made: it says so on its first page, and in
 /// the section that would have shown it.
 ///
@@ -135,13 +138,14 @@ pub(crate) fn attachable(name: &str) -> bool {
 }
 
 /// The kinds of evidence that go along, by how their names begin.
-const KINDS: [&str; 9] = [
+const KINDS: [&str; 10] = [
     "promotion-",
     "gate-approval-",
     "gate-shadow-window-",
     "history-",
     "report-",
     "evaluation-",
+    "inputs-",
     "explanations-",
     "policy-",
     "canary-step-",

@@ -26,7 +26,9 @@ fn section<'v>(data: &'v Value, title: &str) -> &'v Value {
 
 #[tokio::test]
 async fn a_crowned_promotion_is_told_from_its_verdict_to_its_manifest() {
-    insta::assert_json_snapshot!(data_of(&Promotion::crowned(), |_| {}).await);
+    let data = data_of(&Promotion::crowned(), |_| {}).await;
+    assert_eq!(data["evidence"]["holds"], true, "{}", data["evidence"]);
+    insta::assert_json_snapshot!(data);
 }
 
 #[tokio::test]
@@ -116,6 +118,45 @@ async fn without_a_key_or_a_manifest_there_is_still_a_document_and_with_nothing_
     files.evidence.clear();
     let error = document(&files, &made.keys()).unwrap_err().to_string();
     assert!(error.contains("nothing says which promotion"), "{error}");
+}
+
+#[tokio::test]
+async fn what_was_skipped_or_decided_in_an_emergency_stands_on_the_first_page() {
+    let mut made = Promotion::crowned();
+    made.record["bypasses"] = serde_json::json!([{
+        "stage": "canary", "by": { "principal": "ops@example.com", "auth": "iam" }, "at": "2026-11-21T09:50:00Z", "reason": "the champion answers nothing",
+    }]);
+    let gate = made.gate.as_mut().unwrap();
+    gate["decisions"][0]["emergency"] = true.into();
+    gate["decisions"][0]["bound"]["report"] = serde_json::json!(samples::digest("another report"));
+    let data = data_of(&made, |_| {}).await;
+    let note = &data["skipped"][0];
+    assert_eq!(
+        (note["title"].as_str().unwrap(), note["text"].as_str().unwrap(), note["tone"].as_str().unwrap()),
+        (
+            "The canary was skipped in an emergency",
+            "By ops@example.com on 21 Nov 2026, 09:50 UTC: the champion answers nothing",
+            "bad"
+        )
+    );
+    assert_eq!(section(&data, "Canary")["blocks"][0], *note);
+    assert!(data["facts"].to_string().contains("bob@example.com, in an emergency, 21 Nov 2026"));
+    let approval = section(&data, "Approval").to_string();
+    assert!(approval.contains("other digests than the gate's"), "{approval}");
+}
+
+#[tokio::test]
+async fn of_a_long_history_the_end_and_the_promotions_own_entries_are_shown() {
+    let mut made = Promotion::rejected();
+    let own = made.events.clone();
+    made.events = vec![("version_registered", serde_json::json!({}), "ann@example.com"); 90];
+    made.events.splice(3..3, own);
+    let data = data_of(&made, |_| {}).await;
+    let blocks = section(&data, "History")["blocks"].as_array().unwrap();
+    let shown = blocks.iter().find(|b| b["kind"] == "table").unwrap()["rows"].as_array().unwrap();
+    assert_eq!(shown.len(), 62, "the last sixty, and two of its own");
+    assert!(blocks.last().unwrap().to_string().contains("30 earlier entries"));
+    assert_eq!(data["evidence"]["holds"], true);
 }
 
 #[tokio::test]
@@ -225,6 +266,7 @@ async fn a_document_is_a_lawful_archive_that_says_in_words_what_pictures_show() 
             "explanations",
             "gate",
             "history",
+            "inputs",
             "manifest",
             "policy",
             "promotion",

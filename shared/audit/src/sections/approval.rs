@@ -1,5 +1,6 @@
 //! Who decided, and on what.
 
+use seatrial_domain::bound::Bound;
 use seatrial_domain::gate::{Decision, GateRecord};
 use seatrial_domain::ids::Auth;
 use seatrial_domain::promotion::Stage;
@@ -16,13 +17,13 @@ pub(super) fn blocks(evidence: &Evidence) -> Vec<Block> {
         Part::Read(gate) => blocks.extend(gate_blocks(gate)),
         Part::Withheld(why) => blocks.push(withheld(why.clone())),
         Part::Absent => {
-            blocks.extend(nothing("Nobody was asked: the promotion ended before its gate opened."))
+            blocks.extend(nothing("Nobody was asked: the promotion ended before its gate opened."));
         }
     }
     match &evidence.window {
         Part::Read(window) if !window.decisions.is_empty() => {
             blocks.push(Block::heading("The shadow's end"));
-            blocks.extend(window.decisions.iter().map(|d| Block::facts(decision(d))));
+            blocks.extend(window.decisions.iter().map(|d| Block::facts(decision(d, &window.bound))));
         }
         Part::Withheld(why) => blocks.push(withheld(why.clone())),
         Part::Read(_) | Part::Absent => {}
@@ -45,7 +46,7 @@ fn gate_blocks(gate: &GateRecord) -> Vec<Block> {
     }
     for one in &gate.decisions {
         blocks.push(Block::heading(if one.approve { "Approved" } else { "Rejected" }));
-        blocks.push(Block::facts(decision(one)));
+        blocks.push(Block::facts(decision(one, &gate.bound)));
     }
     if let Some(blocked) = gate.window.as_ref().and_then(|w| w.blocked.as_ref()) {
         blocks.push(Block::heading("The automatic approval was blocked"));
@@ -57,20 +58,23 @@ fn gate_blocks(gate: &GateRecord) -> Vec<Block> {
         ]));
     }
     blocks.push(Block::heading("What was decided on"));
-    let bound = &gate.bound;
-    blocks.push(Block::facts(vec![
+    blocks.push(Block::facts(digests(&gate.bound)));
+    blocks
+}
+
+fn digests(bound: &Bound) -> Vec<FactRow> {
+    vec![
         code("Package", bound.package.to_string()),
         code("Comparison report", bound.report.to_string()),
         bound
             .benchmark
             .as_ref()
-            .map_or_else(|| fact("Benchmark", "none"), |d| code("Benchmark", d.to_string())),
+            .map_or_else(|| fact("Benchmark", "none"), |digest| code("Benchmark", digest.to_string())),
         code("Policy", bound.policy.to_string()),
-    ]));
-    blocks
+    ]
 }
 
-fn decision(one: &Decision) -> Vec<FactRow> {
+fn decision(one: &Decision, asked: &Bound) -> Vec<FactRow> {
     let mut rows = vec![
         fact("By", one.by.principal.as_str()),
         fact("Known by", known(one.by.auth)),
@@ -92,8 +96,15 @@ fn decision(one: &Decision) -> Vec<FactRow> {
             rows.push(fact("Mind", what));
         }
     }
-    if one.bound.is_some() {
-        rows.push(fact("Saw", "the digests below, which were sent along with the decision"));
+    match &one.bound {
+        Some(bound) if bound == asked => {
+            rows.push(fact("Saw", "the digests below, which were sent along with the decision"));
+        }
+        Some(bound) => {
+            rows.push(fact("Saw", "other digests than the gate's"));
+            rows.extend(digests(bound));
+        }
+        None => {}
     }
     rows
 }

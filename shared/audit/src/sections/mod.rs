@@ -8,6 +8,8 @@ mod measured;
 mod record;
 mod shadow;
 
+pub(crate) use shadow::skipped;
+
 use seatrial_domain::compliance::{Profile, Section};
 use serde::Serialize;
 

@@ -7,6 +7,9 @@ use super::{nothing, withheld};
 use crate::block::{Block, Cell, Table, code, fact, figures, words as column};
 use crate::evidence::{Evidence, Part};
 
+/// How many of the last entries are shown, whatever they are about: a model's history goes on for years.
+const RECENT: usize = 60;
+
 pub(super) fn history(evidence: &Evidence) -> Vec<Block> {
     let entries = match &evidence.history {
         Part::Read(entries) => entries,
@@ -19,7 +22,11 @@ pub(super) fn history(evidence: &Evidence) -> Vec<Block> {
     let about = evidence.about().map(|a| a.promotion);
     let columns = vec![figures("No."), column("When", 0.0), column("What", 3.4), column("Who", 1.0)];
     let mut table = Table::new("Entries; those of this promotion are marked", columns);
-    table.rows = entries.iter().map(|e| entry(e, e.promotion.is_some() && e.promotion == about)).collect();
+    let own = |e: &HistoryEntry| e.promotion.is_some() && e.promotion == about;
+    let late = entries.len().saturating_sub(RECENT);
+    let shown = entries.iter().enumerate().filter(|(place, e)| *place >= late || own(e));
+    table.rows = shown.map(|(_, e)| entry(e, own(e))).collect();
+    let left_out = entries.len() - table.rows.len();
     let said = "The hash of an entry is the SHA-256 of its canonical JSON, which names the hash of the entry before: whoever changes one \
                 has to change all that follow.";
     let checked = evidence.verification.findings.iter().find(|f| f.what == "history");
@@ -33,6 +40,12 @@ pub(super) fn history(evidence: &Evidence) -> Vec<Block> {
         ));
     }
     blocks.push(Block::Table(table));
+    if left_out > 0 {
+        blocks.push(Block::text(format!(
+            "{} earlier entries of other promotions are in history-….json, which is attached; the check above covers them.",
+            numbers::count(left_out as u64)
+        )));
+    }
     blocks
 }
 

@@ -2,7 +2,7 @@
 
 use seatrial_domain::promotion::Stage;
 use seatrial_evidence::charts::ChartData;
-use seatrial_evidence::report::{ComparisonReport, MetricGroup};
+use seatrial_evidence::report::{ComparisonReport, MetricGroup, MetricRow, MetricUnit};
 use seatrial_report::charts::of_report;
 use seatrial_report::evidence::shadow;
 use seatrial_report::{numbers, times};
@@ -10,6 +10,9 @@ use seatrial_report::{numbers, times};
 use super::{no_report, nothing};
 use crate::block::{Block, Cell, Gallery, Table, figures, words};
 use crate::evidence::Evidence;
+
+/// How many ways to differ are shown.
+const SHOWN: usize = 20;
 
 pub(super) fn blocks(evidence: &Evidence, gallery: &mut Gallery) -> Vec<Block> {
     let mut blocks = skipped(evidence, Stage::Shadow);
@@ -39,20 +42,18 @@ pub(super) fn blocks(evidence: &Evidence, gallery: &mut Gallery) -> Vec<Block> {
             figures("Of all"),
         ];
         let mut table = Table::new("How answers differ, the most frequent first", columns);
-        for ((champion, challenger, n), raw) in view.disagreement.into_iter().zip(&facts.disagreement) {
-            let share = if facts.pairs == 0 {
-                numbers::NONE.to_owned()
-            } else {
-                numbers::value(
-                    seatrial_evidence::report::MetricUnit::Share,
-                    raw.n as f64 / facts.pairs as f64,
-                )
-            };
+        let kinds = view.disagreement.into_iter().zip(&facts.disagreement);
+        for ((champion, challenger, n), raw) in kinds.take(SHOWN) {
+            let share = (facts.pairs > 0)
+                .then(|| numbers::value(MetricUnit::Share, raw.n as f64 / facts.pairs as f64));
             table.rows.push(vec![champion.into(), challenger.into(), n.into(), share.into()]);
         }
         blocks.push(Block::Table(table));
+        if let Some(more) = facts.disagreement.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+            blocks.push(Block::text(format!("{more} rarer ways to differ are in the report.")));
+        }
     }
-    let latency = |r: &seatrial_evidence::report::MetricRow| {
+    let latency = |r: &MetricRow| {
         r.group == MetricGroup::Shadow
             && r.segment.is_none()
             && (r.name.starts_with("latency") || r.name == "error_rate")
@@ -80,7 +81,7 @@ pub(super) fn only(report: &ComparisonReport, group: MetricGroup) -> ComparisonR
 }
 
 /// A note for a stage that an operator skipped.
-pub(super) fn skipped(evidence: &Evidence, stage: Stage) -> Vec<Block> {
+pub(crate) fn skipped(evidence: &Evidence, stage: Stage) -> Vec<Block> {
     let recorded = evidence.record.read().map(|r| r.bypasses.as_slice()).unwrap_or_default();
     let reported = evidence.report.read().map(|r| r.bypasses.as_slice()).unwrap_or_default();
     let of = recorded.iter().chain(reported).find(|b| b.stage == stage);

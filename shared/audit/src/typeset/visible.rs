@@ -36,22 +36,3 @@ fn hides(c: char) -> bool {
         | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}'
         | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}' | '\u{e000}'..='\u{f8ff}' | '\u{e0000}'..='\u{10ffff}')
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_cannot_be_seen_or_printed_is_written_by_its_number() {
-        let cases = [
-            ("plain – “text”\n\tα Ж", "plain – “text”\n\tα Ж"),
-            ("\u{202e}evorppa\u{2069}", "U+202Eevorppa\u{55}+2069"),
-            ("a\u{0}b\r\nc\u{200b}d\u{ad}e", "aU+0000b\ncU+200BdU+00ADe"),
-            ("👩 東", "U+1F469 U+6771"),
-            ("", ""),
-        ];
-        for (text, shown) in cases {
-            assert_eq!(visible(text), shown);
-        }
-    }
-}

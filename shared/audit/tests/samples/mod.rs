@@ -80,7 +80,10 @@ impl Promotion {
             facts.object = serde_json::from_value(json!({ "key": folder(&explanations), "digest": canonical::sha256(&made.objects[&explanations]) })).unwrap();
         }
         made.judged(&report);
-        made.add("inputs", &json!([{ "key": "pairs/model=credit-risk/part=00/x.parquet", "version": "3f", "digest": digest("pairs") }]));
+        made.add("inputs", &json!({
+                "frozen_at": "2026-11-21T09:02:00Z", "shadow": { "opened_at": "2026-11-20T09:00:00Z" }, "labels": [], "observations": [],
+                "pairs": [{ "key": "pairs/model=credit-risk/part=00/x.parquet", "version_id": "3f", "sha256": digest("pairs").hex(), "size": 81_920 }],
+            }));
         made.objects.insert("summaries/5555aaaa/part=00.json".into(), b"{\"pairs\":48211}".to_vec());
         made.approve("approved", true);
         for (number, weight) in [100_u16, 500, 2_500, 5_000].into_iter().enumerate() {
@@ -308,8 +311,10 @@ impl Promotion {
         for (event, details, who) in &self.events {
             let auth = if who.starts_with("function/") { "system" } else { "oidc" };
             let own = *event != "version_registered";
+            let began: jiff::Timestamp = "2026-11-21T08:00:07Z".parse().unwrap();
+            let at = began + jiff::SignedDuration::from_mins(16 * tip.seq as i64);
             let mut entry: HistoryEntry = serde_json::from_value(json!({
-                "seq": tip.seq + 1, "model": model, "at": format!("2026-11-21T{:02}:{:02}:07Z", 8 + tip.seq / 4, 13 * (tip.seq % 4)),
+                "seq": tip.seq + 1, "model": model, "at": at,
                 "actor": { "principal": who, "auth": auth }, "event": event, "promotion": own.then_some(PROMOTION),
                 "version": self.record["challenger"]["version"], "epoch": 4, "details": details, "previous": tip.hash, "hash": digest("not yet"),
             }))
@@ -423,8 +428,12 @@ fn judgement(number: u32, weight: u16, state: &str, why: &str) -> Value {
     chart.until = until;
     for sequence in &mut chart.evidence {
         sequence.looks.retain(|l| l.at <= until);
-        if state == "healthy" {
-            sequence.looks.iter_mut().for_each(|l| l.log_e = l.log_e.min(1.2));
+        let last = sequence.looks.len().max(1) as f64;
+        for (place, look) in sequence.looks.iter_mut().enumerate() {
+            look.log_e = match (state, sequence.name.as_str()) {
+                ("degraded", "latency") => 4.75 * ((place + 1) as f64 / last).powi(4),
+                _ => look.log_e.min(1.2),
+            };
         }
     }
     chart.differences.iter_mut().for_each(|d| d.looks.retain(|l| l.at <= until));
