@@ -17,10 +17,11 @@ mod publish;
 mod read;
 
 pub use card::{CARD_TYPE, attach_card};
-pub use manifest::{Manifest, Package, label};
+pub use manifest::{Manifest, Package};
 pub use publish::{PublishError, name_version, publish};
 pub(crate) use read::get_verified;
 pub use read::{ReadError, fetch_blob, fetch_version, load_version, read_file};
+pub use seatrial_domain::package::label;
 
 use seatrial_domain::{Digest, ModelName};
 
