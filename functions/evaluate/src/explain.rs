@@ -9,6 +9,7 @@ use std::path::Path;
 use seatrial_domain::canonical;
 use seatrial_domain::head::BenchmarkRef;
 use seatrial_domain::ids::{Digest, VersionRef};
+use seatrial_domain::package::REFERENCE;
 use seatrial_domain::policy;
 use seatrial_domain::promotion::PromotionRecord;
 use seatrial_domain::verdict::Verdict;
@@ -21,7 +22,6 @@ use seatrial_evidence::rows::{self, Name};
 use seatrial_inference::explain::{Explanation, Method, Sampling, Scale, explain};
 use seatrial_inference::{Batch, Model, Runtime};
 
-use crate::REFERENCE;
 use crate::run::batch;
 
 /// The most numbers of one version that the document holds: some ten megabytes.

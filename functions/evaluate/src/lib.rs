@@ -19,6 +19,7 @@ use seatrial_artifacts::store::ObjectStore;
 use seatrial_domain::canonical;
 use seatrial_domain::head::BenchmarkRef;
 use seatrial_domain::ids::{Actor, Digest, VersionRef};
+use seatrial_domain::package::REFERENCE;
 use seatrial_domain::policy::Policy;
 use seatrial_domain::promotion::{EvidenceKind, PromotionRecord, Stage};
 use seatrial_domain::refusal::Refusal;
@@ -38,8 +39,6 @@ use seatrial_runtime::Failure;
 use checks::Checks;
 use explain::{File, Subject};
 
-/// The sample of its training data that a submission may carry.
-const REFERENCE: &str = "reference.parquet";
 /// The largest evaluation document that is read back, in bytes.
 const DOCUMENT_LIMIT: u64 = 64 << 20;
 

@@ -31,6 +31,26 @@ pub struct PackageSummary {
     pub config: Flat,
 }
 
+/// The names of the labels a package carries.
+pub mod label {
+    /// Before the name of a dependency; the value is its version.
+    pub const DEPENDENCY: &str = "seatrial.dependency.";
+    /// The SHA-256 of `data_manifest.txt`, which lists what the model was trained on.
+    pub const TRAINING_DATA: &str = "seatrial.training-data.digest";
+    /// How many files that list has.
+    pub const TRAINING_DATA_FILES: &str = "seatrial.training-data.files";
+    /// The SHA-256 of `model_card.md`, if there is one.
+    pub const MODEL_CARD: &str = "seatrial.model-card.digest";
+    /// The SHA-256 of `reference.parquet`, if there is one.
+    pub const REFERENCE: &str = "seatrial.reference.digest";
+    /// How the version is run.
+    pub const RUNTIME: &str = "seatrial.runtime";
+    /// The task it solves.
+    pub const TASK: &str = "seatrial.task";
+    /// The name people gave it.
+    pub const TITLE: &str = "seatrial.title";
+}
+
 /// The sample of the training data, by its path in the submission.
 pub const REFERENCE: &str = "reference.parquet";
 

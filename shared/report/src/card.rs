@@ -4,10 +4,13 @@
 //! read. It is made of the registry's records and of frozen evidence alone and holds no time of its making, so the same promotion
 //! has the same card.
 
+mod lines;
+mod writer;
+
 use std::fmt::Write as _;
 
-use seatrial_domain::compliance::ProfileName;
-use seatrial_domain::gate::{Decision, GateRecord};
+use seatrial_domain::gate::GateRecord;
+use seatrial_domain::package::{REFERENCE, label};
 use seatrial_domain::policy::{Policy, fairness_metrics};
 use seatrial_domain::promotion::{PromotionRecord, PromotionStatus, evidence_prefix};
 use seatrial_domain::verdict::MetricClass;
@@ -15,6 +18,8 @@ use seatrial_domain::version::VersionRecord;
 use seatrial_evidence::report::{ComparisonReport, MetricGroup, MetricRow, MetricUnit};
 use serde_json::{Value, json};
 
+use self::lines::{HEADING, decided, measured, named, standing};
+use self::writer::Writer;
 use crate::markdown::{block, code, text};
 use crate::{numbers, times, words};
 
@@ -64,51 +69,6 @@ pub fn render(card: &Card<'_>) -> String {
     card.own_words(&mut out);
     card.verify(&mut out);
     out.0
-}
-
-struct Writer(String);
-
-impl Writer {
-    /// A paragraph of its own.
-    fn line(&mut self, line: &str) {
-        self.0.push_str(line);
-        self.0.push_str("\n\n");
-    }
-
-    fn heading(&mut self, heading: &str) {
-        self.line(&format!("## {heading}"));
-    }
-
-    /// Named values as a list; those without a value are left out.
-    fn facts(&mut self, facts: &[(&str, Option<String>)]) {
-        let known = facts.iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
-        self.list(
-            known.filter(|(_, value)| !value.is_empty()).map(|(name, value)| format!("**{name}:** {value}")),
-        );
-    }
-
-    /// A list; nothing where there is nothing in it.
-    fn list(&mut self, items: impl IntoIterator<Item = String>) {
-        let mut any = false;
-        for item in items {
-            // Writing to a string cannot fail.
-            let _ = writeln!(self.0, "- {item}");
-            any = true;
-        }
-        if any {
-            self.0.push('\n');
-        }
-    }
-
-    fn table<const N: usize>(&mut self, heading: [&str; N], rows: &[[String; N]]) {
-        let mut row = |cells: &[String]| {
-            let _ = writeln!(self.0, "| {} |", cells.join(" | "));
-        };
-        row(&heading.map(str::to_owned));
-        row(&[const { "---" }; N].map(str::to_owned));
-        rows.iter().for_each(|cells| row(cells));
-        self.0.push('\n');
-    }
 }
 
 impl Card<'_> {
@@ -177,7 +137,9 @@ impl Card<'_> {
         let dependencies: Vec<String> = package
             .labels
             .iter()
-            .filter_map(|(name, value)| Some(text(&format!("{} {value}", name.strip_prefix(DEPENDENCY)?))))
+            .filter_map(|(name, value)| {
+                Some(text(&format!("{} {value}", name.strip_prefix(label::DEPENDENCY)?)))
+            })
             .collect();
         out.heading("Model details");
         out.facts(&[
@@ -299,15 +261,11 @@ impl Card<'_> {
         out.heading("Training data");
         let labels = &self.version.package.labels;
         out.facts(&[
-            ("List of the training files", labels.get(TRAINING_DATA).map(|d| code(d))),
-            ("Files in it", labels.get(TRAINING_DATA_FILES).map(|n| text(n))),
+            ("List of the training files", labels.get(label::TRAINING_DATA).map(|d| code(d))),
+            ("Files in it", labels.get(label::TRAINING_DATA_FILES).map(|n| text(n))),
             (
                 "Sample that the package brings",
-                self.version
-                    .package
-                    .files
-                    .get(seatrial_domain::package::REFERENCE)
-                    .map(|f| code(f.digest.as_str())),
+                self.version.package.files.get(REFERENCE).map(|f| code(f.digest.as_str())),
             ),
         ]);
         if let Some(list) = self.data_manifest {
@@ -456,78 +414,5 @@ impl Card<'_> {
             version.digest.hex(),
             version.model
         ));
-    }
-}
-
-/// The name of a setting under `prefix`: `inputs[age]` is `age`.
-fn named<'a>(path: &'a str, prefix: &str) -> &'a str {
-    let rest = path.strip_prefix(prefix).unwrap_or(path);
-    let name = rest.strip_prefix('.').or_else(|| rest.strip_prefix('[')?.strip_suffix(']'));
-    name.unwrap_or(path)
-}
-
-/// A decision in a line: who, how they were known, when and why.
-fn decided(decision: &Decision) -> String {
-    let what = if decision.approve { "Approved" } else { "Rejected" };
-    let how = match (decision.emergency, decision.automatic, decision.self_approval) {
-        (true, ..) => ", in an emergency",
-        (_, true, _) => ", by itself",
-        (_, _, true) => ", who had submitted it",
-        _ => "",
-    };
-    let lent = decision.on_behalf_of.as_deref().map(|of| format!(", for {}", text(of))).unwrap_or_default();
-    format!(
-        "{what} by {}{lent}{how} on {} ({}): {}",
-        text(&decision.by.principal),
-        times::moment(decision.at),
-        decision.by.auth.as_str(),
-        text(&decision.comment)
-    )
-}
-
-/// The labels of a package that a card shows.
-const DEPENDENCY: &str = "seatrial.dependency.";
-const TRAINING_DATA: &str = "seatrial.training-data.digest";
-const TRAINING_DATA_FILES: &str = "seatrial.training-data.files";
-
-const HEADING: [&str; 7] =
-    ["Metric", "This version", "Champion", "Difference", "Interval", "Rows", "Verdict"];
-
-/// A row of a table of measured values. The interval is that of the difference, or of the value where there is no champion.
-fn measured(row: &MetricRow) -> [String; 7] {
-    let shown = |x: Option<f64>| x.map_or_else(|| numbers::NONE.to_owned(), |x| numbers::value(row.unit, x));
-    let end = |x: f64| match row.champion {
-        Some(_) => numbers::difference(row.unit, x),
-        None => numbers::value(row.unit, x),
-    };
-    let name = match &row.segment {
-        None => text(&words::metric_name(&row.name)),
-        Some(segment) => format!("{}, {}", text(&words::metric_name(&row.name)), text(segment)),
-    };
-    let confidence =
-        row.confidence.map(|c| format!(" ({})", numbers::percent(c * 100.0))).unwrap_or_default();
-    let verdict = match row.class {
-        MetricClass::Info => "shown only".to_owned(),
-        class => format!("{}, {}", words::verdict_word(row.verdict).to_lowercase(), words::class_word(class)),
-    };
-    [
-        name,
-        shown(row.challenger),
-        shown(row.champion),
-        row.delta.map_or_else(|| numbers::NONE.to_owned(), |d| numbers::difference(row.unit, d)),
-        row.interval.map_or_else(
-            || numbers::NONE.to_owned(),
-            |[low, high]| format!("{} to {}{confidence}", end(low), end(high)),
-        ),
-        numbers::count(row.n),
-        verdict,
-    ]
-}
-
-/// The profile in words.
-fn standing(profile: ProfileName) -> String {
-    match profile {
-        ProfileName::Default => "good practice; no regulation is named".to_owned(),
-        other => format!("{}: {}", code(other.as_str()), text(&other.profile().about)),
     }
 }

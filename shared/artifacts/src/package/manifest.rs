@@ -13,7 +13,7 @@ use oci_spec::{OciSpecError, image};
 use seatrial_domain::Digest;
 use seatrial_domain::canonical::{sha256, to_bytes};
 use seatrial_domain::flat;
-use seatrial_domain::package::{Blob, PackageSummary};
+use seatrial_domain::package::{Blob, PackageSummary, label};
 
 use super::read::ReadError;
 use crate::submission::{HashedFile, Inspected, bad_path};
@@ -22,26 +22,6 @@ use crate::submission::{HashedFile, Inspected, bad_path};
 pub const ARTIFACT_TYPE: &str = "application/vnd.seatrial.model.v1";
 /// What each layer is: one file as it was submitted.
 pub const FILE_TYPE: &str = "application/vnd.seatrial.model.file.v1";
-
-/// The names of the labels a package carries.
-pub mod label {
-    /// Before the name of a dependency; the value is its version.
-    pub const DEPENDENCY: &str = "seatrial.dependency.";
-    /// The SHA-256 of `data_manifest.txt`, which lists what the model was trained on.
-    pub const TRAINING_DATA: &str = "seatrial.training-data.digest";
-    /// How many files that list has.
-    pub const TRAINING_DATA_FILES: &str = "seatrial.training-data.files";
-    /// The SHA-256 of `model_card.md`, if there is one.
-    pub const MODEL_CARD: &str = "seatrial.model-card.digest";
-    /// The SHA-256 of `reference.parquet`, if there is one.
-    pub const REFERENCE: &str = "seatrial.reference.digest";
-    /// How the version is run.
-    pub const RUNTIME: &str = "seatrial.runtime";
-    /// The task it solves.
-    pub const TASK: &str = "seatrial.task";
-    /// The name people gave it.
-    pub const TITLE: &str = "seatrial.title";
-}
 
 /// A version as it will be stored.
 #[derive(Debug, Clone, PartialEq)]

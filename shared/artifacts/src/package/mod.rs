@@ -23,10 +23,11 @@ pub mod testing;
 
 pub use card::{CARD_TYPE, attach_card};
 pub use export::{Exported, export_version};
-pub use manifest::{Manifest, Package, label};
+pub use manifest::{Manifest, Package};
 pub use publish::{PublishError, name_version, publish};
 pub(crate) use read::get_verified;
 pub use read::{ReadError, fetch_blob, fetch_version, load_version, read_file};
+pub use seatrial_domain::package::label;
 pub use signature::{SignVersionError, Trust, sign_stored_version, sign_version, signature_key, signed_name};
 
 use seatrial_domain::{Digest, ModelName};
