@@ -40,7 +40,7 @@ async fn a_package_verifies_without_seatrial_and_no_data_plane_loads_it_once_its
 
     // The package with its signature, and the key, are all that a stranger needs.
     let (folder, pem) = (model.folder().join("fetched"), model.folder().join("seatrial.pem"));
-    stack.cli(&["key", "--file", shown(&pem)]).await.json();
+    let _ = stack.cli(&["key", "--file", shown(&pem)]).await.json();
     let fetched = stack.cli(&["fetch", name, "v1", shown(&folder), "--key", shown(&pem)]).await.json();
     assert_eq!((&fetched["signature"], &fetched["digest"]), (&json!("holds"), &json!(champion.digest)));
     let key = PublicKey::from_pem(&std::fs::read_to_string(&pem).unwrap()).unwrap();
@@ -50,7 +50,7 @@ async fn a_package_verifies_without_seatrial_and_no_data_plane_loads_it_once_its
     std::fs::write(&card, "# v1\nOther words.\n").unwrap();
     assert!(matches!(verify_folder(&folder, std::slice::from_ref(&key)), Err(FolderError::Differ { .. })));
     // A folder with something in it is nobody's place for another package.
-    stack.cli(&["fetch", name, "v1", shown(&folder)]).await.error(3);
+    let _ = stack.cli(&["fetch", name, "v1", shown(&folder)]).await.error(3);
 
     let before = stack.serve(&model.folder().join("before")).await;
     answers(&before, name).await;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
 use crate::venv::Venv;
 use crate::{paths, run};
@@ -147,11 +147,12 @@ fn says(command: &mut Command, expected: Result<(), &str>) -> Result<()> {
     let output = command.stdin(Stdio::null()).output().with_context(|| format!("cannot start `{line}`"))?;
     let said =
         format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (said, taken) = (run::tail(&said, 5), output.status.success());
     match expected {
-        Ok(()) => ensure!(output.status.success(), "`{line}` refuses it: {}", run::tail(&said, 5)),
-        Err(_) if output.status.success() => bail!("`{line}` takes it"),
+        Ok(()) => ensure!(taken, "`{line}` refuses it: {said}"),
         Err(words) => {
-            ensure!(said.contains(words), "`{line}` does not say {words:?}: {}", run::tail(&said, 5))
+            ensure!(!taken, "`{line}` takes it");
+            ensure!(said.contains(words), "`{line}` does not say {words:?}: {said}");
         }
     }
     Ok(())

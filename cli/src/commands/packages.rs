@@ -44,7 +44,7 @@ pub(crate) async fn fetch(session: &Session, wanted: &Fetch) -> Result<(), Failu
     let bar = submit::bar(session.format);
     let fetched = export_version(&store, model, &reference, folder, &trust, &|p| submit::show(&bar, p)).await;
     bar.finish_and_clear();
-    let Exported { manifest, signed } = fetched.map_err(not_fetched)?;
+    let Exported { manifest, signed } = fetched.map_err(|e| not_fetched(&e))?;
     let signature = match (&trust, signed) {
         (Trust::Keys(_), _) => "holds",
         (Trust::Unchecked, true) => "not checked",
@@ -101,13 +101,13 @@ async fn digest(session: &Session, model: &ModelName, version: VersionName) -> R
     Digest::parse(&text).map_err(|e| Failure::unexpected(format!("the digest of {version}: {e}")))
 }
 
-fn not_fetched(error: ReadError) -> Failure {
-    let message = match &error {
+fn not_fetched(error: &ReadError) -> Failure {
+    let message = match error {
         ReadError::Store(StoreError::Failed { source, .. }) => format!("{error}: {source}; try again"),
         ReadError::Store(StoreError::File { source, .. }) => format!("{error}: {source}"),
         _ => error.to_string(),
     };
-    match &error {
+    match error {
         ReadError::NotSigned { .. } => Failure::new(REFUSED, "not_signed", message),
         ReadError::SignatureDoesNotHold { .. } => Failure::new(REFUSED, "signature_does_not_hold", message),
         ReadError::Store(StoreError::Failed { .. }) => Failure::new(UNAVAILABLE, "unavailable", message),
