@@ -147,7 +147,7 @@ async fn verifies(stack: &Stack, folder: &str, stored: &[String]) {
     std::fs::create_dir_all(&place).unwrap();
     let key = place.join("seatrial.pem");
     let (key, copy) = (key.to_str().unwrap(), place.join("evidence"));
-    stack.cli(&["key", "--file", key]).await.json();
+    drop(stack.cli(&["key", "--file", key]).await.json());
     for path in stored {
         let file = copy.join(path.strip_prefix(folder).unwrap());
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
@@ -172,7 +172,8 @@ async fn verifies(stack: &Stack, folder: &str, stored: &[String]) {
     let changed = stack.cli(&["verify", copy.to_str().unwrap(), "--key", key]).await.error(21);
     assert_eq!(changed["code"], "changed");
     std::fs::remove_file(&report).unwrap();
-    stack.cli(&["verify", copy.to_str().unwrap(), "--key", key]).await.error(22);
+    let missing = stack.cli(&["verify", copy.to_str().unwrap(), "--key", key]).await.error(22);
+    assert_eq!(missing["code"], "missing");
     std::fs::remove_dir_all(&place).unwrap();
 }
 

@@ -12,7 +12,6 @@ use seatrial_attestation::checkpoint;
 use seatrial_attestation::signer::{SignError, Signer};
 use seatrial_attestation::verify::{Files, Standing, verify};
 use seatrial_attestation::{LocalKey, PublicKey};
-use seatrial_domain::compliance::ProfileName;
 use seatrial_domain::gate::GateKind;
 use seatrial_domain::policy::Policy;
 use seatrial_domain::promotion::{EvidenceKind, evidence_prefix};
@@ -46,8 +45,8 @@ struct World {
 
 impl World {
     /// v1 became champion; its report lies where evidence lies.
-    async fn crowned(profile: ProfileName) -> Self {
-        let world = Self::running(profile).await;
+    async fn crowned(keep_days: Option<u32>) -> Self {
+        let world = Self::running(keep_days).await;
         let (s, run) = (&world.s, &world.run);
         let promotion = s.promotion(run).await;
         let now = s.clock.now();
@@ -65,9 +64,9 @@ impl World {
         world
     }
 
-    async fn running(profile: ProfileName) -> Self {
+    async fn running(keep_days: Option<u32>) -> Self {
         let s = Scenario::empty(&MemoryRegistry::default());
-        let rules = Policy { profile, ..policy() };
+        let rules = Policy { evidence_retention_days: keep_days, ..policy() };
         s.system().set_policy(&s.model, &rules).await.unwrap();
         s.register(1).await;
         let run = s.start(1).await;
@@ -141,7 +140,7 @@ impl World {
 
 #[tokio::test]
 async fn what_is_attested_holds_in_every_part_and_its_history_is_anchored() {
-    let world = World::crowned(ProfileName::Default).await;
+    let world = World::crowned(None).await;
     world.attest().await.unwrap();
     let files = world.files().await;
     let found = verify(&files, &[world.key.public().clone()]);
@@ -161,7 +160,7 @@ async fn what_is_attested_holds_in_every_part_and_its_history_is_anchored() {
 
 #[tokio::test]
 async fn attesting_twice_writes_nothing_twice() {
-    let world = World::crowned(ProfileName::RbiFreeAi).await;
+    let world = World::crowned(Some(400)).await;
     let first = world.attest().await.unwrap();
     let (files, entries) = (world.files().await, world.s.head().await.chain.seq);
     assert_eq!(world.attest().await.unwrap(), first);
@@ -175,7 +174,7 @@ async fn attesting_twice_writes_nothing_twice() {
 
 #[tokio::test]
 async fn a_key_that_does_not_answer_leaves_the_promotion_to_be_attested_again() {
-    let world = World::crowned(ProfileName::Default).await;
+    let world = World::crowned(None).await;
     let failure = world.attest_with(&Away(world.key.public().clone())).await.unwrap_err();
     assert!(failure.is_transient(), "{failure:?}");
     let files = world.files().await;
@@ -187,7 +186,7 @@ async fn a_key_that_does_not_answer_leaves_the_promotion_to_be_attested_again() 
 
 #[tokio::test]
 async fn the_document_is_sealed_and_verifies_alone() {
-    let world = World::crowned(ProfileName::Default).await;
+    let world = World::crowned(None).await;
     world.attest().await.unwrap();
     let document = world.s.promotion(&world.run).await.evidence[&EvidenceKind::Document].clone();
     assert!(document.key.ends_with("/promotion_first_to_v1_audit.pdf"), "{}", document.key);
@@ -201,7 +200,7 @@ async fn the_document_is_sealed_and_verifies_alone() {
 
 #[tokio::test]
 async fn evidence_that_was_replaced_is_told_by_all_that_is_made_of_it_and_counts_as_unattested() {
-    let world = World::crowned(ProfileName::Default).await;
+    let world = World::crowned(None).await;
     let report = world.s.promotion(&world.run).await.evidence[&EvidenceKind::Report].clone();
     world.evidence.put(&report.key, Bytes::from_static(b"{\"verdict\":\"fail\"}"), "x").await.unwrap();
     for _ in 0..2 {
@@ -222,7 +221,7 @@ async fn evidence_that_was_replaced_is_told_by_all_that_is_made_of_it_and_counts
 
 #[tokio::test]
 async fn what_another_signed_first_is_not_taken_for_ours() {
-    let world = World::crowned(ProfileName::Default).await;
+    let world = World::crowned(None).await;
     let another = World { key: LocalKey::generate().unwrap(), ..world };
     another.attest().await.unwrap();
     let ours = LocalKey::generate().unwrap();
@@ -232,19 +231,18 @@ async fn what_another_signed_first_is_not_taken_for_ours() {
 
 #[tokio::test]
 async fn a_promotion_that_runs_is_not_attested() {
-    let world = World::running(ProfileName::Default).await;
+    let world = World::running(None).await;
     assert!(world.attest().await.unwrap_err().message.contains("still runs"));
     assert_eq!(world.files().await.evidence.len(), 2, "nothing was written");
 }
 
 #[tokio::test]
-async fn evidence_is_locked_as_long_as_the_profile_asks() {
-    let days = i64::from(ProfileName::EuAiAct.profile().retention_days);
-    for (profile, locked) in [(ProfileName::EuAiAct, true), (ProfileName::Default, false)] {
-        let world = World::crowned(profile).await;
+async fn evidence_is_locked_as_long_as_the_policy_asks() {
+    for days in [Some(3_650), None] {
+        let world = World::crowned(days).await;
         world.attest().await.unwrap();
         let ended = world.s.promotion(&world.run).await.ended_at.unwrap();
-        let until = locked.then(|| ended + SignedDuration::from_hours(24 * days));
+        let until = days.map(|days| ended + SignedDuration::from_hours(24 * i64::from(days)));
         let objects = world.evidence.list(&world.folder()).await.unwrap();
         assert!(objects.len() > 6);
         for object in objects {
@@ -255,7 +253,7 @@ async fn evidence_is_locked_as_long_as_the_profile_asks() {
 
 #[tokio::test]
 async fn a_history_is_anchored_where_it_stands() {
-    let world = World::running(ProfileName::Default).await;
+    let world = World::running(None).await;
     let seq = world.s.head().await.chain.seq;
     let key = checkpoint::key(&world.s.model, seq);
     assert_eq!(world.anchor(&world.s.model).await, Some(key.clone()));
