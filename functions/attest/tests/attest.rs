@@ -1,6 +1,10 @@
 //! What is left of a promotion that ended: evidence that holds, once, and says who signed it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[allow(clippy::wildcard_imports)]
+#[path = "../../../shared/report/tests/samples/mod.rs"]
+mod samples;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use fn_attest::{Ports, handle};
@@ -73,8 +77,8 @@ impl World {
         let stores = MemoryS3::default();
         let (evidence, models) = (stores.bucket("evidence"), stores.bucket("models"));
         let folder = evidence_prefix(&s.model, &run.id);
-        let report =
-            put_evidence(&evidence, &folder, "report", Bytes::from_static(b"{\"verdict\":\"pass\"}"));
+        let report = canonical::to_bytes(&samples::report()).unwrap();
+        let report = put_evidence(&evidence, &folder, "report", Bytes::from(report));
         let (kind, report) = (EvidenceKind::Report, report.await.unwrap());
         let ops = s.system();
         let told = ops.record_evidence(&s.model, &run.id, run.epoch, kind, &report, Some(Verdict::Pass));
