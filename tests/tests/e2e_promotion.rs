@@ -123,7 +123,8 @@ async fn audited(model: &Model<'_>, promotion: &PromotionRecord, kinds: &[Eviden
     let folder = evidence_prefix(&model.name, &promotion.id);
     let mut stored = stack.keys("EvidenceBucket", &folder).await;
     verifies(stack, &folder, &stored).await;
-    stored.retain(|key| !key.contains("/manifest-"));
+    stored.retain(|key| !key.contains("/manifest-") && !key.contains("/documents/"));
+    documented(model, promotion).await;
     assert_eq!(listed, stored, "the manifest is not the list of the evidence");
     for kind in kinds {
         assert!(listed.contains(&promotion.evidence[kind].key), "{kind:?} is not in the manifest");
@@ -174,6 +175,44 @@ async fn verifies(stack: &Stack, folder: &str, stored: &[String]) {
     std::fs::remove_file(&report).unwrap();
     let missing = stack.cli(&["verify", copy.to_str().unwrap(), "--key", key]).await.error(22);
     assert_eq!(missing["code"], "missing");
+    std::fs::remove_dir_all(&place).unwrap();
+}
+
+/// Whether the stored audit document verifies alone, is made again byte by byte, and goes into an archive that verifies too.
+async fn documented(model: &Model<'_>, promotion: &PromotionRecord) {
+    let stack = model.stack;
+    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("audit-{}", promotion.id));
+    std::fs::create_dir_all(&place).unwrap();
+    let file = |name: &str| place.join(name).to_str().unwrap().to_owned();
+    let key = file("seatrial.pem");
+    drop(stack.cli(&["key", "--file", &key]).await.json());
+    let reference = &promotion.evidence[&EvidenceKind::Document];
+    let stored = stack.object("EvidenceBucket", &reference.key).await;
+    assert_eq!(sha256(&stored), reference.digest);
+    let name = reference.key.rsplit('/').next().unwrap();
+    std::fs::write(file("stored.pdf"), &stored).unwrap();
+    let alone = stack.cli(&["verify", &file("stored.pdf"), "--key", &key]).await.json();
+    assert_eq!(alone["doubt"], Value::Null, "{alone:#}");
+
+    let (from, to) = (
+        promotion.champion.as_ref().map_or_else(|| "first".to_owned(), |c| c.version.to_string()),
+        promotion.challenger.version.to_string(),
+    );
+    let which = ["--model", model.name.as_str(), "--from", &from, "--to", &to];
+    let dir = file("again");
+    let again = [&["audit"][..], &which, &["--dir", &dir]].concat();
+    let made = stack.cli(&again).await.json();
+    assert_eq!((&made["same"], &made["document"]), (&json!(true), &json!(reference.digest)), "{made:#}");
+    assert_eq!(std::fs::read(place.join("again").join(name)).unwrap(), stored);
+
+    let zip = file("audit.zip");
+    drop(stack.cli(&[&["audit", "export"][..], &which, &["--file", &zip]].concat()).await.json());
+    let archive = stack.cli(&["verify", &zip, "--key", &key]).await.json();
+    assert_eq!(
+        archive["promotions"].as_array().unwrap().len(),
+        2,
+        "the folder and its document: {archive:#}"
+    );
     std::fs::remove_dir_all(&place).unwrap();
 }
 

@@ -32,14 +32,14 @@ impl Bucket {
         let mut collector = Collector::default();
         let mut keys = BTreeSet::new();
         for prefix in prefixes {
-            for object in self.store.list(&as_folder(prefix)).await.map_err(unreadable)? {
+            for object in self.store.list(&as_folder(prefix)).await.map_err(|e| unreadable(&e))? {
                 collector.admit(&object.key, object.size)?;
                 keys.insert(object.key);
             }
         }
         let progress = ProgressBar::new(keys.len() as u64);
         let objects = futures::stream::iter(keys.into_iter().map(|key| async {
-            let bytes = self.store.get(&key, FILE_LIMIT).await.map_err(unreadable)?;
+            let bytes = self.store.get(&key, FILE_LIMIT).await.map_err(|e| unreadable(&e))?;
             progress.inc(1);
             Ok::<_, Failure>(bytes.map(|b| (key, b.to_vec())))
         }));
@@ -57,10 +57,12 @@ impl Bucket {
     pub(crate) async fn digests(&self, inputs: &[Input]) -> Result<BTreeMap<String, String>, Failure> {
         let progress = ProgressBar::new(inputs.iter().map(|i| i.size).sum());
         let digests = futures::stream::iter(inputs.iter().map(|input| async {
-            let Some(at) = self.store.head(&input.key).await.map_err(unreadable)? else { return Ok(None) };
-            let mut chunks = self.store.get_stream(&at).await.map_err(unreadable)?;
+            let Some(at) = self.store.head(&input.key).await.map_err(|e| unreadable(&e))? else {
+                return Ok(None);
+            };
+            let mut chunks = self.store.get_stream(&at).await.map_err(|e| unreadable(&e))?;
             let mut hasher = Hasher::default();
-            while let Some(chunk) = chunks.next().await.map_err(unreadable)? {
+            while let Some(chunk) = chunks.next().await.map_err(|e| unreadable(&e))? {
                 hasher.update(&chunk);
                 progress.inc(chunk.len() as u64);
             }
@@ -78,9 +80,9 @@ fn as_folder(prefix: &str) -> String {
 }
 
 /// A bucket that cannot be read says why: which bucket, and what S3 answered.
-fn unreadable(error: seatrial_artifacts::store::StoreError) -> Failure {
+fn unreadable(error: &seatrial_artifacts::store::StoreError) -> Failure {
     let mut text = error.to_string();
-    let mut cause = std::error::Error::source(&error);
+    let mut cause = std::error::Error::source(error);
     while let Some(e) = cause {
         text.push_str(&format!(": {e}"));
         cause = e.source();

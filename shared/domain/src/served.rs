@@ -123,7 +123,7 @@ mod tests {
 
     use super::*;
 
-    fn entry(seq: u64, event: &str, version: u32, details: Value) -> HistoryEntry {
+    fn entry(seq: u64, event: &str, version: u32, details: &Value) -> HistoryEntry {
         serde_json::from_value(json!({
             "seq": seq, "model": "m", "at": format!("2026-11-01T10:00:{seq:02}Z"), "event": event,
             "actor": { "principal": format!("actor of {event}"), "auth": "system" }, "version": format!("v{version}"),
@@ -135,7 +135,7 @@ mod tests {
 
     fn vote(seq: u64, who: &str, approve: bool) -> HistoryEntry {
         let decision = json!({ "by": { "principal": who }, "approve": approve });
-        entry(seq, "gate_decided", 2, json!({ "kind": "approval", "decision": decision }))
+        entry(seq, "gate_decided", 2, &json!({ "kind": "approval", "decision": decision }))
     }
 
     fn told(times: &[Served]) -> Vec<String> {
@@ -156,16 +156,16 @@ mod tests {
     #[test]
     fn every_change_of_traffic_is_a_time_with_who_answered_and_who_changed_it() {
         let entries = [
-            entry(1, "crowned", 1, json!({})),
-            entry(2, "promotion_started", 2, json!({})),
+            entry(1, "crowned", 1, &json!({})),
+            entry(2, "promotion_started", 2, &json!({})),
             vote(3, "ann", true),
             vote(4, "bob", true),
-            entry(5, "weight_shifted", 2, json!({ "to": 500 })),
-            entry(6, "crowned", 2, json!({ "holdback": 100 })),
-            entry(7, "holdback_ended", 2, json!({})),
-            entry(8, "weight_shifted", 3, json!({ "to": 2_500 })),
-            entry(9, "canary_rolled_back", 3, json!({})),
-            entry(10, "rolled_back", 1, json!({})),
+            entry(5, "weight_shifted", 2, &json!({ "to": 500 })),
+            entry(6, "crowned", 2, &json!({ "holdback": 100 })),
+            entry(7, "holdback_ended", 2, &json!({})),
+            entry(8, "weight_shifted", 3, &json!({ "to": 2_500 })),
+            entry(9, "canary_rolled_back", 3, &json!({})),
+            entry(10, "rolled_back", 1, &json!({})),
         ];
         let times = served(&entries);
         assert_eq!(
@@ -189,10 +189,10 @@ mod tests {
     #[test]
     fn what_moves_no_traffic_and_who_was_against_changes_nothing() {
         let entries = [
-            entry(1, "crowned", 1, json!({})),
+            entry(1, "crowned", 1, &json!({})),
             vote(2, "eve", false),
-            entry(3, "promotion_ended", 2, json!({})),
-            entry(4, "policy_set", 2, json!({})),
+            entry(3, "promotion_ended", 2, &json!({})),
+            entry(4, "policy_set", 2, &json!({})),
         ];
         assert_eq!(served(&entries).len(), 1);
         assert!(served(&[]).is_empty());
