@@ -1,5 +1,7 @@
 //! The inventory of all models, and the card of one version.
 
+use std::path::Path;
+
 use clap::ValueEnum;
 use seatrial_domain::ModelName;
 use seatrial_domain::ids::VersionName;
@@ -20,6 +22,8 @@ pub enum As {
     Json,
     /// Comma-separated values with everything (RFC 4180), safe to open in a spreadsheet.
     Csv,
+    /// A document (PDF/A); needs --file.
+    Pdf,
 }
 
 /// A page of the API's answer.
@@ -31,7 +35,14 @@ struct Page {
 }
 
 /// Exports the inventory.
-pub(crate) async fn inventory(session: &Session, format: Option<As>) -> Result<(), Failure> {
+pub(crate) async fn inventory(
+    session: &Session,
+    format: Option<As>,
+    file: Option<&Path>,
+) -> Result<(), Failure> {
+    if (format, file) == (Some(As::Pdf), None) {
+        return Err(Failure::invalid("a PDF is no text for a terminal: name a file with --file FILE"));
+    }
     let control = session.control().await?;
     let mut all: Vec<Line> = Vec::new();
     let mut after = String::new();
@@ -47,13 +58,23 @@ pub(crate) async fn inventory(session: &Session, format: Option<As>) -> Result<(
         Format::Table => As::Table,
         Format::Json => As::Json,
     });
-    match chosen {
-        As::Csv => {
-            let csv = csv(&all)?;
-            output::print(Format::Table, &(), |()| csv)
+    let bytes = match chosen {
+        As::Csv => csv(&all)?.into_bytes(),
+        As::Json => serde_json::to_vec_pretty(&json!({ "at": at, "versions": all }))
+            .map_err(|e| Failure::unexpected(e.to_string()))?,
+        As::Table => table(&all).into_bytes(),
+        As::Pdf => seatrial_audit::inventory(at, &all).map_err(|e| Failure::unexpected(e.to_string()))?,
+    };
+    match file {
+        None => output::print(Format::Table, &(), |()| String::from_utf8_lossy(&bytes).into_owned()),
+        Some(file) => {
+            std::fs::write(file, &bytes)
+                .map_err(|e| Failure::invalid(format!("{} cannot be written: {e}", file.display())))?;
+            let answer = json!({ "file": file, "versions": all.len(), "bytes": bytes.len() });
+            output::print(session.format, &answer, |_| {
+                format!("wrote {}: {} versions", file.display(), all.len())
+            })
         }
-        As::Json => output::print(Format::Json, &json!({ "at": at, "versions": all }), |_| String::new()),
-        As::Table => output::print(Format::Table, &(), |()| table(&all)),
     }
 }
 

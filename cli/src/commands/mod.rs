@@ -238,11 +238,16 @@ pub enum Command {
         reason: String,
     },
     /// Export the inventory: a line for each version of each model.
-    #[command(after_help = "Example:\n  seatrial inventory --format csv > inventory.csv")]
+    #[command(
+        after_help = "Examples:\n  seatrial inventory --format csv > inventory.csv\n  seatrial inventory --format pdf --file inventory.pdf"
+    )]
     Inventory {
         /// How to write it [default: as --output says].
         #[arg(long, value_enum)]
         format: Option<inventory::As>,
+        /// Write it to this file.
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
     },
     /// Print the model card of a version, in Markdown.
     #[command(after_help = "Example:\n  seatrial card credit-risk v3 > MODEL_CARD.md")]
@@ -338,7 +343,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Retire { model, version, reason } => {
             rollback::retire(&session, &model, version, &reason).await
         }
-        Command::Inventory { format } => inventory::inventory(&session, format).await,
+        Command::Inventory { format, file } => inventory::inventory(&session, format, file.as_deref()).await,
         Command::Card { model, version } => inventory::card(&session, &model, version).await,
         Command::Policy(command) => settings::policy(&session, command).await,
         Command::Benchmark(command) => settings::benchmark(&session, command).await,

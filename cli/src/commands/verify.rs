@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use seatrial_attestation::PublicKey;
 use seatrial_attestation::manifest::DOCUMENTS;
+use seatrial_attestation::model_signing::folder::{FolderError, SIGNATURE, verify_folder};
 use seatrial_attestation::verify::{
     self, Collection, Data, Files, Finding, Folder, Standing, Verification, collect,
 };
@@ -19,7 +20,7 @@ use crate::output::{self, Format};
 /// What is verified, and by which keys.
 #[derive(Debug, clap::Args)]
 pub struct Verify {
-    /// A PDF, a signed manifest, a folder or .zip archive of evidence, or `s3://bucket/prefix`.
+    /// A PDF, a signed manifest, a folder or .zip archive of evidence, `s3://bucket/prefix`, or the folder of a fetched package.
     pub path: String,
     /// The public key that must have signed it, as PEM (`seatrial key` prints it). Several: any of them may have. Without it the
     /// deployment's own key is asked for, which is believing the deployment.
@@ -85,6 +86,9 @@ async fn answer(
     deployment: Option<&Deployment>,
 ) -> Result<Answer, Failure> {
     let path = command.path.as_str();
+    if Path::new(path).join(SIGNATURE).is_file() {
+        return package(command, keys);
+    }
     let collection = read(path, deployment).await?;
     let mut promotions = Vec::new();
     for Folder { path, mut files } in collection.folders {
@@ -114,6 +118,42 @@ async fn answer(
         keys: keys.iter().map(|k| k.id().to_owned()).collect(),
         promotions,
         others,
+        doubt,
+    })
+}
+
+/// A package's folder with its signature in it, as `seatrial fetch` writes it.
+fn package(command: &Verify, keys: &[PublicKey]) -> Result<Answer, Failure> {
+    let findings = match verify_folder(Path::new(&command.path), keys) {
+        Ok(signed) => {
+            let signature = format!("signed as {} by key {}", signed.name, signed.key);
+            let files = signed.files.iter();
+            let files = files.map(|(path, digest)| Finding::new(path, Standing::Holds, digest.to_string()));
+            std::iter::once(Finding::new(SIGNATURE, Standing::Holds, signature)).chain(files).collect()
+        }
+        Err(FolderError::Signature { source, .. }) => {
+            vec![Finding::new(SIGNATURE, Standing::NotSigned, source.to_string())]
+        }
+        Err(FolderError::Differ { differences, .. }) => {
+            let changed = differences.changed.iter().map(|(path, (signed, found))| {
+                Finding::new(path, Standing::Changed, format!("it has {found}; signed was {signed}"))
+            });
+            let missing = differences.missing.iter();
+            let missing =
+                missing.map(|p| Finding::new(p, Standing::Missing, "it was signed, and is not here"));
+            let extra = differences.extra.iter();
+            let extra = extra.map(|p| Finding::new(p, Standing::Unlisted, "it is here, and was not signed"));
+            changed.chain(missing).chain(extra).collect()
+        }
+        Err(other) => return Err(Failure::invalid(other.to_string())),
+    };
+    let verification = Verification { manifest: None, signed_by: None, findings };
+    let doubt = verification.doubt().cloned();
+    Ok(Answer {
+        path: command.path.clone(),
+        keys: keys.iter().map(|k| k.id().to_owned()).collect(),
+        promotions: vec![Checked { at: command.path.clone(), verification }],
+        others: Vec::new(),
         doubt,
     })
 }

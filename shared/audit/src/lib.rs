@@ -7,6 +7,7 @@ mod attached;
 mod block;
 mod evidence;
 mod front;
+mod inventory;
 pub mod seal;
 mod sections;
 pub mod typeset;
@@ -19,6 +20,7 @@ use seatrial_attestation::verify::Files;
 use seatrial_domain::ids::VersionRef;
 
 pub use attached::attachments;
+pub use inventory::inventory;
 pub use seal::{Opened, SealError, SealingError, open, seal, seal_statement, sign};
 pub use verify::verify_pdf;
 
