@@ -1,5 +1,7 @@
 //! The audit document of a promotion, sealed, beside its evidence.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 use seatrial_attestation::manifest::DOCUMENTS;
 use seatrial_audit::{Document, SealError, seal, seal_statement};
@@ -16,8 +18,11 @@ const LIMIT: u64 = 256 << 20;
 /// Makes the document of what lies in the folder, seals it and writes both, once. What is there already must be the same bytes.
 pub(crate) async fn write(ports: &Ports<'_>, folder: &Folder) -> Result<EvidenceRef, Failure> {
     let keys = [ports.signer.public_key().await?];
+    let begun = Instant::now();
     let document = seatrial_audit::document(&folder.files, &keys)
         .map_err(|e| Failure::internal(&format!("making the audit document ({e})"), e))?;
+    let (ms, bytes) = (begun.elapsed().as_millis(), document.body.len());
+    tracing::info!(name = document.file_name, bytes, ms, "the audit document is made");
     let key = key(&folder.prefix, &folder.manifest.digest, &document);
     // The seal first, and as an object of its own: whoever has it and the evidence can make the same document again.
     let statement =
