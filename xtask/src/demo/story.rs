@@ -273,11 +273,39 @@ impl Stage<'_> {
         self.keep("history.json", "history, chain verified", &history)?;
         let report = self.seatrial.json(&["compare", MODEL]).await?;
         self.keep("report-v4.json", "comparison report of v4", &report)?;
+        self.audit().await?;
         let promotion = text(&self.seatrial.status().await?, "/promotion/id").to_owned();
         let bucket = described.get("EvidenceBucket").cloned().unwrap_or_default();
         let place = format!("s3://{bucket}/evidence/model={MODEL}/promotion={promotion}/");
         self.summary.look_at.push(("manifest and evidence".into(), place));
         Ok(())
+    }
+
+    /// The audit documents, as an auditor gets them: made again from the evidence, and verified by the public key alone.
+    async fn audit(&mut self) -> Result<()> {
+        let key = self.folder.join("seatrial.pem").display().to_string();
+        let folder = self.folder.display().to_string();
+        self.seatrial.json(&["key", "--file", &key]).await?;
+        for (from, to) in [("v1", "v2"), ("v2", "v4")] {
+            let made = self
+                .attested(&["audit", "--model", MODEL, "--from", from, "--to", to, "--dir", &folder])
+                .await?;
+            let file = PathBuf::from(text(&made, "/file"));
+            self.seatrial.json(&["verify", text(&made, "/file"), "--key", &key]).await?;
+            self.summary.look_at.push((format!("audit document of {to}, verified"), paths::shown(&file)));
+        }
+        Ok(())
+    }
+
+    /// What the command gives once the promotion is attested, which follows its end by moments.
+    async fn attested(&self, command: &[&str]) -> Result<Value> {
+        for _ in 0..30 {
+            if let Ok(made) = self.seatrial.json(command).await {
+                return Ok(made);
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        self.seatrial.json(command).await
     }
 
     fn keep(&mut self, name: &str, title: &str, value: &Value) -> Result<()> {
