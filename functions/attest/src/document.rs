@@ -21,7 +21,7 @@ pub(crate) async fn write(ports: &Ports<'_>, folder: &Folder) -> Result<Evidence
     let begun = Instant::now();
     let document = seatrial_audit::document(&folder.files, &keys)
         .map_err(|e| Failure::internal(&format!("making the audit document ({e})"), e))?;
-    let (ms, bytes) = (begun.elapsed().as_millis(), document.body.len());
+    let (ms, bytes) = (begun.elapsed().as_millis() as u64, document.body.len());
     tracing::info!(name = document.file_name, bytes, ms, "the audit document is made");
     let key = key(&folder.prefix, &folder.manifest.digest, &document);
     // The seal first, and as an object of its own: whoever has it and the evidence can make the same document again.

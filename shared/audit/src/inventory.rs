@@ -94,7 +94,7 @@ fn model(lines: &[&Line]) -> Model {
         ("Intended use", of(|l| l.intended_use.clone())),
         ("Risk", of(|l| l.risk.map(|r| r.as_str().to_owned()))),
         ("Task", of(|l| Some(l.task.clone()))),
-        ("Profile", of(|l| l.profile.map(|p| p.profile().title.clone()))),
+        ("Profile", of(|l| l.profile.map(|p| p.to_string()))),
         ("Review by", of(|l| l.review_by.map(|d| d.to_string()))),
     ];
     Model {
