@@ -34,18 +34,7 @@ impl Drop for Server {
 pub fn check(features: &str) -> Result<()> {
     let requirements = paths::workspace().join("tests/api/requirements.txt");
     let venv = Venv::ensure(&paths::target().join("local/schemathesis"), &requirements)?;
-    // The whole workspace is selected, so that its dependencies are those of the tests and nothing is compiled twice.
-    let mut build = Command::new("cargo");
-    build.current_dir(paths::workspace()).args([
-        "build",
-        "--quiet",
-        "--workspace",
-        "--features",
-        features,
-        "--example",
-        SERVER,
-    ]);
-    run::loud(&mut build)?;
+    run::build(features, &["--example", SERVER])?;
     let server = start()?;
     let document = format!("{}/api/v1/openapi.json", server.base);
     let mut schemathesis = Command::new(venv.program("schemathesis"));

@@ -70,16 +70,7 @@ impl Bench {
     fn make(features: &str) -> Result<Self> {
         let requirements = paths::workspace().join("tests/oracles/requirements-model-signing.txt");
         let venv = Venv::ensure(&paths::target().join("local/model-signing"), &requirements)?;
-        // The whole workspace is selected, so that its dependencies are those of the tests and nothing is compiled twice.
-        let mut build = Command::new("cargo");
-        build.current_dir(paths::workspace()).args([
-            "build",
-            "--quiet",
-            "--workspace",
-            "--features",
-            features,
-        ]);
-        run::loud(build.args(["--bin", "seatrial", "--example", "verify_folder"]))?;
+        run::build(features, &["--bin", "seatrial", "--example", "verify_folder"])?;
         let place = paths::target().join("local/model-signing-check");
         fs::create_dir_all(&place).with_context(|| format!("cannot make {}", place.display()))?;
         let bench = Self {

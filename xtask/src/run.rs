@@ -4,6 +4,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+use crate::paths;
+
 /// How many trailing lines of a failed program's output an error shows.
 const TAIL: usize = 25;
 
@@ -22,6 +24,13 @@ pub fn loud(command: &mut Command) -> Result<()> {
         bail!("`{line}` failed ({status})");
     }
     Ok(())
+}
+
+/// Builds targets of the workspace. All of it is selected, so that its dependencies are those of the tests and nothing is compiled twice.
+pub fn build(features: &str, targets: &[&str]) -> Result<()> {
+    let mut build = Command::new("cargo");
+    build.current_dir(paths::workspace()).args(["build", "--quiet", "--workspace", "--features", features]);
+    loud(build.args(targets))
 }
 
 /// Runs a program and returns its standard output; a failure shows the end of both streams.

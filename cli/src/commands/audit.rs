@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use seatrial_attestation::checkpoint;
-use seatrial_attestation::manifest::DOCUMENTS;
+use seatrial_attestation::manifest::{DOCUMENTS, document_path};
 use seatrial_attestation::verify::{Files, Finding, Verification, verify};
 use seatrial_audit::{Document, document, seal};
 use seatrial_domain::ids::VersionName;
@@ -215,7 +215,7 @@ impl Pack {
     fn stored_document(&self, name: &str) -> Option<&[u8]> {
         let manifest = self.promotion.evidence.get(&EvidenceKind::Manifest)?;
         let prefix = evidence_prefix(&self.promotion.model, &self.promotion.id);
-        let key = format!("{prefix}{DOCUMENTS}{}/{name}", &manifest.digest.hex()[..16]);
+        let key = prefix + &document_path(&manifest.digest, name);
         self.stored.get(&key).map(Vec::as_slice)
     }
 }

@@ -3,10 +3,10 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use seatrial_attestation::manifest::DOCUMENTS;
-use seatrial_audit::{Document, SealError, seal, seal_statement};
+use seatrial_attestation::manifest::document_path;
+use seatrial_audit::{SealError, seal, seal_statement};
+use seatrial_domain::canonical;
 use seatrial_domain::promotion::EvidenceRef;
-use seatrial_domain::{Digest, canonical};
 use seatrial_runtime::Failure;
 
 use crate::folder::Folder;
@@ -23,7 +23,7 @@ pub(crate) async fn write(ports: &Ports<'_>, folder: &Folder) -> Result<Evidence
         .map_err(|e| Failure::internal(&format!("making the audit document ({e})"), e))?;
     let (ms, bytes) = (begun.elapsed().as_millis() as u64, document.body.len());
     tracing::info!(name = document.file_name, bytes, ms, "the audit document is made");
-    let key = key(&folder.prefix, &folder.manifest.digest, &document);
+    let key = folder.prefix.clone() + &document_path(&folder.manifest.digest, &document.file_name);
     // The seal first, and as an object of its own: whoever has it and the evidence can make the same document again.
     let statement =
         seal_statement(&document).map_err(|e| Failure::internal("writing the seal's statement", e))?;
@@ -38,11 +38,6 @@ pub(crate) async fn write(ports: &Ports<'_>, folder: &Folder) -> Result<Evidence
         }
     }
     Ok(EvidenceRef { key, digest })
-}
-
-/// Under its manifest: done again over more evidence, it is another document.
-fn key(prefix: &str, manifest: &Digest, document: &Document) -> String {
-    format!("{prefix}{DOCUMENTS}{}/{}", &manifest.hex()[..16], document.file_name)
 }
 
 fn unsealed(error: SealError) -> Failure {

@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use seatrial_artifacts::evidence::{Found, put_evidence, read_folder};
 use seatrial_artifacts::store::ObjectStore;
-use seatrial_attestation::manifest::{DOCUMENTS, Manifest, Subject, is_made_of_it};
+use seatrial_attestation::manifest::{self, DOCUMENTS, Manifest, Subject, is_made_of_it};
 use seatrial_attestation::statement::Sha256;
 use seatrial_attestation::verify::Files;
 use seatrial_domain::gate::GateKind;
@@ -56,7 +56,7 @@ pub(crate) async fn write(
     let count = subjects.len() as u64;
     let bytes = signed::payload(&Manifest::of(promotion, subjects, ports.data_days))?;
     // The signature first: a manifest without one would be a doubt.
-    let name = format!("manifest-{}", &canonical::sha256(&bytes).hex()[..16]);
+    let name = manifest::name(&canonical::sha256(&bytes));
     let envelope = signed::once(ports, &format!("{prefix}{name}.dsse.json"), &bytes).await?;
     let manifest = put_evidence(ports.evidence, &prefix, "manifest", Bytes::from(bytes.clone())).await?;
 

@@ -6,7 +6,7 @@ use seatrial_domain::history::{ChainTip, HistoryEntry};
 use seatrial_domain::ids::{Digest, ModelName};
 use serde::{Deserialize, Serialize};
 
-use crate::statement::{Sha256, Statement};
+use crate::statement::{Named, Sha256, Statement};
 
 /// What a checkpoint says: [`Predicate`].
 pub const HISTORY: &str = "https://seatrial.dev/attestation/history/v1";
@@ -23,17 +23,8 @@ pub fn key(model: &ModelName, seq: u64) -> String {
     format!("{}{seq:012}.dsse.json", prefix(model))
 }
 
-/// Where a history stood.
-pub type Checkpoint = Statement<Subject, Predicate>;
-
-/// The history.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Subject {
-    /// `history of <model>`.
-    pub name: String,
-    /// The hash of the entry.
-    pub digest: Sha256,
-}
+/// Where a history stood: its one subject is `history of <model>`, with the hash of the entry.
+pub type Checkpoint = Statement<Named, Predicate>;
 
 /// An entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,7 +42,7 @@ impl Checkpoint {
     #[must_use]
     pub fn at(entry: &HistoryEntry) -> Self {
         let name = format!("history of {}", entry.model);
-        let subject = Subject { name, digest: Sha256 { sha256: entry.hash.hex().to_owned() } };
+        let subject = Named { name, digest: Sha256 { sha256: entry.hash.hex().to_owned() } };
         let predicate = Predicate { model: entry.model.clone(), seq: entry.seq, at: entry.at };
         Self::new(HISTORY, vec![subject], predicate)
     }

@@ -1,6 +1,6 @@
 //! The manifest: a statement whose subjects are all evidence objects of one promotion.
 
-use seatrial_domain::ids::{ModelName, PromotionId, VersionRef};
+use seatrial_domain::ids::{Digest, ModelName, PromotionId, VersionRef};
 use seatrial_domain::promotion::{PromotionRecord, PromotionStatus, evidence_prefix};
 use serde::{Deserialize, Serialize};
 
@@ -72,6 +72,19 @@ impl Manifest {
 
 /// The folder of the documents made of the evidence, below the promotion's.
 pub const DOCUMENTS: &str = "documents/";
+
+/// The name of the manifest with this digest, without an extension: `.json` is the manifest, `.dsse.json` the signed envelope.
+#[must_use]
+pub fn name(manifest: &Digest) -> String {
+    format!("manifest-{}", &manifest.hex()[..16])
+}
+
+/// The path, below the promotion's folder, of a document made of the manifest with this digest. Over more evidence it is another
+/// document.
+#[must_use]
+pub fn document_path(manifest: &Digest, file_name: &str) -> String {
+    format!("{DOCUMENTS}{}/{file_name}", &manifest.hex()[..16])
+}
 
 /// Whether a path below the promotion's folder is a manifest's, or the signed envelope's of one: it does not list itself.
 #[must_use]

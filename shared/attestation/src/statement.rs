@@ -27,6 +27,15 @@ pub struct Sha256 {
     pub sha256: String,
 }
 
+/// A subject that is known by its name and its digest, and by nothing else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Named {
+    /// What it is called.
+    pub name: String,
+    /// What it is.
+    pub digest: Sha256,
+}
+
 impl<S, P> Statement<S, P> {
     /// A statement of this type of predicate.
     #[must_use]

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use seatrial_domain::ModelName;
 use seatrial_domain::inventory::{Approval, Line};
+use seatrial_report::times::moment;
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::{Error, typeset};
 
@@ -76,7 +76,7 @@ fn view(at: Timestamp, lines: &[Line]) -> View {
     }
     let models: Vec<Model> = by_model.values().map(|lines| model(lines)).collect();
     View {
-        at: time(at),
+        at: moment(at),
         versions: lines.len(),
         serving: lines.iter().filter(|l| l.serving_since.is_some()).count(),
         overdue: models.iter().filter(|m| m.overdue).count(),
@@ -112,7 +112,7 @@ fn version(line: &Line) -> Version {
     let dash = || "–".to_owned();
     let crowned = line.crowned_at.map(|at| {
         let by = line.crowned_by.as_ref().map(|a| format!("\n{}", a.principal)).unwrap_or_default();
-        format!("{}{by}", time(at))
+        format!("{}{by}", moment(at))
     });
     let benchmark = line.benchmark_digest.as_ref().map(|digest| {
         let age = line.benchmark_age_days.map(|days| format!("\n{days} days old")).unwrap_or_default();
@@ -120,15 +120,15 @@ fn version(line: &Line) -> Version {
     });
     Version {
         version: line.version.to_string(),
-        state: word(line.state),
+        state: line.state.as_str().replace('_', " "),
         digest: line.digest.to_string(),
-        submitted: format!("{}\n{}", time(line.registered_at), line.submitted_by),
+        submitted: format!("{}\n{}", moment(line.registered_at), line.submitted_by),
         crowned: crowned.unwrap_or_else(dash),
         approved: match line.approved_by.as_slice() {
             [] => dash(),
             all => all.iter().map(approver).collect::<Vec<_>>().join("\n"),
         },
-        verdict: line.verdict.map_or_else(dash, word),
+        verdict: line.verdict.map_or_else(dash, |v| v.to_string()),
         policy: line.policy.map_or_else(dash, |n| n.to_string()),
         benchmark: benchmark.unwrap_or_else(dash),
     }
@@ -141,17 +141,4 @@ fn approver(approval: &Approval) -> String {
         _ => "",
     };
     format!("{}{how}", approval.by.principal)
-}
-
-fn time(at: Timestamp) -> String {
-    at.strftime("%-d %b %Y, %H:%M UTC").to_string()
-}
-
-/// The word that a value has in JSON.
-fn word<T: Serialize>(value: T) -> String {
-    match serde_json::to_value(value) {
-        Ok(Value::String(word)) => word.replace('_', " "),
-        Ok(other) => other.to_string(),
-        Err(_) => String::new(),
-    }
 }

@@ -9,7 +9,7 @@
 
 use seatrial_attestation::dsse::{Envelope, IN_TOTO};
 use seatrial_attestation::key::PublicKey;
-use seatrial_attestation::statement::{Sha256, Statement};
+use seatrial_attestation::statement::{Named, Sha256, Statement};
 use seatrial_attestation::{SignError, Signer};
 use seatrial_domain::canonical;
 use seatrial_domain::ids::{ModelName, PromotionId};
@@ -20,17 +20,8 @@ use crate::Document;
 /// What a seal says: [`Predicate`].
 pub const AUDIT_DOCUMENT: &str = "https://seatrial.dev/attestation/audit-document/v1";
 
-/// The statement of a seal; its one subject is the document.
-pub type Seal = Statement<Subject, Predicate>;
-
-/// The document.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Subject {
-    /// The name it was made under.
-    pub name: String,
-    /// The SHA-256 of its bytes before the seal.
-    pub digest: Sha256,
-}
+/// The statement of a seal. Its one subject is the document: the name it was made under, and the SHA-256 of its bytes before the seal.
+pub type Seal = Statement<Named, Predicate>;
 
 /// What the document is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,7 +70,7 @@ pub struct Opened<'a> {
 /// When the statement has no canonical form.
 pub fn seal_statement(document: &Document) -> Result<Vec<u8>, serde_json::Error> {
     let digest = Sha256 { sha256: canonical::sha256(&document.body).hex().to_owned() };
-    let subject = Subject { name: document.file_name.clone(), digest };
+    let subject = Named { name: document.file_name.clone(), digest };
     canonical::to_bytes(&Seal::new(AUDIT_DOCUMENT, vec![subject], document.about.clone()))
 }
 

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use seatrial_attestation::model_signing::folder::SIGNATURE;
 use seatrial_domain::ModelName;
@@ -12,8 +11,8 @@ use tokio::fs;
 use super::read::{ReadError, load_version, make_parent, missing, verify};
 use super::signature::{Subject, Trust};
 use super::{Manifest, blob_key};
-use crate::store::{Chunks, ObjectStore, StoreError, save};
-use crate::submission::{OnProgress, Progress, Stage};
+use crate::store::{ObjectStore, StoreError, save};
+use crate::submission::{OnProgress, Stage, Watched};
 
 /// A version that was written to a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,7 +76,7 @@ async fn write(
         let key = blob_key(model, &blob.digest);
         let at = store.head(&key).await?.ok_or_else(|| missing(store, &key))?;
         let chunks = store.get_stream(&at).await?;
-        let mut watched = Watched { chunks, file: path, done, total, progress };
+        let mut watched = Watched { chunks, stage: Stage::Fetching, file: path, done, total, progress };
         let found = save(&mut watched, &target).await?;
         verify(store, &key, &blob.digest, &found)?;
         done = watched.done;
@@ -104,23 +103,4 @@ async fn vacant(folder: &Path) -> Result<(), StoreError> {
 fn beside(folder: &Path) -> PathBuf {
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
     folder.with_file_name(format!(".{name}.{}", std::process::id()))
-}
-
-struct Watched<'a> {
-    chunks: Box<dyn Chunks>,
-    file: &'a str,
-    done: u64,
-    total: u64,
-    progress: OnProgress<'a>,
-}
-
-#[async_trait]
-impl Chunks for Watched<'_> {
-    async fn next(&mut self) -> Result<Option<Bytes>, StoreError> {
-        let chunk = self.chunks.next().await?;
-        self.done += chunk.as_ref().map_or(0, |c| c.len() as u64);
-        let (file, done, total) = (self.file.to_owned(), self.done, self.total);
-        (self.progress)(&Progress { stage: Stage::Fetching, file, done, total });
-        Ok(chunk)
-    }
 }

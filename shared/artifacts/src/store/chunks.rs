@@ -23,6 +23,13 @@ pub trait Chunks: Send {
     async fn next(&mut self) -> Result<Option<Bytes>, StoreError>;
 }
 
+#[async_trait]
+impl Chunks for Box<dyn Chunks> {
+    async fn next(&mut self) -> Result<Option<Bytes>, StoreError> {
+        self.as_mut().next().await
+    }
+}
+
 /// Bytes in memory.
 #[derive(Debug)]
 pub struct BytesChunks(Option<Bytes>);

@@ -104,6 +104,33 @@ pub enum Stage {
 /// Hears of progress.
 pub type OnProgress<'a> = &'a (dyn Fn(&Progress) + Send + Sync);
 
+/// The chunks of one file, each told of as it goes by.
+pub(crate) struct Watched<'a, C> {
+    /// The file's own.
+    pub(crate) chunks: C,
+    /// What is done with it.
+    pub(crate) stage: Stage,
+    /// Its path.
+    pub(crate) file: &'a str,
+    /// Bytes that went by so far, those of the files before included.
+    pub(crate) done: u64,
+    /// Bytes of all files.
+    pub(crate) total: u64,
+    /// Who is told.
+    pub(crate) progress: OnProgress<'a>,
+}
+
+#[async_trait]
+impl<C: Chunks> Chunks for Watched<'_, C> {
+    async fn next(&mut self) -> Result<Option<Bytes>, StoreError> {
+        let chunk = self.chunks.next().await?;
+        self.done += chunk.as_ref().map_or(0, |c| c.len() as u64);
+        let (stage, file, done, total) = (self.stage, self.file.to_owned(), self.done, self.total);
+        (self.progress)(&Progress { stage, file, done, total });
+        Ok(chunk)
+    }
+}
+
 /// A submission in a bucket.
 pub struct Prefix<'a> {
     store: &'a dyn ObjectStore,

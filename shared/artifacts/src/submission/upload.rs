@@ -2,12 +2,10 @@
 
 use std::path::Path;
 
-use async_trait::async_trait;
-use bytes::Bytes;
 use seatrial_domain::task::SubmissionRef;
 
-use super::{ANNOUNCEMENT, Announcement, Inspected, OnProgress, Progress, Stage, submission_prefix};
-use crate::store::{Chunks, FileChunks, ObjectStore, StoreError};
+use super::{ANNOUNCEMENT, Announcement, Inspected, OnProgress, Stage, Watched, submission_prefix};
+use crate::store::{FileChunks, ObjectStore, StoreError};
 
 /// Uploads an inspected folder as submission `id` and completes it. From then on a promotion of it may start.
 ///
@@ -30,7 +28,8 @@ pub async fn upload_submission(
     let mut done = 0;
     for file in &inspected.files {
         let chunks = FileChunks::open(&folder.join(&file.path)).await?;
-        let mut watched = Watched { chunks, file: &file.path, done, total, progress };
+        let mut watched =
+            Watched { chunks, stage: Stage::Uploading, file: &file.path, done, total, progress };
         let key = format!("{prefix}{}", file.path);
         store.put_stream(&key, file.size, &mut watched, "application/octet-stream").await?;
         done += file.size;
@@ -44,23 +43,4 @@ pub async fn upload_submission(
     })?;
     store.put(&format!("{prefix}{ANNOUNCEMENT}"), bytes, "application/json").await?;
     Ok(SubmissionRef { bucket: store.bucket().to_owned(), prefix })
-}
-
-struct Watched<'a> {
-    chunks: FileChunks,
-    file: &'a str,
-    done: u64,
-    total: u64,
-    progress: OnProgress<'a>,
-}
-
-#[async_trait]
-impl Chunks for Watched<'_> {
-    async fn next(&mut self) -> Result<Option<Bytes>, StoreError> {
-        let chunk = self.chunks.next().await?;
-        self.done += chunk.as_ref().map_or(0, |c| c.len() as u64);
-        let (file, done, total) = (self.file.to_owned(), self.done, self.total);
-        (self.progress)(&Progress { stage: Stage::Uploading, file, done, total });
-        Ok(chunk)
-    }
 }

@@ -8,7 +8,7 @@ use seatrial_domain::canonical;
 use super::{Files, Finding, Standing};
 use crate::dsse::{Envelope, IN_TOTO};
 use crate::key::PublicKey;
-use crate::manifest::{Manifest, PROMOTION, is_manifest};
+use crate::manifest::{self, Manifest, PROMOTION, is_manifest};
 
 /// What the names of signed manifests end with.
 const ENVELOPE: &str = ".dsse.json";
@@ -60,7 +60,7 @@ pub(super) fn manifest(
 impl Signed<'_> {
     /// The path of the same manifest without its signature.
     fn plain(&self) -> String {
-        format!("manifest-{}.json", &canonical::sha256(&self.payload).hex()[..16])
+        format!("{}.json", manifest::name(&canonical::sha256(&self.payload)))
     }
 
     /// How it stands beside the fullest.
