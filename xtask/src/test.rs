@@ -196,7 +196,7 @@ fn template() -> Result<Outcome> {
 fn tests() -> Result<Outcome> {
     let library = crate::onnxruntime::ensure()?;
     let mut command = if run::exists("cargo-nextest") {
-        cargo(&["nextest", "run", "--workspace", "--features", SUITE, "-E", "not binary(/^e2e_/)"])
+        cargo(&["nextest", "run", "--workspace", "--features", SUITE, "-E", "not binary(e2e)"])
     } else {
         cargo(&["test", "--quiet", "--workspace"])
     };
@@ -243,7 +243,7 @@ fn end_to_end(enforce_iam: bool) -> Result<Outcome> {
 fn suite(outputs: &Path, issuer_port: u16) -> Result<()> {
     let library = crate::onnxruntime::ensure()?;
     let mut command = if run::exists("cargo-nextest") {
-        cargo(&["nextest", "run", "--workspace", "--features", SUITE, "-E", "binary(/^e2e_/)"])
+        cargo(&["nextest", "run", "--workspace", "--features", SUITE, "-E", "binary(e2e)"])
     } else {
         cargo(&[
             "test",
@@ -252,7 +252,7 @@ fn suite(outputs: &Path, issuer_port: u16) -> Result<()> {
             "--features",
             "engine",
             "--test",
-            "e2e_*",
+            "e2e",
             "--",
             "--test-threads",
             "2",

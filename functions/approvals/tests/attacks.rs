@@ -1,7 +1,7 @@
 //! What an attacker, a mail scanner, a submitter with a second account and two people at once can do: nothing that was not theirs.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod support;
+use crate::support::world as support;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};

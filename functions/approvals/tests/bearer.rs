@@ -1,7 +1,7 @@
 //! The API for bearer tokens: who is let in, as whom, and what they see.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod support;
+use crate::support::world as support;
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};

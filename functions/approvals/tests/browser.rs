@@ -1,11 +1,7 @@
 //! An approver's way in real headless Chromium with scripts off: from a link on another site to a recorded decision.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod support {
-    pub mod browser;
-    #[path = "mod.rs"]
-    pub mod world;
-}
+use crate::support;
 
 use axum::Router;
 use axum::response::Html;

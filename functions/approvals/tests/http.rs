@@ -1,7 +1,7 @@
 //! Links, pages, decisions and the API over HTTP, without a browser: what happens, and what must not have happened.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod support;
+use crate::support::world as support;
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
@@ -556,7 +556,7 @@ async fn a_block_from_elsewhere_by_a_stranger_or_of_something_else_blocks_nothin
         assert_eq!(found, status, "{html}");
     }
     assert_eq!(blocked(&world).await, None);
-    let plain = crate::world().await;
+    let plain = self::world().await;
     let secret = plain.link(ANN).await;
     let (status, html, _) = Post { to: "block", ..Post::new(&plain, &secret, "comment=x") }.send().await;
     assert!(status == StatusCode::UNPROCESSABLE_ENTITY && html.contains("waits for people"), "{status}");

@@ -1,11 +1,7 @@
 //! The list of gates: who sees which, the filters, the pages, over HTTP and in real headless Chromium without scripts.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod support {
-    pub mod browser;
-    #[path = "mod.rs"]
-    pub mod world;
-}
+use crate::support;
 
 use std::sync::Arc;
 

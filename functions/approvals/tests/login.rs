@@ -1,7 +1,7 @@
 //! Logging in at an issuer, deciding, and logging out, over HTTP as a browser without scripts does it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod support;
+use crate::support::world as support;
 
 use std::collections::BTreeMap;
 

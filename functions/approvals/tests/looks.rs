@@ -2,12 +2,7 @@
 //! wants to break out, and by keyboard alone. Pictures are kept in the build folder, to be looked at.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod support {
-    pub mod axe;
-    pub mod browser;
-    #[path = "mod.rs"]
-    pub mod world;
-}
+use crate::support;
 
 use axum::Router;
 use axum::response::Html;

@@ -1,7 +1,7 @@
 //! The OpenAPI document says what the API does: the same addresses, and every answer holds to its schema.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod support;
+use crate::support::world as support;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! Which columns answers rest on, from submission to evidence.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod support;
+use crate::support;
 
 use std::path::PathBuf;
 

@@ -1,7 +1,7 @@
 //! The fixtures' versions, evaluated beside each other on the fixtures' benchmark.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod support;
+use crate::support;
 
 use seatrial_artifacts::ObjectStore;
 use seatrial_domain::task::{Evaluated, Held};

@@ -1,7 +1,7 @@
 //! A model that answers numbers, evaluated from submission to document, beside scikit-learn's own figures.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod support;
+use crate::support;
 
 use seatrial_domain::verdict::{MetricClass, Verdict};
 use seatrial_evidence::evaluation::Evaluation;

@@ -1,7 +1,7 @@
 //! Versions without the deployment's signature are not evaluated.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod support;
+use crate::support;
 
 use seatrial_artifacts::ObjectStore;
 use seatrial_runtime::label;

@@ -1,7 +1,7 @@
 //! From a history to its receivers: each once, whatever fails on the way.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod support;
+use crate::support;
 
 use std::io::Write;
 use std::process::{Command, Stdio};

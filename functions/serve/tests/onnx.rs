@@ -1,7 +1,7 @@
 //! The data plane with real versions, over TCP.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod world;
+use crate::world;
 
 use fn_serve::app::Mode;
 use fn_serve::metrics::Counter;

@@ -1,7 +1,7 @@
 //! The data plane and versions without the deployment's signature, with real versions over TCP.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod world;
+use crate::world;
 
 use std::time::{Duration, Instant};
 

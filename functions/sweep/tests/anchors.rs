@@ -1,7 +1,7 @@
 //! Histories whose end nobody signed are anchored, once they are quiet.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
+use crate::common;
 
 use jiff::SignedDuration;
 use seatrial_artifacts::store::ObjectStore as _;

@@ -1,7 +1,7 @@
 //! A promotion whose execution died: it ends, and a decision that nobody carried out is marked.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
+use crate::common;
 
 use seatrial_domain::gate::{GateRecord, GateStatus};
 use seatrial_domain::promotion::PromotionStatus;

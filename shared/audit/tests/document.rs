@@ -1,7 +1,7 @@
 //! What audit documents say, and that they are lawful PDF/A-3a and PDF/UA-1.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod samples;
+use crate::samples;
 
 use std::collections::BTreeSet;
 

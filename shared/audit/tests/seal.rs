@@ -1,7 +1,7 @@
 //! One file verifies alone, and each way of tampering with it leaves a doubt.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod samples;
+use crate::samples;
 
 use std::sync::LazyLock;
 

@@ -1,7 +1,7 @@
 //! Every fixture of the engine answers as Python's ONNX Runtime did.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
+use crate::common;
 
 use seatrial_inference::{Batch, Model, OipTensor, Prediction};
 use serde_json::{Value, json};

@@ -1,7 +1,7 @@
 //! Shapley values beside those of Python's `shap` (`tests/oracles/make_shap_oracles.py`), over the fixtures' own graphs.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
+use crate::common;
 
 use std::path::PathBuf;
 

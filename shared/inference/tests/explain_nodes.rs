@@ -2,7 +2,7 @@
 //! mixture of two rows: with two columns that is the definition.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
+use crate::common;
 
 use std::path::PathBuf;
 

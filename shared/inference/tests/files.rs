@@ -1,7 +1,7 @@
 //! What is decided before the engine sees a file: configurations, graphs, and both together. No library is needed here.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
+use crate::common;
 
 use proptest::prelude::*;
 use seatrial_inference::{GraphInfo, ModelConfig, Task, ValueKind};

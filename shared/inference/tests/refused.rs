@@ -1,7 +1,7 @@
 //! What must not load, whose error is whose, and that nothing outside a version's folder is read.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
+use crate::common;
 
 use std::path::Path;
 

@@ -1,7 +1,7 @@
 //! The four submissions behave as the demo needs them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
+use crate::common;
 
 use seatrial_inference::{Batch, Model, Side};
 use serde_json::json;

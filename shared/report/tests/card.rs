@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[allow(clippy::wildcard_imports, unreachable_pub, missing_docs)]
-mod samples;
+use crate::samples;
 
 use pulldown_cmark::{Event, Options, Parser, Tag};
 use seatrial_domain::gate::GateRecord;

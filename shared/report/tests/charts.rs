@@ -1,7 +1,7 @@
 //! What charts look like, and that no input breaks them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod samples;
+use crate::samples;
 
 use proptest::collection::vec;
 use proptest::prelude::*;

@@ -1,7 +1,7 @@
 //! The page of a report: what it says, and what it never holds.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod samples;
+use crate::samples;
 
 use seatrial_evidence::report::{FullAgreement, MetricGroup};
 use seatrial_report::{page, remarks};

@@ -2,7 +2,7 @@
 //! libraries to 1e-9; and all metrics of real answers. Values as in `oracles.rs`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod support;
+use crate::support;
 
 use seatrial_stats::{
     Arm,

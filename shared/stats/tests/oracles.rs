@@ -2,7 +2,7 @@
 //! `tests/oracles/make_stats_oracles.py` and stored with their inputs.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod support;
+use crate::support;
 
 use seatrial_stats::{
     Arm,

@@ -1,7 +1,7 @@
 //! An approver in real headless Chromium, with scripts off, on the running stack: from the mail to the champion.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-#[path = "../../functions/approvals/tests/support/browser.rs"]
+#[path = "../../../functions/approvals/tests/support/browser.rs"]
 mod browser;
 
 use std::io::{Read as _, Write as _};

@@ -1,0 +1,21 @@
+//! The end-to-end suite: needs a running stack, whose outputs SEATRIAL_OUTPUTS names. One program: it links once. A new file is named here.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod browser;
+mod checks;
+mod compliance;
+mod emergency;
+mod gates;
+mod login;
+mod notify;
+mod observe;
+mod packages;
+mod promotion;
+mod refusals;
+mod registry;
+mod rollback;
+mod signals;
+mod store;
+mod submitter;
+mod twice;
+mod window;

@@ -1,0 +1,8 @@
+//! Everything that can be said of templates, state machines and payloads without an engine. One program: it links once. A new file is named here.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod asl;
+mod listed;
+mod payloads;
+mod rights;
+mod template;
