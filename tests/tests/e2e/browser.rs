@@ -2,11 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[path = "../../../functions/approvals/tests/support/browser.rs"]
-mod browser;
+mod chromium;
 
 use std::io::{Read as _, Write as _};
 
-use browser::Browser;
+use chromium::Browser;
 use seatrial_domain::gate::{GateKind, GateStatus};
 use seatrial_domain::ids::Auth;
 use seatrial_domain::promotion::PromotionStatus;
