@@ -27,7 +27,7 @@ def main() -> None:
     from ministack.core import iam_actions, iam_evaluator, lambda_runtime, responses
     from ministack.services import apigateway, dynamodb, lambda_svc, sqs, stepfunctions
 
-    from remedies import lambdas, latency, ledger, queues, requests, rights, states, streams
+    from remedies import lambdas, latency, ledger, partitions, queues, requests, rights, states, streams
 
     try:
         latency.install(lambda_runtime)
@@ -37,6 +37,7 @@ def main() -> None:
         states.install(stepfunctions)
         requests.install(apigateway)
         rights.install(app, iam_actions, responses, states.waiting_machine)
+        partitions.install(iam_actions, iam_evaluator, dynamodb)
         if len(sys.argv) > 1:
             ledger.install(sys.argv[1], iam_evaluator)
     except AttributeError as error:

@@ -164,7 +164,8 @@ fn compile(architecture: Architecture, names: &[String], folder: &Path) -> Resul
     // Our own profile instead of cargo-lambda's: it is what the rest of the project measures.
     cargo.args(["lambda", "build", "--release", "--disable-optimizations", "--locked", "--bins"]);
     cargo.args(["--target", &format!("{}.{major}.{minor}", architecture.triple())]);
-    cargo.arg("--target-dir").arg(paths::target().join("package/build"));
+    // By its variable: cargo-lambda hands the flag on to `cargo metadata` as well, which does not know it.
+    cargo.env("CARGO_TARGET_DIR", paths::target().join("package/build"));
     cargo.arg("--lambda-dir").arg(&bin);
     for name in names {
         cargo.args(["--package", &zips::package(name)]);

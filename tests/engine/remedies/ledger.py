@@ -7,11 +7,11 @@ every two seconds, and at its end.
 The polls of event sources are Lambda's own, with the function's role; the engine makes them without asking, so each source counts as
 one use of the actions that AWS documents for it.
 
-A transaction of DynamoDB is checked item by item, and each check sees the keys of all items: a grant within one statement counts as
-used when the transaction used its action and its key, though perhaps not both in one item.
+A call that a resource's own policy allows is no denial, and uses no grant of the role.
 """
 
 import atexit
+import contextvars
 import itertools
 import json
 import os
@@ -32,13 +32,13 @@ class Ledger:
         self.lock, self.changed = threading.Lock(), False
         self.used, self.denied = {}, {}
 
-    def asked(self, ctx, policies, decision) -> None:
+    def asked(self, ctx, policies, allowed) -> None:
         if ctx.principal_type != "AssumedRole":
             return
         role = self.evaluator._role_name_from_assumed_arn(ctx.principal_arn)
         with self.lock:
             self.changed = True
-            if decision == "Allow":
+            if allowed:
                 for grant in itertools.chain.from_iterable(self.matching(ctx, s) for p in policies for s in p):
                     self.used[(role, *grant)] = self.used.get((role, *grant), 0) + 1
             else:
@@ -118,13 +118,22 @@ def grants(statement):
 
 def install(path, evaluator) -> None:
     ledger = Ledger(path, evaluator)
-    evaluate = evaluator.evaluate
+    evaluate, enforce = evaluator.evaluate, evaluator.enforce
+    # What a request is judged by: the policies of its role, which the decision also rests on a resource's own policy for.
+    judged = contextvars.ContextVar("judged", default=None)
 
     def remember(ctx, policies, *limits):
-        result = evaluate(ctx, policies, *limits)
-        ledger.asked(ctx, policies, result.decision)
-        return result
+        if judged.get() is None:
+            judged.set((ctx, policies))
+        return evaluate(ctx, policies, *limits)
 
-    evaluator.evaluate = remember
+    def enforced(*asked, **named):
+        judged.set(None)
+        denied = enforce(*asked, **named)
+        if judged.get() is not None:
+            ledger.asked(*judged.get(), denied is None)
+        return denied
+
+    evaluator.evaluate, evaluator.enforce = remember, enforced
     threading.Thread(target=ledger.write_on, daemon=True).start()
     atexit.register(ledger.write)

@@ -10,6 +10,7 @@ mod login;
 mod notify;
 mod observe;
 mod packages;
+mod parallel;
 mod promotion;
 mod refusals;
 mod registry;

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use aws_credential_types::Credentials;
-use seatrial_registry::Registry as _;
+use seatrial_registry::Records as _;
 use seatrial_tests::stack::{Model, Stack};
 use serde_json::{Value, json};
 
