@@ -3,7 +3,8 @@
 Nothing installed is edited: each remedy wraps functions of the loaded modules. They are private functions, so the version is
 pinned and checked, and a name that is gone ends the start with a message instead of running half-remedied.
 
-Run with a clean environment (see `xtask/src/engine.rs`): MiniStack hands its whole environment on to every Lambda.
+Run with a clean environment (see `xtask/src/engine.rs`): MiniStack hands its whole environment on to every Lambda. The one argument is
+the file for the ledger of rights, where IAM is enforced.
 """
 
 import atexit
@@ -23,10 +24,10 @@ def main() -> None:
         sys.exit(f"ministack {found} is installed, but the remedies are written for {PINNED}")
 
     import ministack.app as app
-    from ministack.core import iam_actions, lambda_runtime, responses
+    from ministack.core import iam_actions, iam_evaluator, lambda_runtime, responses
     from ministack.services import apigateway, dynamodb, lambda_svc, sqs, stepfunctions
 
-    from remedies import lambdas, latency, queues, requests, rights, states, streams
+    from remedies import lambdas, latency, ledger, partitions, queues, requests, rights, states, streams
 
     try:
         latency.install(lambda_runtime)
@@ -36,6 +37,9 @@ def main() -> None:
         states.install(stepfunctions)
         requests.install(apigateway)
         rights.install(app, iam_actions, responses, states.waiting_machine)
+        partitions.install(iam_actions, iam_evaluator, dynamodb)
+        if len(sys.argv) > 1:
+            ledger.install(sys.argv[1], iam_evaluator)
     except AttributeError as error:
         sys.exit(f"a remedy does not fit ministack {found}: {error}")
 

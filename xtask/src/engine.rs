@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::processes::{self, Process};
 use crate::venv::Venv;
-use crate::{paths, run};
+use crate::{paths, rights, run};
 
 /// The account of every local engine. A template rule knows it: only here a local identity is allowed.
 pub const ACCOUNT: &str = "000000000000";
@@ -150,7 +150,7 @@ impl Engine {
             .stdout(log.try_clone()?)
             .stderr(log);
         if options.enforce_iam {
-            command.env("AUTH", "true");
+            command.env("AUTH", "true").arg(rights::ledger(&self.folder));
         }
         command.spawn().with_context(|| format!("cannot start `{}`", run::shown(&command)))
     }

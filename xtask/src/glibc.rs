@@ -19,6 +19,29 @@ pub struct Needs {
     pub too_new: Vec<String>,
 }
 
+impl Needs {
+    /// Why an artifact does not run on Amazon Linux 2023.
+    pub fn refusal(&self, artifact: &Path) -> String {
+        let (major, minor) = AL2023;
+        format!(
+            "{} asks for glibc {}.{}, but provided.al2023 has {major}.{minor}: {}. `cargo xtask package-lambdas` links against the older one",
+            paths::shown(artifact),
+            self.newest.0,
+            self.newest.1,
+            self.too_new.join(", ")
+        )
+    }
+}
+
+/// The newest version that an artifact asks for; an error when Amazon Linux 2023 lacks it.
+pub fn required(artifact: &Path) -> Result<(u32, u32)> {
+    let needs = needs(artifact)?;
+    if needs.too_new.is_empty() {
+        return Ok(needs.newest);
+    }
+    bail!(needs.refusal(artifact))
+}
+
 /// Reads what a binary asks for, with `objdump -T`.
 pub fn needs(binary: &Path) -> Result<Needs> {
     if !run::exists("objdump") {

@@ -9,12 +9,14 @@ mod dropped_buckets;
 mod engine;
 mod glibc;
 mod interrupt;
+mod lambdas;
 mod local;
 mod model_signing;
 mod onnxruntime;
 mod outputs;
 mod paths;
 mod processes;
+mod rights;
 mod run;
 mod say;
 mod stack;
@@ -40,6 +42,8 @@ struct Cli {
 enum Task {
     /// Compile the functions and the command line, and pack the zips.
     Build(Build),
+    /// Package the zips for real Lambdas, of both processors, and list them.
+    PackageLambdas(lambdas::PackageLambdas),
     /// Run the whole stack on this machine.
     #[command(subcommand)]
     Local(local::Local),
@@ -77,6 +81,7 @@ fn run_task(task: Task) -> Result<()> {
             let profile = if build.release { zips::Profile::Release } else { zips::Profile::Fast };
             zips::build(profile).map(|_| ())
         }
+        Task::PackageLambdas(wanted) => lambdas::run(&wanted),
         Task::Local(command) => local::run(&command),
         Task::Test(wanted) => test::run(&wanted),
         Task::Demo(wanted) => demo::run(&wanted),

@@ -34,19 +34,42 @@ const AARCH64: Pin = Pin {
     library: "f373ae5fd4d878ed17ebea26e5480bd3d0a15e3bd6bc94b878e6c1b73998d22a",
 };
 
-/// Where the library lies once it is there.
-pub fn path() -> PathBuf {
-    paths::target().join("onnxruntime").join(VERSION).join("libonnxruntime.so")
+/// A processor for which the library is pinned.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Processor {
+    /// `x86_64`.
+    X86,
+    /// `aarch64`.
+    Arm,
 }
 
-/// Fetches the library unless it is there with the pinned hash; returns its path.
+impl Processor {
+    /// That of this machine.
+    fn own() -> Result<Self> {
+        match ARCH {
+            "x86_64" => Ok(Self::X86),
+            "aarch64" => Ok(Self::Arm),
+            other => bail!("no ONNX Runtime is pinned for {other}; x86_64 and aarch64 are supported"),
+        }
+    }
+}
+
+/// Fetches the library of this machine's processor unless it is there with the pinned hash; returns its path.
 pub fn ensure() -> Result<PathBuf> {
-    let pin = match ARCH {
-        "x86_64" => &X86_64,
-        "aarch64" => &AARCH64,
-        other => bail!("no ONNX Runtime is pinned for {other}; x86_64 and aarch64 are supported"),
+    ensure_for(Processor::own()?)
+}
+
+/// The same for any processor.
+pub fn ensure_for(processor: Processor) -> Result<PathBuf> {
+    let pin = match processor {
+        Processor::X86 => &X86_64,
+        Processor::Arm => &AARCH64,
     };
-    let library = path();
+    let mut folder = paths::target().join("onnxruntime").join(VERSION);
+    if Processor::own().ok() != Some(processor) {
+        folder.push(pin.platform);
+    }
+    let library = folder.join("libonnxruntime.so");
     if library.exists() && digest::of_file(&library)? == pin.library {
         return Ok(library);
     }

@@ -9,8 +9,9 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 
 use crate::local::{self, Up};
+use crate::stack::STACK;
 use crate::venv::Venv;
-use crate::{api, interrupt, model_signing, paths, run, say};
+use crate::{api, interrupt, model_signing, paths, rights, run, say};
 
 /// What to test.
 #[derive(Args)]
@@ -218,6 +219,7 @@ fn end_to_end(enforce_iam: bool) -> Result<Outcome> {
     let folder = paths::target().join("test-engine");
     local::down(&folder)?;
     fs::remove_file(folder.join("engine.log")).ok();
+    fs::remove_file(rights::ledger(&folder)).ok();
     // Nobody listens there until a test wants to log in.
     let issuer_port = local::free_port()?;
     let parameter = |name: &str, value: &str| (name.to_owned(), value.to_owned());
@@ -237,7 +239,12 @@ fn end_to_end(enforce_iam: bool) -> Result<Outcome> {
     if result.is_err() {
         keep_log(&folder);
     }
-    result.and_then(|()| ended.map(|_| Outcome::Passed))
+    result?;
+    ended?;
+    if enforce_iam {
+        rights::check(&folder, STACK)?;
+    }
+    Ok(Outcome::Passed)
 }
 
 fn suite(outputs: &Path, issuer_port: u16) -> Result<()> {

@@ -63,8 +63,7 @@ pub fn build(profile: Profile) -> Result<Vec<Packed>> {
     let mut fresh = 0;
     for name in names {
         let binary = paths::target().join(profile.name()).join(package(&name));
-        let (one, new) =
-            pack(&name, &binary, WITH_MODELS.contains(&name.as_str()).then_some(&library), profile)?;
+        let (one, new) = pack(&name, &binary, runs_models(&name).then_some(&library), profile)?;
         fresh += usize::from(new);
         packed.push(one);
     }
@@ -102,8 +101,13 @@ pub fn functions() -> Result<Vec<String>> {
     Ok(names)
 }
 
+/// Whether a function runs models, and so carries the library.
+pub fn runs_models(name: &str) -> bool {
+    WITH_MODELS.contains(&name)
+}
+
 /// The package, and so the binary, of a function.
-fn package(name: &str) -> String {
+pub fn package(name: &str) -> String {
     format!("fn-{name}")
 }
 
@@ -128,16 +132,21 @@ fn pack(name: &str, binary: &Path, library: Option<&PathBuf>, profile: Profile) 
     let same = zip.exists() && fs::read_to_string(&stamp).is_ok_and(|found| found == inputs);
     if !same {
         check_glibc(binary, profile)?;
-        let bytes = archive(binary, library.map(PathBuf::as_path))?;
-        let partial = zip.with_extension("partial");
-        fs::write(&partial, bytes).with_context(|| format!("cannot write {}", partial.display()))?;
-        fs::rename(&partial, &zip).with_context(|| format!("cannot write {}", zip.display()))?;
+        write(&zip, binary, library.map(PathBuf::as_path))?;
         fs::write(&stamp, inputs).with_context(|| format!("cannot write {}", stamp.display()))?;
         let size = fs::metadata(&zip).map(|meta| meta.len()).unwrap_or(0);
         say::note(format!("{name}.zip: {:.1} MB", size as f64 / 1e6));
     }
     let sha256 = digest::of_file(&zip)?;
     Ok((Packed { name: name.to_owned(), zip, sha256 }, !same))
+}
+
+/// Writes a zip; half a file never bears the name.
+pub fn write(zip: &Path, binary: &Path, library: Option<&Path>) -> Result<()> {
+    let bytes = archive(binary, library)?;
+    let partial = zip.with_extension("partial");
+    fs::write(&partial, bytes).with_context(|| format!("cannot write {}", partial.display()))?;
+    fs::rename(&partial, zip).with_context(|| format!("cannot write {}", zip.display()))
 }
 
 /// The bytes of a zip that depend on nothing but its files.
@@ -170,14 +179,7 @@ fn check_glibc(artifact: &Path, profile: Profile) -> Result<()> {
     if needs.too_new.is_empty() {
         return Ok(());
     }
-    let (major, minor) = glibc::AL2023;
-    let message = format!(
-        "{} asks for glibc {}.{}, but provided.al2023 has {major}.{minor}: {}. Build it where the glibc is older, or with cargo-lambda",
-        paths::shown(artifact),
-        needs.newest.0,
-        needs.newest.1,
-        needs.too_new.join(", ")
-    );
+    let message = needs.refusal(artifact);
     if profile == Profile::Release {
         bail!(message);
     }

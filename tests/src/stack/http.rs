@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
@@ -88,13 +89,21 @@ impl Stack {
         headers: &[(&str, &str)],
         body: &str,
     ) -> Answer {
-        let credentials = self
-            .sdk
-            .credentials_provider()
-            .expect("credentials")
-            .provide_credentials()
-            .await
-            .expect("credentials");
+        let provider = self.sdk.credentials_provider().expect("credentials");
+        let credentials = provider.provide_credentials().await.expect("credentials");
+        self.signed_as(credentials, service, method, url, headers, body).await
+    }
+
+    /// The same, by whoever has these credentials.
+    pub async fn signed_as(
+        &self,
+        credentials: Credentials,
+        service: &str,
+        method: &str,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Answer {
         let identity: Identity = credentials.into();
         let parameters = v4::SigningParams::builder()
             .identity(&identity)

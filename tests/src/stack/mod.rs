@@ -9,6 +9,7 @@ mod load;
 mod mail;
 mod model;
 mod objects;
+mod role;
 mod server;
 
 use std::collections::BTreeMap;
