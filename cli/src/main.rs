@@ -3,6 +3,8 @@
 mod api;
 mod commands;
 mod deployment;
+#[cfg(test)]
+mod documented;
 mod evidence;
 mod failure;
 mod output;

@@ -1,6 +1,7 @@
 //! End-to-end and offline suites.
 
 pub mod asl;
+pub mod docs;
 #[cfg(feature = "engine")]
 pub mod stack;
 pub mod template;

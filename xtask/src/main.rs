@@ -4,6 +4,8 @@ mod api;
 mod bench;
 mod demo;
 mod digest;
+#[cfg(test)]
+mod documented;
 mod dropped;
 mod dropped_buckets;
 mod engine;

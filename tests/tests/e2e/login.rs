@@ -80,6 +80,11 @@ async fn a_token_or_a_login_of_the_issuer_decides_as_its_person_and_nothing_else
     let decided = bob.post(&action, Some(stack.out("Endpoint")), &form).await;
     assert_eq!((decided.status, decided.header("location")), (303, page.as_str()), "{}", decided.text);
 
+    // Once he has logged out, his cookie opens nothing.
+    let out = bob.post(&format!("{base}/logout"), Some(stack.out("Endpoint")), &[]).await;
+    assert_eq!(out.status, 303, "{}", out.text);
+    assert_eq!(bob.get(&page).await.status, 403);
+
     let after = model.gate_now(&gate).await;
     assert_eq!((after.status, after.decisions.len()), (GateStatus::Approved, 1));
     let by = &after.decisions[0].by;
