@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod asl;
+mod docs;
 mod listed;
 mod payloads;
 mod rights;

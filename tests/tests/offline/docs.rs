@@ -1,0 +1,70 @@
+//! What the documents name exists: tests that are called as proof, and pages that are linked.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use seatrial_tests::repository;
+
+fn pages() -> Vec<PathBuf> {
+    let docs = fs::read_dir(repository("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let mut pages: Vec<PathBuf> = docs.filter(|path| path.extension().is_some_and(|e| e == "md")).collect();
+    pages.extend(["README.md", "CHANGELOG.md"].map(repository));
+    pages
+}
+
+fn sources(folder: &Path, found: &mut String) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() && path.file_name().is_some_and(|name| name != "target" && name != "node_modules") {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            found.push_str(&fs::read_to_string(&path).unwrap());
+        }
+    }
+}
+
+/// Words in backticks that read like a test's name: small letters with at least three underscores.
+fn named(text: &str) -> BTreeSet<&str> {
+    let quoted = text.split('`').skip(1).step_by(2);
+    quoted
+        .filter(|word| word.matches('_').count() >= 3)
+        .filter(|word| word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'))
+        .collect()
+}
+
+#[test]
+fn every_test_that_a_document_calls_as_proof_exists() {
+    let mut code = String::new();
+    for folder in ["functions", "shared", "cli", "xtask", "tests"] {
+        sources(&repository(folder), &mut code);
+    }
+    let (mut seen, mut gone) = (0, Vec::new());
+    for page in ["docs/ARCHITECTURE.md", "docs/threat-model.md"] {
+        let text = fs::read_to_string(repository(page)).unwrap();
+        for name in named(&text) {
+            seen += 1;
+            let there = ["(", "<"].iter().any(|after| code.contains(&format!("fn {name}{after}")));
+            gone.extend((!there).then(|| format!("{page}: {name}")));
+        }
+    }
+    assert!(gone.is_empty(), "no source has these tests:\n{}", gone.join("\n"));
+    assert!(seen > 60, "{seen} tests are named");
+}
+
+#[test]
+fn every_page_that_is_linked_exists() {
+    for page in pages() {
+        let text = fs::read_to_string(&page).unwrap();
+        for (_, rest) in text.match_indices("](").map(|(at, _)| text.split_at(at + 2)) {
+            let target = rest.split(')').next().unwrap();
+            let (file, _) = target.split_once('#').unwrap_or((target, ""));
+            if file.is_empty() || file.contains("://") {
+                continue;
+            }
+            let there = page.parent().unwrap().join(file);
+            assert!(there.exists(), "{} links {target}, which is not there", page.display());
+        }
+    }
+}
