@@ -2,6 +2,7 @@
 
 mod api;
 mod bench;
+mod cdk;
 mod demo;
 mod digest;
 #[cfg(test)]

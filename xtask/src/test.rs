@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum};
 use crate::local::{self, Up};
 use crate::stack::STACK;
 use crate::venv::Venv;
-use crate::{api, interrupt, model_signing, paths, rights, run, say};
+use crate::{api, cdk, interrupt, model_signing, paths, rights, run, say};
 
 /// What to test.
 #[derive(Args)]
@@ -52,6 +52,8 @@ enum Step {
     Dependencies,
     /// cfn-lint over the template.
     Template,
+    /// The CDK construct around the template: types, tests, cdk-nag, the example.
+    Cdk,
     /// Unit, property, contract and offline tests.
     Tests,
     /// schemathesis over the approvals API.
@@ -69,6 +71,7 @@ impl Step {
             Self::Lints => "lints",
             Self::Dependencies => "dependencies",
             Self::Template => "template",
+            Self::Cdk => "the CDK construct",
             Self::Tests => "unit, property, contract and offline tests",
             Self::Api => "the approvals API against its document",
             Self::ModelSigning => "signatures of packages against model_signing",
@@ -82,6 +85,7 @@ impl Step {
             Self::Lints => lints(),
             Self::Dependencies => dependencies(),
             Self::Template => template(),
+            Self::Cdk => construct(),
             Self::Tests => tests(),
             Self::Api => api::check(SUITE).map(|()| Outcome::Passed),
             Self::ModelSigning => signatures(),
@@ -192,6 +196,13 @@ fn template() -> Result<Outcome> {
     ]);
     run::loud(&mut lint).context("cfn-lint refuses infra/template.yaml")?;
     Ok(Outcome::Passed)
+}
+
+fn construct() -> Result<Outcome> {
+    match cdk::hindrance() {
+        Some(why) => Ok(Outcome::Skipped(why)),
+        None => cdk::check().map(|()| Outcome::Passed),
+    }
 }
 
 fn tests() -> Result<Outcome> {

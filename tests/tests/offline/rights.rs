@@ -318,3 +318,36 @@ fn who_tells_people_can_change_nothing_and_reach_only_what_is_meant_for_it() {
     );
     assert!(statements.iter().all(|s| !list(&s["Action"]).iter().any(|a| a.starts_with("states:"))));
 }
+
+#[test]
+fn a_network_and_a_key_of_ones_own_give_functions_what_they_need_and_machines_nothing() {
+    let t = template();
+    let none = json!({ "Ref": "AWS::NoValue" });
+    let attached = json!([
+        { "Fn::If": ["HasVpc", { "Ref": "VpcPolicy" }, none] },
+        { "Fn::If": ["HasEncryptionKey", { "Ref": "EncryptionPolicy" }, none] },
+    ]);
+    for (name, p) in t.of_type("AWS::IAM::Role") {
+        let wanted = if name.ends_with("MachineRole") { &Value::Null } else { &attached };
+        assert_eq!(&p["ManagedPolicyArns"], wanted, "{name}");
+    }
+    let policies = t.of_type("AWS::IAM::ManagedPolicy");
+    assert_eq!(policies.keys().copied().collect::<Vec<_>>(), ["EncryptionPolicy", "VpcPolicy"]);
+    for (name, condition) in [("VpcPolicy", "HasVpc"), ("EncryptionPolicy", "HasEncryptionKey")] {
+        assert_eq!(t.resource(name)["Condition"], condition);
+    }
+    // What Lambda may do in the name of a role its code may not.
+    let network = policies["VpcPolicy"]["PolicyDocument"]["Statement"].as_array().unwrap();
+    assert_eq!((&network[0]["Effect"], &network[1]["Effect"]), (&json!("Allow"), &json!("Deny")));
+    assert_eq!(network[0]["Action"], network[1]["Action"]);
+    assert!(list(&network[0]["Action"]).iter().all(|a| a.starts_with("ec2:")));
+    assert!(network[1]["Condition"]["ArnLike"]["lambda:SourceFunctionArn"].is_object());
+    // The key opens what services hold, and nothing by itself.
+    let key = policies["EncryptionPolicy"]["PolicyDocument"]["Statement"].as_array().unwrap();
+    assert_eq!(key.len(), 1);
+    assert_eq!(key[0]["Resource"], json!({ "Ref": "EncryptionKeyArn" }));
+    assert_eq!(key[0]["Condition"]["StringEquals"]["kms:ViaService"].as_array().map(Vec::len), Some(3));
+    assert!(
+        list(&key[0]["Action"]).iter().all(|a| a.starts_with("kms:") && !a.contains('*') && a != "kms:Sign")
+    );
+}

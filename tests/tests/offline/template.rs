@@ -154,13 +154,35 @@ fn needed_by(folder: &Path) -> BTreeSet<String> {
     found
 }
 
+/// Of AWS's own keys, unless the deployment names one of its own.
+fn encrypted_by(own: &Value, aws: &Value) -> Value {
+    json!({ "Fn::If": ["HasEncryptionKey", own, aws] })
+}
+
+/// What every bucket and queue denies: what does not come over TLS, but for emulators, which speak plain HTTP.
+fn denies_plain_http(policy: &Value, action: &str) -> bool {
+    let condition = json!({
+        "Bool": { "aws:SecureTransport": "false" },
+        // No account of AWS.
+        "StringNotEquals": { "aws:PrincipalAccount": "000000000000" },
+    });
+    policy["PolicyDocument"]["Statement"].as_array().into_iter().flatten().any(|s| {
+        s["Effect"] == "Deny" && s["Principal"] == "*" && s["Action"] == action && s["Condition"] == condition
+    })
+}
+
 #[test]
-fn queues_have_dead_letters_encryption_and_alarms() {
+fn queues_have_dead_letters_encryption_tls_and_alarms() {
     let t = template();
     let queues = t.of_type("AWS::SQS::Queue");
     let alarms = t.of_type("AWS::CloudWatch::Alarm");
     for (name, p) in &queues {
-        assert_eq!(p["SqsManagedSseEnabled"], true, "{name}");
+        let (own, none) = (json!({ "Ref": "EncryptionKeyArn" }), json!({ "Ref": "AWS::NoValue" }));
+        assert_eq!(p["SqsManagedSseEnabled"], encrypted_by(&none, &json!(true)), "{name}");
+        assert_eq!(p["KmsMasterKeyId"], encrypted_by(&own, &none), "{name}");
+        let policy = t.properties(&format!("{name}Policy"));
+        assert_eq!(policy["Queues"], json!([{ "Ref": name }]), "a queue has one policy: {name}");
+        assert!(denies_plain_http(policy, "sqs:*"), "{name}");
         if name.ends_with("DeadLetters") {
             let alarmed = alarms.values().any(|a| {
                 a["MetricName"] == "ApproximateNumberOfMessagesVisible"
@@ -214,7 +236,9 @@ fn buckets_are_private_encrypted_versioned_and_speak_tls_only() {
     for (name, p) in buckets {
         let rule =
             &p["BucketEncryption"]["ServerSideEncryptionConfiguration"][0]["ServerSideEncryptionByDefault"];
-        assert!(rule["SSEAlgorithm"].is_string(), "{name}");
+        let (own, none) = (json!({ "Ref": "EncryptionKeyArn" }), json!({ "Ref": "AWS::NoValue" }));
+        assert_eq!(rule["SSEAlgorithm"], encrypted_by(&json!("aws:kms"), &json!("AES256")), "{name}");
+        assert_eq!(rule["KMSMasterKeyID"], encrypted_by(&own, &none), "{name}");
         assert_eq!(p["VersioningConfiguration"]["Status"], "Enabled", "{name}");
         let block = p["PublicAccessBlockConfiguration"].as_object().unwrap();
         assert!(block.len() == 4 && block.values().all(|v| *v == true), "{name}");
@@ -222,17 +246,7 @@ fn buckets_are_private_encrypted_versioned_and_speak_tls_only() {
         let policy = t.properties(&format!("{name}Policy"));
         assert_eq!(policy["Bucket"]["Ref"], name);
         let deny = &policy["PolicyDocument"]["Statement"][0];
-        assert_eq!(
-            (&deny["Effect"], &deny["Principal"], &deny["Action"]),
-            (&json!("Deny"), &json!("*"), &json!("s3:*")),
-            "{name}"
-        );
-        let condition = json!({
-            "Bool": { "aws:SecureTransport": "false" },
-            // No account of AWS: emulators speak plain HTTP.
-            "StringNotEquals": { "aws:PrincipalAccount": "000000000000" },
-        });
-        assert_eq!(deny["Condition"], condition, "{name}");
+        assert!(denies_plain_http(policy, "s3:*"), "{name}");
         assert_eq!(deny["Resource"].as_array().unwrap().len(), 2, "{name}: the bucket and its objects");
     }
     let lock = &t.properties("EvidenceBucket")["ObjectLockConfiguration"];
@@ -240,6 +254,32 @@ fn buckets_are_private_encrypted_versioned_and_speak_tls_only() {
     assert!(
         lock["Rule"]["DefaultRetention"]["Mode"].is_object()
             && lock["Rule"]["DefaultRetention"]["Days"].is_object()
+    );
+}
+
+#[test]
+fn by_default_there_is_no_network_no_key_and_no_access_log_of_ones_own() {
+    let t = template();
+    for parameter in ["VpcSubnetIds", "VpcSecurityGroupIds", "EncryptionKeyArn", "AccessLogsBucket"] {
+        assert_eq!(t.default(parameter).as_deref(), Some(""), "{parameter}");
+    }
+    let none = json!({ "Ref": "AWS::NoValue" });
+    let only_if = |value: &Value, condition: &str| {
+        value["Fn::If"][0] == condition && value["Fn::If"][2] == none && !value["Fn::If"][1].is_null()
+    };
+    for (name, p) in t.of_type("AWS::Lambda::Function") {
+        assert!(only_if(&p["VpcConfig"], "HasVpc"), "{name}");
+    }
+    for (name, p) in t.of_type("AWS::Logs::LogGroup") {
+        assert!(only_if(&p["KmsKeyId"], "HasEncryptionKey"), "{name}");
+    }
+    for (name, p) in t.of_type("AWS::S3::Bucket") {
+        assert!(only_if(&p["LoggingConfiguration"], "HasAccessLogs"), "{name}");
+    }
+    let table = &t.properties("Table")["SSESpecification"];
+    assert!(
+        only_if(&table["KMSMasterKeyId"], "HasEncryptionKey")
+            && only_if(&table["SSEType"], "HasEncryptionKey")
     );
 }
 
@@ -402,5 +442,11 @@ fn every_parameter_is_used_and_described() {
         assert!(used.contains(&parameter), "{parameter} is not used");
         let says = t.root()["Parameters"][&parameter]["Description"].as_str().unwrap_or_default();
         assert!(says.ends_with('.'), "{parameter} has no description");
+        let definition = &t.root()["Parameters"][&parameter];
+        assert_eq!(
+            definition["AllowedPattern"].is_string(),
+            definition["ConstraintDescription"].is_string(),
+            "{parameter}: what a pattern allows is said in words"
+        );
     }
 }

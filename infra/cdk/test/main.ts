@@ -1,0 +1,7 @@
+// One program: loading the CDK takes longer than all tests together.
+
+import "./template.test";
+import "./refused.test";
+import "./grants.test";
+import "./checks.test";
+import "./example.test";
