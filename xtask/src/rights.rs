@@ -84,18 +84,6 @@ const UNUSED: &[Exception] = &[
         "only a sample that is delivered again is marked",
     ),
     except(
-        "ControlRole",
-        "dynamodb:GetItem",
-        "SUBMISSION#*",
-        "an announcement that another made before is read",
-    ),
-    except(
-        "ControlRole",
-        "states:DescribeExecution",
-        "",
-        "an execution of this name that exists already is looked at",
-    ),
-    except(
         "IntakeRole",
         "states:DescribeExecution",
         "",

@@ -13,7 +13,7 @@ use seatrial_domain::canonical::sha256;
 use serde_json::{Value, json};
 
 use super::Session;
-use crate::failure::{Failure, INVALID, UNAVAILABLE};
+use crate::failure::{Failure, INVALID, NOT_FOUND, REFUSED, UNAVAILABLE};
 use crate::output::{self, Format, text};
 
 /// How long `--wait` waits for the version.
@@ -110,8 +110,15 @@ pub(crate) async fn submit(
             )
         })?;
     bar.finish_and_clear();
-    let version = if wait { Some(registered(session, model, digest.as_str()).await?) } else { None };
-    let answer = json!({ "model": model, "submission": submission, "digest": digest, "version": version, "submitted_by": announced.get("by") });
+    let end = match wait {
+        true => Some(packaged(session, model, &id, digest.as_str()).await?),
+        false => None,
+    };
+    let (version, refusal) = end.map_or((None, None), |end| (Some(end.version), end.refusal));
+    let answer = json!({
+        "model": model, "submission": submission, "digest": digest, "version": version,
+        "refusal": refusal, "submitted_by": announced.get("by"),
+    });
     output::print(session.format, &answer, |a| {
         let mut facts = output::facts([
             ("submission", submission.prefix.clone()),
@@ -119,34 +126,60 @@ pub(crate) async fn submit(
             ("digest", digest.to_string()),
             ("version", a.get("version").and_then(Value::as_str).unwrap_or_default().to_owned()),
         ]);
+        if refusal.is_some() {
+            let (code, detail) = (text(a, "/refusal/code"), text(a, "/refusal/detail"));
+            facts.push_str(&format!("no promotion  {code}: {detail}\n"));
+        }
         facts.push_str(&format!("next          seatrial status {model}\n"));
         facts
     })
 }
 
-/// Waits until a version of `model` has this digest.
-async fn registered(session: &Session, model: &ModelName, digest: &str) -> Result<String, Failure> {
+/// What a submission has become.
+struct Packaged {
+    version: String,
+    /// Why no promotion of it began: these bytes were a version before, and something kept them from being promoted now.
+    refusal: Option<Value>,
+}
+
+/// Waits until the submission is a version, or is refused.
+async fn packaged(session: &Session, model: &ModelName, id: &str, digest: &str) -> Result<Packaged, Failure> {
     let control = session.control().await?;
     let started = Instant::now();
+    let path = format!("/v1/models/{model}/submissions/{id}");
     while started.elapsed() < WAIT {
-        match control.get::<Value>(&format!("/v1/models/{model}")).await {
-            Ok(view) => {
-                let versions = view.get("versions").and_then(Value::as_array).cloned().unwrap_or_default();
-                if let Some(found) =
-                    versions.iter().find(|v| v.get("digest").and_then(Value::as_str) == Some(digest))
-                {
-                    return Ok(text(found, "/version"));
-                }
+        // A deployment of an earlier release does not tell; then the version alone does.
+        let became = tolerant(control.get::<Value>(&path).await)?.unwrap_or_default();
+        let refusal = became.get("refusal").filter(|refusal| refusal.is_object());
+        let view = tolerant(control.get::<Value>(&format!("/v1/models/{model}")).await)?.unwrap_or_default();
+        let versions = view.get("versions").and_then(Value::as_array).cloned().unwrap_or_default();
+        let found = versions.iter().find(|v| v.get("digest").and_then(Value::as_str) == Some(digest));
+        match (found, refusal) {
+            (Some(found), refusal)
+                if refusal.is_some() || became.get("version").is_none_or(Value::is_string) =>
+            {
+                return Ok(Packaged { version: text(found, "/version"), refusal: refusal.cloned() });
             }
-            Err(e) if e.exit == UNAVAILABLE => {}
-            Err(e) => return Err(e),
+            (None, Some(refusal)) => {
+                let said = format!("{}: {}", text(refusal, "/code"), text(refusal, "/detail"));
+                return Err(Failure::new(REFUSED, "submission_refused", said));
+            }
+            _ => tokio::time::sleep(Duration::from_millis(500)).await,
         }
-        tokio::time::sleep(Duration::from_millis(500)).await;
     }
     Err(Failure::unavailable(format!(
-        "the submission was uploaded, but no version is registered after {} s; see the execution of the promotion state machine",
+        "the submission was uploaded, but no version is registered after {} s; `seatrial status {model}` tells when it is",
         WAIT.as_secs()
     )))
+}
+
+/// What was answered; nothing where the service has no answer now, or does not know the path.
+fn tolerant(answer: Result<Value, Failure>) -> Result<Option<Value>, Failure> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(e) if e.exit == UNAVAILABLE || e.exit == NOT_FOUND => Ok(None),
+        Err(e) => Err(e),
+    }
 }
 
 /// The name a submission carries for people; who really submitted is whom the API knew when it was announced.

@@ -29,7 +29,7 @@ use seatrial_runtime::caller::caller;
 use seatrial_runtime::lambda_http::request::RequestContext;
 use seatrial_runtime::problem::Problem;
 
-pub use starter::{Start, Starter, StepFunctions};
+pub use starter::{Execution, Start, Starter, StepFunctions};
 pub use view::notices;
 
 /// What `control` needs of the registry: its records, and who announced a submission.
@@ -80,6 +80,7 @@ pub fn app(control: Control) -> Router {
         .route("/v1/models/{model}/promotions/{promotion}/manifest", get(read::manifest))
         .route("/v1/models/{model}/people", get(who::people))
         .route("/v1/models/{model}/submissions", post(submissions::announce))
+        .route("/v1/models/{model}/submissions/{id}", get(submissions::became))
         .route("/v1/models/{model}/shadow", get(read::shadow))
         .route("/v1/models/{model}/shadow/stop", post(change::stop_shadow))
         .route("/v1/models/{model}/emergency", post(emergency::skip))

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use aws_sdk_sfn::Client;
 use aws_sdk_sfn::error::DisplayErrorContext;
 use aws_sdk_sfn::types::ExecutionStatus;
+use seatrial_domain::PromotionId;
 use seatrial_domain::task::PromotionInput;
 use seatrial_runtime::Failure;
 
@@ -16,6 +17,22 @@ pub enum Start {
     UsedUp,
 }
 
+/// How far the execution of a promotion is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Execution {
+    /// There is none of this name.
+    Missing,
+    /// It runs.
+    Runs,
+    /// It ended well.
+    Succeeded,
+    /// It ended otherwise.
+    Failed {
+        /// Why, as the state machine says it; empty where it was stopped without a word.
+        cause: String,
+    },
+}
+
 /// Starts promotions.
 #[async_trait]
 pub trait Starter: Send + Sync {
@@ -24,6 +41,11 @@ pub trait Starter: Send + Sync {
     /// # Errors
     /// When Step Functions does not answer.
     async fn start(&self, input: &PromotionInput) -> Result<Start, Failure>;
+    /// How far the execution named as the promotion is.
+    ///
+    /// # Errors
+    /// When Step Functions does not answer.
+    async fn execution(&self, promotion: &PromotionId) -> Result<Execution, Failure>;
 }
 
 /// Step Functions.
@@ -38,16 +60,6 @@ impl StepFunctions {
     #[must_use]
     pub fn new(client: Client, machine: &str) -> Self {
         Self { client, machine: machine.to_owned() }
-    }
-
-    /// What became of the execution that has this name.
-    async fn known(&self, name: &str) -> Result<Start, Failure> {
-        let arn = format!("{}:{name}", self.machine.replacen(":stateMachine:", ":execution:", 1));
-        let found = self.client.describe_execution().execution_arn(arn).send().await;
-        let found = found.map_err(|e| {
-            Failure::unavailable("looking at the promotion's execution", DisplayErrorContext(&e).to_string())
-        })?;
-        Ok(if *found.status() == ExecutionStatus::Running { Start::Runs } else { Start::UsedUp })
     }
 }
 
@@ -67,11 +79,30 @@ impl Starter for StepFunctions {
         match started {
             Ok(_) => Ok(Start::Runs),
             Err(e) if e.as_service_error().is_some_and(|e| e.is_execution_already_exists()) => {
-                self.known(input.promotion.as_str()).await
+                let running = self.execution(&input.promotion).await? == Execution::Runs;
+                Ok(if running { Start::Runs } else { Start::UsedUp })
             }
             Err(e) => {
                 Err(Failure::unavailable("starting the promotion", DisplayErrorContext(&e).to_string()))
             }
         }
+    }
+    async fn execution(&self, promotion: &PromotionId) -> Result<Execution, Failure> {
+        let arn = format!("{}:{promotion}", self.machine.replacen(":stateMachine:", ":execution:", 1));
+        let found = match self.client.describe_execution().execution_arn(arn).send().await {
+            Ok(found) => found,
+            Err(e) if e.as_service_error().is_some_and(|e| e.is_execution_does_not_exist()) => {
+                return Ok(Execution::Missing);
+            }
+            Err(e) => {
+                let why = DisplayErrorContext(&e).to_string();
+                return Err(Failure::unavailable("looking at the promotion's execution", why));
+            }
+        };
+        Ok(match found.status() {
+            ExecutionStatus::Running | ExecutionStatus::PendingRedrive => Execution::Runs,
+            ExecutionStatus::Succeeded => Execution::Succeeded,
+            _ => Execution::Failed { cause: found.cause().unwrap_or_default().to_owned() },
+        })
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
-use fn_control::{Control, Start, Starter, app};
+use fn_control::{Control, Execution, Start, Starter, app};
 use jiff::Timestamp;
 use seatrial_artifacts::package::testing;
 use seatrial_artifacts::{Folder, MemoryS3, MemoryStore, ObjectStore, inspect, upload_submission};
@@ -28,6 +28,10 @@ struct NoStarter;
 impl Starter for NoStarter {
     async fn start(&self, _: &PromotionInput) -> Result<Start, Failure> {
         panic!("nothing may be started here")
+    }
+
+    async fn execution(&self, _: &PromotionId) -> Result<Execution, Failure> {
+        panic!("no execution is looked at here")
     }
 }
 

@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
-use fn_control::{Control, Start, Starter, app, notices};
+use fn_control::{Control, Execution, Start, Starter, app, notices};
 use jiff::Timestamp;
 use seatrial_artifacts::MemoryS3;
+use seatrial_domain::PromotionId;
 use seatrial_domain::gate::{Blocked, GateKind, GateStatus, Window};
 use seatrial_domain::ids::{Actor, Auth, GateId};
 use seatrial_domain::policy::Policy;
@@ -30,6 +31,10 @@ impl Starter for Started {
     async fn start(&self, input: &PromotionInput) -> Result<Start, Failure> {
         self.0.lock().unwrap().push(input.clone());
         Ok(Start::Runs)
+    }
+
+    async fn execution(&self, _: &PromotionId) -> Result<Execution, Failure> {
+        panic!("no execution is looked at here")
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
-use fn_control::{Control, Start, Starter, app};
+use fn_control::{Control, Execution, Start, Starter, app};
 use jiff::{SignedDuration, Timestamp};
 use seatrial_artifacts::{Announcement, Folder, MemoryS3, MemoryStore, inspect, upload_submission};
 use seatrial_domain::canonical::sha256;
@@ -16,7 +16,7 @@ use seatrial_domain::ids::{Actor, Auth};
 use seatrial_domain::policy::Policy;
 use seatrial_domain::promotion::{EvidenceKind, EvidenceRef};
 use seatrial_domain::task::{Held, PackageTask, PromotionInput};
-use seatrial_domain::{ModelName, Refusal, Verdict};
+use seatrial_domain::{ModelName, PromotionId, Refusal, Verdict};
 use seatrial_registry::ops::{By, Ops, draft_gate};
 use seatrial_registry::{MemoryRegistry, OpError, Records};
 use seatrial_runtime::Failure;
@@ -28,14 +28,21 @@ const SUE: &str = "sue@example.com";
 const SUE_AS_SUBJECT: &str = "https://login.example.com#sue";
 const ANN: &str = "ann@example.com";
 
-/// Remembers what was started.
+/// Remembers what was started, and says that its execution ended with this cause, or runs.
 #[derive(Clone, Default)]
-struct Started(Arc<Mutex<Vec<PromotionInput>>>);
+struct Started(Arc<Mutex<Vec<PromotionInput>>>, Arc<Mutex<Option<String>>>);
 
 #[async_trait]
 impl Starter for Started {
     async fn start(&self, _: &PromotionInput) -> Result<Start, Failure> {
         panic!("nothing here is started through the API");
+    }
+
+    async fn execution(&self, promotion: &PromotionId) -> Result<Execution, Failure> {
+        let started = self.0.lock().unwrap();
+        assert!(started.iter().any(|input| input.promotion == *promotion), "{promotion} was never started");
+        let ended = self.1.lock().unwrap().clone();
+        Ok(ended.map_or(Execution::Runs, |cause| Execution::Failed { cause }))
     }
 }
 
@@ -126,8 +133,20 @@ impl World {
         self.send(who, "POST", &path, json!({ "id": id, "digest": sha256(bytes) })).await
     }
 
+    /// What the API says of a submission.
+    async fn became(&self, id: &str) -> (StatusCode, Value) {
+        let path = format!("/v1/models/{}/submissions/{id}", self.model);
+        self.send(SUE_AS_USER, "GET", &path, Value::Null).await
+    }
+
     /// Announces the fixture as `who`, if given, uploads it, and lets `intake` and `package` do their work.
     async fn submit(&self, id: &str, who: Option<&str>) -> Held {
+        self.upload(id, who).await;
+        self.package().await
+    }
+
+    /// Announces the fixture as `who`, if given, uploads it, and lets `intake` start its promotion.
+    async fn upload(&self, id: &str, who: Option<&str>) {
         let folder = fixture();
         let inspected = inspect(&Folder::new(&folder), &self.model, &|_| {}).await.unwrap();
         if let Some(who) = who {
@@ -144,6 +163,10 @@ impl World {
             },
         });
         fn_intake::handle(&self.registry, &self.started, "subs", event).await.unwrap();
+    }
+
+    /// Packages what was started last.
+    async fn package(&self) -> Held {
         let input = self.started.0.lock().unwrap().last().unwrap().clone();
         let (models, evidence) = (self.s3.bucket("models"), self.s3.bucket("evidence"));
         let ports = fn_package::Ports {
@@ -286,4 +309,35 @@ async fn people_see_who_they_are_and_what_they_may_do() {
     assert_eq!(all["separation_of_duties"], true);
     let notes = all["notes"].to_string();
     assert!(notes.contains("nobody is operator") && !notes.contains("submitter"), "{notes}");
+}
+
+#[tokio::test]
+async fn whoever_submitted_hears_what_became_of_it_and_why_it_was_refused() {
+    let world = World::new().await;
+    assert_eq!(world.became("s1").await.0, StatusCode::NOT_FOUND, "nobody announced it");
+    assert_eq!(world.became("a%20b").await.0, StatusCode::BAD_REQUEST);
+    world.announce(SUE_AS_USER, "s0", b"never uploaded").await;
+    let (status, waits) = world.became("s0").await;
+    assert_eq!((status, &waits["state"]), (StatusCode::OK, &json!("announced")));
+    assert_eq!(
+        (&waits["promotion"], &waits["version"], &waits["refusal"]),
+        (&Value::Null, &Value::Null, &Value::Null)
+    );
+
+    world.upload("s1", Some(SUE_AS_USER)).await;
+    assert_eq!(world.became("s1").await.1["state"], "packaging");
+    let cause = "Seatrial.ModelBusy: promotion pr_1 of v2 is running for this model: wait for it";
+    *world.started.1.lock().unwrap() = Some(cause.into());
+    let (_, refused) = world.became("s1").await;
+    assert_eq!(refused["state"], "refused");
+    let told = json!({ "code": "Seatrial.ModelBusy", "detail": "promotion pr_1 of v2 is running for this model: wait for it" });
+    assert_eq!(refused["refusal"], told);
+
+    *world.started.1.lock().unwrap() = None;
+    let held = world.package().await;
+    // However its execution ends later: a promotion that began is told of by its own record.
+    *world.started.1.lock().unwrap() = Some("Seatrial.Rejected: by ann".into());
+    let (_, promoted) = world.became("s1").await;
+    assert_eq!((&promoted["state"], &promoted["refusal"]), (&json!("promoted"), &Value::Null));
+    assert_eq!((&promoted["version"], &promoted["promotion"]), (&json!("v1"), &json!(held.promotion)));
 }

@@ -101,10 +101,10 @@ impl<T: Table> Submissions for TableRegistry<T> {
     ) -> Result<Option<Announced>, StoreError> {
         // sue:  announces s1, completes it ─► promotion 1 takes it     the event comes again ─► promotion 1 has it still
         // eve:                    writes the same file once more ─► promotion 2 does not get it: sue did not ask for that one
-        let free = Cond::Any(vec![Cond::Missing("promotion"), Cond::Eq("promotion", text(promotion))]);
+        let free = Cond::Any(vec![Cond::Missing(TAKEN_BY), Cond::Eq(TAKEN_BY, text(promotion))]);
         let write = Write {
             key: layout::submission_key(model, id),
-            action: Action::Set(item([("promotion", text(promotion))])),
+            action: Action::Set(item([(TAKEN_BY, text(promotion))])),
             condition: Cond::All(vec![Cond::Exists, free]),
         };
         if self.table.write(&write).await? { self.announced(model, id).await } else { Ok(None) }
@@ -114,7 +114,24 @@ impl<T: Table> Submissions for TableRegistry<T> {
         let at = layout::submission_key(model, id);
         self.table.get(&at).await?.map(|item| layout::read(&at, &item)).transpose()
     }
+
+    async fn taken_by(
+        &self,
+        model: &ModelName,
+        id: &SubmissionId,
+    ) -> Result<Option<PromotionId>, StoreError> {
+        let at = layout::submission_key(model, id);
+        match self.table.get(&at).await?.as_ref().and_then(|item| item.get(TAKEN_BY)) {
+            Some(Attr::S(promotion)) => {
+                PromotionId::parse(promotion).map(Some).map_err(|e| corrupt(&at, "a promotion's name", e))
+            }
+            _ => Ok(None),
+        }
+    }
 }
+
+/// The attribute of an announcement that names the promotion which has taken it.
+const TAKEN_BY: &str = "promotion";
 
 /// A tally's fields beside its body, so that the list needs no sort keys.
 #[derive(Serialize, Deserialize)]

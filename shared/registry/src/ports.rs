@@ -157,6 +157,9 @@ pub trait Submissions: Send + Sync {
     ) -> Result<Option<Announced>, StoreError>;
     /// The announcement of a submission, whoever has taken it.
     async fn announced(&self, model: &ModelName, id: &SubmissionId) -> Result<Option<Announced>, StoreError>;
+    /// The promotion that has taken an announcement; none while nobody has, and where there is no announcement.
+    async fn taken_by(&self, model: &ModelName, id: &SubmissionId)
+    -> Result<Option<PromotionId>, StoreError>;
 }
 
 /// One tally as the registry keeps it; the body belongs to the evidence crate.

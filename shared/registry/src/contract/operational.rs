@@ -117,6 +117,7 @@ pub async fn the_first_announcement_of_a_submission_stays<R: Full>(registry: &R)
     assert_eq!(registry.announced(&s.model, &id("s1")).await.unwrap(), Some(first));
     assert_eq!(registry.announced(&s.model, &id("s2")).await.unwrap(), None);
     let (one, two) = (PromotionId::derive(&s.model, "s1", 1), PromotionId::derive(&s.model, "s1", 2));
+    assert_eq!(registry.taken_by(&s.model, &id("s1")).await.unwrap(), None);
     let take = async |name: &str, promotion: &PromotionId| {
         registry.take_announced(&s.model, &id(name), promotion).await.unwrap().map(|a| a.by.principal)
     };
@@ -129,6 +130,8 @@ pub async fn the_first_announcement_of_a_submission_stays<R: Full>(registry: &R)
     let again = announced("s1", "sue", b"a");
     registry.announce(&again).await.unwrap();
     assert_eq!(take("s1", &two).await, None, "announcing it again frees nothing");
+    assert_eq!(registry.taken_by(&s.model, &id("s1")).await.unwrap(), Some(one.clone()));
+    assert_eq!(registry.taken_by(&s.model, &id("s2")).await.unwrap(), None);
     let mut elsewhere = announced("s1", "eve", b"c");
     elsewhere.model = Scenario::empty(registry).model;
     assert_eq!(registry.announce(&elsewhere).await.unwrap(), elsewhere, "ids belong to models");
