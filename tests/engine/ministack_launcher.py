@@ -3,7 +3,7 @@
 Nothing installed is edited: each remedy wraps functions of the loaded modules. They are private functions, so the version is
 pinned and checked, and a name that is gone ends the start with a message instead of running half-remedied.
 
-Run with a clean environment (see `xtask/src/engine.rs`): MiniStack hands its whole environment on to every Lambda. The one argument is
+Run with a clean environment (see `xtask/src/emulator.rs`): MiniStack hands its whole environment on to every Lambda. The one argument is
 the file for the ledger of rights, where IAM is enforced.
 """
 

@@ -1,4 +1,4 @@
-//! The local engine: MiniStack with remedies, in a session of its own, on 127.0.0.1 only.
+//! A local engine: an emulator with its remedies, in a session of its own, on 127.0.0.1 only.
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -10,9 +10,10 @@ use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
+use crate::emulator::Emulator;
 use crate::processes::{self, Process};
 use crate::venv::Venv;
-use crate::{paths, rights, run};
+use crate::{rights, run};
 
 /// The account of every local engine. A template rule knows it: only here a local identity is allowed.
 pub const ACCOUNT: &str = "000000000000";
@@ -21,12 +22,15 @@ pub const REGION: &str = "us-east-1";
 /// Where it listens unless told otherwise.
 pub const DEFAULT_PORT: u16 = 4566;
 
-/// How long a start and an orderly end may take.
+/// How long a start may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What is noted down about a running engine, so that a later call finds exactly this one.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 pub struct Running {
+    /// Which emulator it is.
+    #[serde(default)]
+    pub emulator: Emulator,
     /// Its process id, which is its session too.
     pub pid: i32,
     /// Its start in clock ticks since the machine's: with the pid it names one process for good.
@@ -47,6 +51,8 @@ impl Running {
 /// How to start an engine.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
+    /// Which emulator.
+    pub emulator: Emulator,
     /// The port of the gateway.
     pub port: u16,
     /// Enforce IAM policies and signatures.
@@ -104,10 +110,13 @@ impl Engine {
         }
         self.stop()?;
         check_port(options.port)?;
-        let venv = Venv::ensure(
-            &paths::target().join("local/venv"),
-            &paths::workspace().join("tests/engine/requirements.txt"),
-        )?;
+        if options.enforce_iam && !options.emulator.enforces_iam() {
+            bail!(
+                "{} checks no IAM policies: leave --enforce-iam out, or use ministack",
+                options.emulator.name()
+            );
+        }
+        let venv = options.emulator.venv()?;
         let tmp = self.folder.join("tmp");
         fs::create_dir_all(&tmp).with_context(|| format!("cannot make {}", tmp.display()))?;
         let mut child = self.launch(&venv, &tmp, options)?;
@@ -125,12 +134,11 @@ impl Engine {
 
     /// Starts the launcher with nothing in its environment but what it needs: the engine hands it on to every Lambda.
     fn launch(&self, venv: &Venv, tmp: &Path, options: Options) -> Result<Child> {
-        let launcher = paths::workspace().join("tests/engine/ministack_launcher.py");
         let log =
             File::create(self.log()).with_context(|| format!("cannot write {}", self.log().display()))?;
         let mut command = Command::new(venv.python());
         command
-            .arg(&launcher)
+            .arg(options.emulator.launcher())
             .current_dir(&self.folder)
             .env_clear()
             .env("PATH", "/usr/local/bin:/usr/bin:/bin")
@@ -138,19 +146,12 @@ impl Engine {
             .env("HOME", tmp)
             .env("TMPDIR", tmp)
             .env("PYTHONDONTWRITEBYTECODE", "1")
-            .env("GATEWAY_PORT", options.port.to_string())
-            .env("BIND_HOST", "127.0.0.1")
-            .env("MINISTACK_HOST", "127.0.0.1")
-            .env("IOT_MTLS_ENABLED", "0")
-            .env("SFTP_ENABLED", "0")
-            .env("MINISTACK_REGION", REGION)
-            .env("MINISTACK_ACCOUNT_ID", ACCOUNT)
-            .env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{}", options.port))
+            .envs(options.emulator.environment(options, tmp))
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log);
         if options.enforce_iam {
-            command.env("AUTH", "true").arg(rights::ledger(&self.folder));
+            command.arg(rights::ledger(&self.folder));
         }
         command.spawn().with_context(|| format!("cannot start `{}`", run::shown(&command)))
     }
@@ -159,15 +160,20 @@ impl Engine {
     fn settle(&self, child: &mut Child, options: Options) -> Result<Running> {
         let pid = i32::try_from(child.id()).context("the process id does not fit")?;
         let process = processes::find(pid).with_context(|| self.died())?;
-        let running =
-            Running { pid, started: process.started, port: options.port, enforce_iam: options.enforce_iam };
+        let running = Running {
+            emulator: options.emulator,
+            pid,
+            started: process.started,
+            port: options.port,
+            enforce_iam: options.enforce_iam,
+        };
         let noted = serde_json::to_string_pretty(&running)?;
         fs::write(self.pid_file(), noted)
             .with_context(|| format!("cannot write {}", self.pid_file().display()))?;
         let mut dead = false;
         let healthy = processes::wait_until(PATIENCE, || {
             dead = !matches!(child.try_wait(), Ok(None));
-            dead || answers(options.port)
+            dead || answers(options.port, options.emulator.health())
         });
         if dead {
             bail!(self.died());
@@ -203,7 +209,7 @@ impl Engine {
         let running = self.running();
         if let Some(running) = &running {
             processes::signal(running.pid, Signal::TERM);
-            processes::wait_until(PATIENCE, || self.running().is_none());
+            processes::wait_until(running.emulator.ends_within(), || self.running().is_none());
         }
         let left = self.leftovers();
         for process in &left {
@@ -240,16 +246,15 @@ fn check_port(port: u16) -> Result<()> {
     bail!("port {port} is taken by {owner}; stop it, or choose another one with --port");
 }
 
-/// Does the engine answer its health check?
-fn answers(port: u16) -> bool {
+/// Does an engine answer at this path?
+fn answers(port: u16, path: &str) -> bool {
     use std::io::{Read, Write};
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let Ok(mut stream) = TcpStream::connect_timeout(&address, Duration::from_millis(300)) else {
         return false;
     };
     stream.set_read_timeout(Some(Duration::from_secs(2))).ok();
-    let request =
-        format!("GET /_ministack/health HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n");
     let mut first = [0; 15];
     stream.write_all(request.as_bytes()).is_ok()
         && stream.read_exact(&mut first).is_ok()

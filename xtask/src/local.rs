@@ -10,8 +10,10 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
 use crate::dropped::World;
+use crate::emulator::Emulator;
 use crate::engine::{ACCOUNT, DEFAULT_PORT, Engine, Options, REGION, Running};
-use crate::stack::{self, STACK};
+use crate::place::Place;
+use crate::stack::{self, STACK, Target};
 use crate::template::{Scope, Template};
 use crate::zips::{self, Profile};
 use crate::{dropped, interrupt, outputs, paths, processes, say};
@@ -30,6 +32,9 @@ pub enum Local {
 /// How to bring the stack up.
 #[derive(Args)]
 pub struct Up {
+    /// The emulator: ministack unless told otherwise. One that runs already, at AWS_ENDPOINT_URL, is used as it is.
+    #[arg(long, value_enum)]
+    pub engine: Option<Emulator>,
     /// Port of the engine on 127.0.0.1.
     #[arg(long, default_value_t = DEFAULT_PORT)]
     pub port: u16,
@@ -42,6 +47,9 @@ pub struct Up {
     /// Deploy the zips that are there instead of building them.
     #[arg(long)]
     pub no_build: bool,
+    /// An engine of its own, also where AWS_ENDPOINT_URL names one.
+    #[arg(skip)]
+    pub own: bool,
     /// Set a parameter of the template.
     #[arg(long = "parameter", value_name = "NAME=VALUE", value_parser = pair)]
     pub parameters: Vec<(String, String)>,
@@ -83,8 +91,8 @@ pub fn outputs_file(folder: &Path) -> PathBuf {
 pub fn run(command: &Local) -> Result<()> {
     match command {
         Local::Up(wanted) => {
-            up(&folder(), wanted)?;
-            show_status(Format::Table)
+            let (_, place) = up(&folder(), wanted)?;
+            if place.pid.is_some() { show_status(Format::Table) } else { show_outputs(&place) }
         }
         Local::Down => {
             if down(&folder())? {
@@ -98,8 +106,9 @@ pub fn run(command: &Local) -> Result<()> {
     }
 }
 
-/// Builds, starts, deploys and verifies; returns where the outputs lie. Leaves no process behind when the engine was started in vain.
-pub fn up(folder: &Path, wanted: &Up) -> Result<PathBuf> {
+/// Builds, starts, deploys and verifies; returns where the outputs lie, and where the stack is. Leaves no process behind when the
+/// engine was started in vain.
+pub fn up(folder: &Path, wanted: &Up) -> Result<(PathBuf, Place)> {
     let template = read_template()?;
     let profile = if wanted.release { Profile::Release } else { Profile::Fast };
     let packed = if wanted.no_build { zips::found()? } else { zips::build(profile)? };
@@ -107,19 +116,25 @@ pub fn up(folder: &Path, wanted: &Up) -> Result<PathBuf> {
     let start = say::step("Local engine");
     let engine = Engine::at(folder);
     let before = engine.running();
-    let running = match &before {
-        Some(running) => same(running, wanted)?,
-        None => engine.start(Options { port: wanted.port, enforce_iam: wanted.enforce_iam })?,
+    let named = if wanted.own { None } else { runtime()?.block_on(Place::named(wanted.engine))? };
+    let place = match (named, &before) {
+        (Some(place), _) => place,
+        (None, Some(running)) => Place::from(&same(running, wanted)?),
+        (None, None) => {
+            let emulator = wanted.engine.unwrap_or_default();
+            let options = Options { emulator, port: wanted.port, enforce_iam: wanted.enforce_iam };
+            Place::from(&engine.start(options)?)
+        }
     };
-    say::note(format!("{} (pid {}) after {}", running.endpoint(), running.pid, say::took(start.elapsed())));
-    let deployed = runtime()?.block_on(deploy(&running, &template, &packed, &wanted.parameters));
+    say::note(format!("{} after {}", place.shown(), say::took(start.elapsed())));
+    let deployed = runtime()?.block_on(deploy(&place, &template, &packed, &wanted.parameters));
     let result = deployed.and_then(|outputs| {
         let file = outputs_file(folder);
         outputs::write(&file, &outputs)?;
         interrupt::check()?;
-        Ok(file)
+        Ok((file, place.clone()))
     });
-    if result.is_err() && before.is_none() {
+    if result.is_err() && before.is_none() && place.pid.is_some() {
         engine.stop()?;
     }
     result
@@ -140,6 +155,9 @@ pub fn free_port() -> Result<u16> {
 
 /// The running engine may be used when it is as it was asked for.
 fn same(running: &Running, wanted: &Up) -> Result<Running> {
+    if wanted.engine.is_some_and(|engine| engine != running.emulator) {
+        bail!("{} runs already: `cargo xtask local down` first", running.emulator.name());
+    }
     if running.port != wanted.port {
         bail!(
             "the engine runs already, on port {}: use --port {0}, or `cargo xtask local down` first",
@@ -154,12 +172,12 @@ fn same(running: &Running, wanted: &Up) -> Result<Running> {
     Ok(running.clone())
 }
 
-fn read_template() -> Result<String> {
+pub fn read_template() -> Result<String> {
     let path = paths::workspace().join("infra/template.yaml");
     fs::read_to_string(&path).with_context(|| format!("cannot read {}", paths::shown(&path)))
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime> {
+pub fn runtime() -> Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -167,26 +185,27 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
 }
 
 /// Parameters that are other here than on AWS: HTTP APIs are reached by path instead of by DNS, and mail is caught by the engine.
-fn of_this_machine(running: &Running) -> [(String, String); 2] {
-    let address = format!("{}/_aws/execute-api/{{api}}/$default", running.endpoint());
+fn of_this_machine(place: &Place) -> [(String, String); 2] {
+    let address = place.emulator.api_address(&place.endpoint);
     [("ApiAddress".to_owned(), address), ("MailFrom".to_owned(), dropped::MAIL_FROM.to_owned())]
 }
 
 async fn deploy(
-    running: &Running,
+    place: &Place,
     text: &str,
     packed: &[zips::Packed],
     asked: &[(String, String)],
 ) -> Result<BTreeMap<String, String>> {
     let start = say::step(format!("Stack {STACK}"));
     let template = Template::parse(text)?;
-    let sdk = stack::sdk(&running.endpoint()).await;
-    let mut keys = stack::upload(&sdk, packed).await?;
+    let sdk = stack::sdk(&place.endpoint).await;
+    let target = Target::emulated(&sdk);
+    let mut keys = target.upload(packed).await?;
     say::note(format!("{} artifacts uploaded after {}", keys.len() - 1, say::took(start.elapsed())));
-    keys.extend(of_this_machine(running));
+    keys.extend(of_this_machine(place));
     let asked: BTreeMap<String, String> = asked.iter().cloned().collect();
     let parameters = stack::choose(&template, &keys, &asked)?;
-    let deployed = stack::deploy(&sdk, text, parameters).await?;
+    let deployed = target.deploy(text, parameters).await?;
     let did = if deployed.changed { "deployed" } else { "unchanged" };
     say::note(format!("{} resources {did} after {}", deployed.physical.len(), say::took(start.elapsed())));
     let scope = Scope {
@@ -198,7 +217,16 @@ async fn deploy(
     };
     dropped::apply(&World { template: &template, scope: &scope, sdk: &sdk }).await?;
     say::note(format!("done after {}", say::took(start.elapsed())));
-    Ok(outputs::collect(running, &deployed.outputs))
+    Ok(outputs::collect(place, &deployed.outputs))
+}
+
+/// What was deployed to an engine that is not ours to end.
+fn show_outputs(place: &Place) -> Result<()> {
+    let file = outputs_file(&folder());
+    let mut rows = vec![["engine".to_owned(), place.shown()], ["outputs".to_owned(), paths::shown(&file)]];
+    rows.extend(outputs::read(&file)?.into_iter().map(|(name, value)| [name, value]));
+    say::out(say::table(["what", "value"], rows));
+    Ok(())
 }
 
 fn show_status(format: Format) -> Result<()> {
@@ -226,7 +254,8 @@ fn show_status(format: Format) -> Result<()> {
                     [
                         "engine".to_owned(),
                         format!(
-                            "{} (pid {}, {functions} function processes)",
+                            "{} at {} (pid {}, {functions} function processes)",
+                            running.emulator.name(),
                             running.endpoint(),
                             running.pid
                         ),

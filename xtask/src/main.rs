@@ -1,6 +1,7 @@
 //! Developer tasks: demo, test, local, build, bench.
 
 mod api;
+mod aws;
 mod bench;
 mod cdk;
 mod demo;
@@ -9,16 +10,20 @@ mod digest;
 mod documented;
 mod dropped;
 mod dropped_buckets;
+mod emulator;
 mod engine;
 mod glibc;
 mod interrupt;
 mod lambdas;
+mod left_out;
 mod local;
 mod model_signing;
 mod onnxruntime;
 mod outputs;
 mod paths;
+mod place;
 mod processes;
+mod python;
 mod rights;
 mod run;
 mod say;

@@ -6,27 +6,27 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use crate::engine::{ACCOUNT, REGION, Running};
+use crate::engine::{ACCOUNT, REGION};
+use crate::place::Place;
 use crate::stack::{STACK, artifact_bucket};
 
 /// The stack's outputs with addresses that work on this machine, and what describes the engine.
-pub fn collect(running: &Running, outputs: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-    let endpoint = running.endpoint();
-    let mut all: BTreeMap<String, String> =
-        outputs.iter().map(|(name, value)| (name.clone(), local_address(value, &endpoint))).collect();
+pub fn collect(place: &Place, outputs: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let mut all = outputs.clone();
     for (name, value) in [
         ("Region", REGION.to_owned()),
         ("Account", ACCOUNT.to_owned()),
-        ("Endpoint", endpoint),
+        ("Mailbox", format!("{}{}", place.endpoint, place.emulator.mailbox())),
+        ("Endpoint", place.endpoint.clone()),
         ("Stack", STACK.to_owned()),
         ("ArtifactBucket", artifact_bucket()),
-        ("EnginePid", running.pid.to_string()),
-        (
-            "Engine",
-            format!("ministack, IAM {}", if running.enforce_iam { "enforced" } else { "not enforced" }),
-        ),
+        ("Engine", place.emulator.name().to_owned()),
+        ("Iam", if place.enforce_iam { "enforced" } else { "not enforced" }.to_owned()),
     ] {
         all.insert(name.to_owned(), value);
+    }
+    if let Some(pid) = place.pid {
+        all.insert("EnginePid".to_owned(), pid.to_string());
     }
     all
 }
@@ -43,38 +43,4 @@ pub fn write(path: &Path, outputs: &BTreeMap<String, String>) -> Result<()> {
 pub fn read(path: &Path) -> Result<BTreeMap<String, String>> {
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     serde_json::from_str(&text).with_context(|| format!("{} is not what `local up` writes", path.display()))
-}
-
-/// An HTTP API's address needs DNS that is not there: `https://<id>.execute-api.<…>/<path>` becomes one by path.
-fn local_address(value: &str, endpoint: &str) -> String {
-    let Some((_, rest)) = value.split_once("://") else { return value.to_owned() };
-    let (host, path) =
-        rest.split_once('/').map_or((rest, String::new()), |(host, path)| (host, format!("/{path}")));
-    match host.split_once(".execute-api.") {
-        Some((id, _)) => format!("{endpoint}/_aws/execute-api/{id}/$default{path}"),
-        None => value.to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::local_address;
-
-    #[test]
-    fn addresses_work_without_dns() {
-        let local = |value| local_address(value, "http://127.0.0.1:1");
-        assert_eq!(
-            local("https://ab12.execute-api.us-east-1.amazonaws.com"),
-            "http://127.0.0.1:1/_aws/execute-api/ab12/$default"
-        );
-        assert_eq!(
-            local("http://ab.execute-api.127.0.0.1:1/v2/x"),
-            "http://127.0.0.1:1/_aws/execute-api/ab/$default/v2/x"
-        );
-        assert_eq!(
-            local("arn:aws:states:us-east-1:0:stateMachine:x"),
-            "arn:aws:states:us-east-1:0:stateMachine:x"
-        );
-        assert_eq!(local("http://127.0.0.1:1/000000000000/queue"), "http://127.0.0.1:1/000000000000/queue");
-    }
 }

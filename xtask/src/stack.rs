@@ -12,6 +12,7 @@ use aws_sdk_cloudformation::error::{DisplayErrorContext, ProvideErrorMetadata};
 use aws_sdk_cloudformation::types::{Capability, Parameter, Stack, StackStatus};
 use aws_sdk_s3::Client as S3;
 use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration};
 use tokio::time::sleep;
 
 use crate::engine::{ACCOUNT, REGION};
@@ -23,12 +24,28 @@ use crate::{digest, paths};
 pub const STACK: &str = "seatrial";
 /// A template longer than this goes through S3.
 const BODY_LIMIT: usize = 51_200;
-/// How long the stack may take.
-const PATIENCE: Duration = Duration::from_secs(180);
+/// How long the stack may take on an emulator.
+const PATIENCE: Duration = Duration::from_secs(300);
 
-/// The bucket for zips, state machines and the template.
+/// The bucket for zips, state machines and the template, on every emulator.
 pub fn artifact_bucket() -> String {
     format!("seatrial-artifacts-{ACCOUNT}-{REGION}")
+}
+
+/// One stack, and the bucket it is made from.
+pub struct Target<'a> {
+    /// How the engine or the account is reached.
+    pub sdk: &'a SdkConfig,
+    /// The stack's name.
+    pub stack: String,
+    /// The bucket.
+    pub bucket: String,
+    /// What the addresses of objects in the bucket begin with.
+    pub address: String,
+    /// How long the stack may take.
+    pub patience: Duration,
+    /// How long to wait between two looks at it.
+    pub pause: Duration,
 }
 
 /// Clients' configuration for the engine at `endpoint`: its account, its region, path-style addresses by the endpoint's IP.
@@ -53,30 +70,107 @@ pub struct Deployed {
     pub changed: bool,
 }
 
-/// Uploads zips and state machines and returns the parameters that name them, as the template declares them:
-/// `ServeKey` for `functions/serve`, `PromotionAslKey` for `statemachines/promotion.asl.json`.
-pub async fn upload(sdk: &SdkConfig, packed: &[Packed]) -> Result<BTreeMap<String, String>> {
-    let s3 = S3::new(sdk);
-    let bucket = artifact_bucket();
-    if s3.head_bucket().bucket(&bucket).send().await.is_err() {
-        let made = s3.create_bucket().bucket(&bucket).send().await;
-        made.map_err(|error| {
-            anyhow::anyhow!("cannot make the bucket {bucket}: {}", DisplayErrorContext(error))
-        })?;
+impl<'a> Target<'a> {
+    /// The one on an emulator.
+    pub fn emulated(sdk: &'a SdkConfig) -> Self {
+        let (bucket, endpoint) = (artifact_bucket(), sdk.endpoint_url().unwrap_or_default());
+        let address = format!("{endpoint}/{bucket}");
+        let pause = Duration::from_millis(100);
+        Self { sdk, stack: STACK.to_owned(), bucket, address, patience: PATIENCE, pause }
     }
-    let mut keys = BTreeMap::from([("ArtifactBucket".to_owned(), bucket.clone())]);
-    for one in packed {
-        let key = format!("functions/{}/{}.zip", one.name, one.sha256);
-        let bytes = fs::read(&one.zip).with_context(|| format!("cannot read {}", paths::shown(&one.zip)))?;
-        put_once(&s3, &bucket, &key, bytes).await?;
-        keys.insert(format!("{}Key", pascal(&one.name)), key);
+
+    /// Uploads zips and state machines and returns the parameters that name them, as the template declares them:
+    /// `ServeKey` for `functions/serve`, `PromotionAslKey` for `statemachines/promotion.asl.json`.
+    pub async fn upload(&self, packed: &[Packed]) -> Result<BTreeMap<String, String>> {
+        let (s3, bucket) = (S3::new(self.sdk), &self.bucket);
+        if s3.head_bucket().bucket(bucket).send().await.is_err() {
+            // Every region but the oldest is named as the bucket's place.
+            let region = self.sdk.region().map_or(REGION, Region::as_ref);
+            let place = (region != "us-east-1").then(|| {
+                CreateBucketConfiguration::builder()
+                    .location_constraint(BucketLocationConstraint::from(region))
+                    .build()
+            });
+            let made = s3.create_bucket().bucket(bucket).set_create_bucket_configuration(place).send().await;
+            made.map_err(|error| {
+                anyhow::anyhow!("cannot make the bucket {bucket}: {}", DisplayErrorContext(error))
+            })?;
+        }
+        let mut keys = BTreeMap::from([("ArtifactBucket".to_owned(), bucket.clone())]);
+        for one in packed {
+            let key = format!("functions/{}/{}.zip", one.name, one.sha256);
+            let bytes =
+                fs::read(&one.zip).with_context(|| format!("cannot read {}", paths::shown(&one.zip)))?;
+            put_once(&s3, bucket, &key, bytes).await?;
+            keys.insert(format!("{}Key", pascal(&one.name)), key);
+        }
+        for (name, text) in state_machines()? {
+            let key = format!("statemachines/{}/{name}.asl.json", digest::of_bytes(text.as_bytes()));
+            put_once(&s3, bucket, &key, text.into_bytes()).await?;
+            keys.insert(format!("{}AslKey", pascal(&name)), key);
+        }
+        Ok(keys)
     }
-    for (name, text) in state_machines()? {
-        let key = format!("statemachines/{}/{name}.asl.json", digest::of_bytes(text.as_bytes()));
-        put_once(&s3, &bucket, &key, text.into_bytes()).await?;
-        keys.insert(format!("{}AslKey", pascal(&name)), key);
+
+    /// Creates or updates the stack, waits, and tells the reasons of a failure.
+    pub async fn deploy(&self, template: &str, parameters: BTreeMap<String, String>) -> Result<Deployed> {
+        let (client, name) = (CloudFormation::new(self.sdk), self.stack.as_str());
+        let (body, url) = if template.len() <= BODY_LIMIT {
+            (Some(template.to_owned()), None)
+        } else {
+            let key = format!("templates/{}.yaml", digest::of_bytes(template.as_bytes()));
+            put_once(&S3::new(self.sdk), &self.bucket, &key, template.as_bytes().to_vec()).await?;
+            (None, Some(format!("{}/{key}", self.address)))
+        };
+        let given: Vec<Parameter> = parameters
+            .iter()
+            .map(|(name, value)| Parameter::builder().parameter_key(name).parameter_value(value).build())
+            .collect();
+        let since = events_so_far(&client, name).await;
+        let there = describe(&client, name).await.is_ok();
+        let changed = if there {
+            let update = client
+                .update_stack()
+                .stack_name(name)
+                .set_template_body(body)
+                .set_template_url(url)
+                .set_parameters(Some(given));
+            match update.capabilities(Capability::CapabilityNamedIam).send().await {
+                Ok(_) => true,
+                Err(error)
+                    if error
+                        .message()
+                        .is_some_and(|text| text.contains("No updates are to be performed")) =>
+                {
+                    false
+                }
+                Err(error) => bail!("the stack {name} cannot be updated: {}", DisplayErrorContext(error)),
+            }
+        } else {
+            let create = client
+                .create_stack()
+                .stack_name(name)
+                .set_template_body(body)
+                .set_template_url(url)
+                .set_parameters(Some(given));
+            let sent = create.capabilities(Capability::CapabilityNamedIam).send().await;
+            sent.map_err(|error| {
+                anyhow::anyhow!("the stack {name} cannot be created: {}", DisplayErrorContext(error))
+            })?;
+            true
+        };
+        let stack = settle(&client, self, since).await?;
+        let outputs = stack
+            .outputs()
+            .iter()
+            .filter_map(|output| Some((output.output_key()?.to_owned(), output.output_value()?.to_owned())));
+        Ok(Deployed {
+            outputs: outputs.collect(),
+            physical: physical(&client, name).await?,
+            parameters,
+            changed,
+        })
     }
-    Ok(keys)
 }
 
 /// Keys contain a hash of the bytes: what is there need not be sent again.
@@ -145,101 +239,47 @@ pub fn choose(
     Ok(chosen)
 }
 
-/// Creates or updates the stack, waits, and tells the reasons of a failure.
-pub async fn deploy(
-    sdk: &SdkConfig,
-    template: &str,
-    parameters: BTreeMap<String, String>,
-) -> Result<Deployed> {
-    let client = CloudFormation::new(sdk);
-    let (body, url) = if template.len() <= BODY_LIMIT {
-        (Some(template.to_owned()), None)
-    } else {
-        let key = format!("templates/{}.yaml", digest::of_bytes(template.as_bytes()));
-        put_once(&S3::new(sdk), &artifact_bucket(), &key, template.as_bytes().to_vec()).await?;
-        let endpoint = sdk.endpoint_url().unwrap_or_default();
-        (None, Some(format!("{endpoint}/{}/{key}", artifact_bucket())))
-    };
-    let given: Vec<Parameter> = parameters
-        .iter()
-        .map(|(name, value)| Parameter::builder().parameter_key(name).parameter_value(value).build())
-        .collect();
-    let since = events_so_far(&client).await;
-    let there = describe(&client).await.is_ok();
-    let changed = if there {
-        let update = client
-            .update_stack()
-            .stack_name(STACK)
-            .set_template_body(body)
-            .set_template_url(url)
-            .set_parameters(Some(given));
-        match update.capabilities(Capability::CapabilityNamedIam).send().await {
-            Ok(_) => true,
-            Err(error)
-                if error.message().is_some_and(|text| text.contains("No updates are to be performed")) =>
-            {
-                false
-            }
-            Err(error) => bail!("the stack {STACK} cannot be updated: {}", DisplayErrorContext(error)),
-        }
-    } else {
-        let create = client
-            .create_stack()
-            .stack_name(STACK)
-            .set_template_body(body)
-            .set_template_url(url)
-            .set_parameters(Some(given));
-        let sent = create.capabilities(Capability::CapabilityNamedIam).send().await;
-        sent.map_err(|error| {
-            anyhow::anyhow!("the stack {STACK} cannot be created: {}", DisplayErrorContext(error))
-        })?;
-        true
-    };
-    let stack = settle(&client, since).await?;
-    let outputs = stack
-        .outputs()
-        .iter()
-        .filter_map(|output| Some((output.output_key()?.to_owned(), output.output_value()?.to_owned())));
-    Ok(Deployed { outputs: outputs.collect(), physical: physical(&client).await?, parameters, changed })
-}
-
-async fn describe(client: &CloudFormation) -> Result<Stack> {
-    let found = client.describe_stacks().stack_name(STACK).send().await;
+async fn describe(client: &CloudFormation, name: &str) -> Result<Stack> {
+    let found = client.describe_stacks().stack_name(name).send().await;
     let found = found
-        .map_err(|error| anyhow::anyhow!("the stack {STACK} is not there: {}", DisplayErrorContext(error)))?;
+        .map_err(|error| anyhow::anyhow!("the stack {name} is not there: {}", DisplayErrorContext(error)))?;
     found.stacks().first().cloned().context("the engine describes no stack")
 }
 
 /// The ids of the events there are already, so that a failure tells of its own only.
-async fn events_so_far(client: &CloudFormation) -> Vec<String> {
-    let Ok(events) = client.describe_stack_events().stack_name(STACK).send().await else { return Vec::new() };
+async fn events_so_far(client: &CloudFormation, name: &str) -> Vec<String> {
+    let Ok(events) = client.describe_stack_events().stack_name(name).send().await else { return Vec::new() };
     events.stack_events().iter().filter_map(|event| event.event_id().map(str::to_owned)).collect()
 }
 
 /// Waits until the stack stands still.
-async fn settle(client: &CloudFormation, since: Vec<String>) -> Result<Stack> {
+async fn settle(client: &CloudFormation, target: &Target<'_>, since: Vec<String>) -> Result<Stack> {
+    let (name, patience) = (target.stack.as_str(), target.patience);
     let start = Instant::now();
     loop {
-        let stack = describe(client).await?;
+        let stack = describe(client, name).await?;
         match stack.stack_status() {
             Some(StackStatus::CreateComplete | StackStatus::UpdateComplete) => return Ok(stack),
             Some(status) if status.as_str().ends_with("_IN_PROGRESS") => {}
             status => {
                 let status = status.map_or("unknown", StackStatus::as_str);
                 let reason = stack.stack_status_reason().unwrap_or_default();
-                bail!("the stack {STACK} ended as {status}. {reason}\n{}", reasons(client, &since).await);
+                bail!(
+                    "the stack {name} ended as {status}. {reason}\n{}",
+                    reasons(client, name, &since).await
+                );
             }
         }
-        if start.elapsed() > PATIENCE {
-            bail!("the stack {STACK} is not done after {} s", PATIENCE.as_secs());
+        if start.elapsed() > patience {
+            bail!("the stack {name} is not done after {} s", patience.as_secs());
         }
-        sleep(Duration::from_millis(100)).await;
+        sleep(target.pause).await;
     }
 }
 
 /// The resources that failed, each with its reason, the first failure first.
-async fn reasons(client: &CloudFormation, since: &[String]) -> String {
-    let Ok(events) = client.describe_stack_events().stack_name(STACK).send().await else {
+async fn reasons(client: &CloudFormation, name: &str, since: &[String]) -> String {
+    let Ok(events) = client.describe_stack_events().stack_name(name).send().await else {
         return String::new();
     };
     let failed = events.stack_events().iter().rev().filter(|event| {
@@ -257,9 +297,9 @@ async fn reasons(client: &CloudFormation, since: &[String]) -> String {
 }
 
 /// The physical ids of all resources.
-async fn physical(client: &CloudFormation) -> Result<BTreeMap<String, String>> {
+async fn physical(client: &CloudFormation, name: &str) -> Result<BTreeMap<String, String>> {
     let mut ids = BTreeMap::new();
-    let mut pages = client.list_stack_resources().stack_name(STACK).into_paginator().send();
+    let mut pages = client.list_stack_resources().stack_name(name).into_paginator().send();
     while let Some(page) = pages.next().await {
         let page = page
             .map_err(|error| anyhow::anyhow!("cannot list the resources: {}", DisplayErrorContext(error)))?;

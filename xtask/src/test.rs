@@ -8,10 +8,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 
+use crate::emulator::Emulator;
 use crate::local::{self, Up};
 use crate::stack::STACK;
 use crate::venv::Venv;
-use crate::{api, cdk, interrupt, model_signing, paths, rights, run, say};
+use crate::{
+    api, aws, cdk, interrupt, left_out, model_signing, paths, python, rights, run, say,
+};
 
 /// What to test.
 #[derive(Args)]
@@ -19,10 +22,13 @@ pub struct Test {
     /// Run only this step; may be given more than once.
     #[arg(long = "step", value_enum)]
     steps: Vec<Step>,
-    /// Leave out the end-to-end suite on the engine.
-    #[arg(long, conflicts_with = "steps")]
+    /// Run only the end-to-end suite, on this engine; on an emulator that runs already where AWS_ENDPOINT_URL names it.
+    #[arg(long, value_enum, conflicts_with = "steps")]
+    engine: Option<Engine>,
+    /// Leave out the end-to-end suite.
+    #[arg(long, conflicts_with_all = ["steps", "engine"])]
     no_engine: bool,
-    /// Run the end-to-end suite without IAM. By default every function has only the rights of its role.
+    /// Run the end-to-end suite without IAM. By default every function has only the rights of its role, where the engine knows roles.
     #[arg(long)]
     without_iam: bool,
     /// Go on after a failed step, and fail at the end.
@@ -33,6 +39,27 @@ pub struct Test {
 /// The feature that builds the end-to-end suite. Both steps of tests select the same packages and features, because another
 /// selection unifies the features of dependencies anew and compiles the AWS SDK a second time.
 const SUITE: &str = "seatrial-tests/engine";
+
+/// What the end-to-end suite can run on.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Engine {
+    /// MiniStack, started for it.
+    Ministack,
+    /// LocalStack, started for it.
+    Localstack,
+    /// The AWS account of the credentials in the environment: a stack of its own, deleted afterwards. It costs money.
+    Aws,
+}
+
+impl Engine {
+    fn step(self) -> Step {
+        match self {
+            Self::Ministack => Step::Engine,
+            Self::Localstack => Step::Localstack,
+            Self::Aws => Step::Aws,
+        }
+    }
+}
 
 /// How a step ended.
 enum Outcome {
@@ -62,6 +89,11 @@ enum Step {
     ModelSigning,
     /// The end-to-end suite on an engine of its own.
     Engine,
+    /// The same on the second emulator.
+    Localstack,
+    /// The same in an account: never unless it is asked for.
+    #[value(skip)]
+    Aws,
 }
 
 impl Step {
@@ -75,7 +107,9 @@ impl Step {
             Self::Tests => "unit, property, contract and offline tests",
             Self::Api => "the approvals API against its document",
             Self::ModelSigning => "signatures of packages against model_signing",
-            Self::Engine => "end-to-end tests on the engine",
+            Self::Engine => "end-to-end tests on MiniStack",
+            Self::Localstack => "end-to-end tests on LocalStack",
+            Self::Aws => "end-to-end tests in an AWS account",
         }
     }
 
@@ -89,7 +123,9 @@ impl Step {
             Self::Tests => tests(),
             Self::Api => api::check(SUITE).map(|()| Outcome::Passed),
             Self::ModelSigning => signatures(),
-            Self::Engine => end_to_end(!wanted.without_iam),
+            Self::Engine => end_to_end(Emulator::Ministack, !wanted.without_iam, wanted.engine.is_some()),
+            Self::Localstack => localstack(wanted),
+            Self::Aws => aws::end_to_end(suite).map(|()| Outcome::Passed),
         }
     }
 }
@@ -103,13 +139,18 @@ struct Done {
 
 /// Runs the steps; an error at the end when one of them failed.
 pub fn run(wanted: &Test) -> Result<()> {
-    let chosen = |step: &Step| match wanted.steps.as_slice() {
-        [] => !(wanted.no_engine && *step == Step::Engine),
-        steps => steps.contains(step),
+    let on_an_engine = |step: Step| matches!(step, Step::Engine | Step::Localstack);
+    let chosen: Vec<Step> = match (wanted.engine, wanted.steps.as_slice()) {
+        (Some(engine), _) => vec![engine.step()],
+        (None, []) => {
+            let all = Step::value_variants().iter().copied();
+            all.filter(|step| !(wanted.no_engine && on_an_engine(*step))).collect()
+        }
+        (None, steps) => Step::value_variants().iter().copied().filter(|step| steps.contains(step)).collect(),
     };
     let start = Instant::now();
     let mut done = Vec::new();
-    for step in Step::value_variants().iter().copied().filter(chosen) {
+    for step in chosen {
         let clock = say::step(step.name());
         let result = step.run(wanted).and_then(|outcome| interrupt::check().map(|()| outcome));
         let outcome = result.unwrap_or_else(|error| Outcome::Failed(format!("{error:#}")));
@@ -225,9 +266,21 @@ fn signatures() -> Result<Outcome> {
     model_signing::check(SUITE).map(|()| Outcome::Passed)
 }
 
+/// The suite on LocalStack. Whoever asks for everything and has no Python for it is told so.
+fn localstack(wanted: &Test) -> Result<Outcome> {
+    match python::of(python::LOCALSTACK) {
+        Err(error) if wanted.engine.is_none() && wanted.steps.is_empty() => {
+            Ok(Outcome::Skipped(format!("{error:#}")))
+        }
+        _ => end_to_end(Emulator::Localstack, false, wanted.engine.is_some()),
+    }
+}
+
 /// An engine of its own on a free port: it touches nobody's, and ends whatever the tests do.
-fn end_to_end(enforce_iam: bool) -> Result<Outcome> {
-    let folder = paths::target().join("test-engine");
+///
+/// Only where the engine was asked for by name, one that runs already may be used instead.
+fn end_to_end(emulator: Emulator, enforce_iam: bool, named: bool) -> Result<Outcome> {
+    let folder = paths::target().join("test-engine").join(emulator.name());
     local::down(&folder)?;
     fs::remove_file(folder.join("engine.log")).ok();
     fs::remove_file(rights::ledger(&folder)).ok();
@@ -235,17 +288,20 @@ fn end_to_end(enforce_iam: bool) -> Result<Outcome> {
     let issuer_port = local::free_port()?;
     let parameter = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     let wanted = Up {
+        engine: Some(emulator),
         port: local::free_port()?,
         enforce_iam,
         release: false,
         no_build: false,
+        own: !named,
         parameters: vec![
             parameter("OidcIssuer", &format!("http://127.0.0.1:{issuer_port}")),
             parameter("OidcAudience", "seatrial-api"),
             parameter("OidcClientId", "seatrial-web"),
         ],
     };
-    let result = local::up(&folder, &wanted).and_then(|outputs| suite(&outputs, issuer_port));
+    let result =
+        local::up(&folder, &wanted).and_then(|(outputs, _)| suite(emulator.name(), &outputs, issuer_port));
     let ended = local::down(&folder);
     if result.is_err() {
         keep_log(&folder);
@@ -258,12 +314,15 @@ fn end_to_end(enforce_iam: bool) -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
-fn suite(outputs: &Path, issuer_port: u16) -> Result<()> {
+/// The suite on the stack that `outputs` describes, without what the engine cannot do.
+fn suite(engine: &str, outputs: &Path, issuer_port: u16) -> Result<()> {
     let library = crate::onnxruntime::ensure()?;
+    let without = left_out::on(engine)?;
+    left_out::tell(&without);
     let mut command = if run::exists("cargo-nextest") {
-        cargo(&["nextest", "run", "--workspace", "--features", SUITE, "-E", "binary(e2e)"])
+        cargo(&["nextest", "run", "--workspace", "--features", SUITE, "-E", &left_out::filter(&without)])
     } else {
-        cargo(&[
+        let mut command = cargo(&[
             "test",
             "--package",
             "seatrial-tests",
@@ -274,7 +333,9 @@ fn suite(outputs: &Path, issuer_port: u16) -> Result<()> {
             "--",
             "--test-threads",
             "2",
-        ])
+        ]);
+        command.args(without.iter().flat_map(|one| ["--skip", one.test.as_str()]));
+        command
     };
     command.env("SEATRIAL_OUTPUTS", outputs).env("SEATRIAL_CLI", cli()).env("ORT_DYLIB_PATH", library);
     run::loud(command.env("SEATRIAL_ISSUER_PORT", issuer_port.to_string()))

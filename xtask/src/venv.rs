@@ -16,18 +16,23 @@ pub struct Venv {
 impl Venv {
     /// Makes the environment at `root` with the packages of `requirements`, unless it stands already with exactly these.
     pub fn ensure(root: &Path, requirements: &Path) -> Result<Self> {
+        check_python()?;
+        Self::ensure_with(Path::new("python3"), root, requirements)
+    }
+
+    /// The same, of a certain interpreter.
+    pub fn ensure_with(python: &Path, root: &Path, requirements: &Path) -> Result<Self> {
         let venv = Self { root: root.to_path_buf() };
         let wanted = digest::of_file(requirements)?;
         let marker = root.join("requirements.sha256");
         if venv.python().exists() && fs::read_to_string(&marker).is_ok_and(|found| found == wanted) {
             return Ok(venv);
         }
-        check_python()?;
         if root.exists() {
             fs::remove_dir_all(root).with_context(|| format!("cannot replace {}", root.display()))?;
         }
-        run::quiet(Command::new("python3").args(["-m", "venv"]).arg(root)).context(
-            "python3 cannot make a virtual environment; on Debian and Ubuntu install the package `python3-venv`",
+        run::quiet(Command::new(python).args(["-m", "venv"]).arg(root)).context(
+            "Python cannot make a virtual environment; on Debian and Ubuntu install the package `python3-venv`",
         )?;
         run::quiet(venv.pip().args(["install", "--quiet", "--requirement"]).arg(requirements))
             .with_context(|| format!("cannot install the packages of {}", requirements.display()))?;

@@ -137,7 +137,7 @@ impl Stack {
     pub async fn call(&self, service: &str, target: &str, body: &Value) -> Value {
         let headers = [("content-type", "application/x-amz-json-1.1"), ("x-amz-target", target)];
         let answer = self
-            .signed(service, "POST", &format!("{}/", self.out("Endpoint")), &headers, &body.to_string())
+            .signed(service, "POST", &format!("{}/", self.api(service)), &headers, &body.to_string())
             .await;
         assert_eq!(answer.status, 200, "{target}: {}", answer.text);
         answer.json()
@@ -150,7 +150,7 @@ impl Stack {
     /// What the function failed with.
     pub async fn invoke(&self, function: &str, payload: &Value) -> Result<Value, (String, String)> {
         let name = self.out(&format!("{function}FunctionName"));
-        let url = format!("{}/2015-03-31/functions/{name}/invocations?Qualifier=live", self.out("Endpoint"));
+        let url = format!("{}/2015-03-31/functions/{name}/invocations?Qualifier=live", self.api("lambda"));
         let answer = self
             .signed("lambda", "POST", &url, &[("content-type", "application/json")], &payload.to_string())
             .await;

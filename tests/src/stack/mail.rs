@@ -20,8 +20,7 @@ pub struct Mail {
 impl Stack {
     /// The mails about a model, oldest first.
     pub async fn mails(&self, model: &str) -> Vec<Mail> {
-        let answer =
-            self.plain("GET", &format!("{}/_ministack/ses/messages", self.out("Endpoint")), "").await.json();
+        let answer = self.plain("GET", self.out("Mailbox"), "").await.json();
         let boxes = answer["messages"].as_object().into_iter().flat_map(|accounts| accounts.values());
         let mails = boxes.filter_map(Value::as_array).flatten();
         mails

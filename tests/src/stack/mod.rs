@@ -67,14 +67,15 @@ impl Stack {
         let get = |name: &str| {
             outputs.get(name).cloned().unwrap_or_else(|| panic!("the stack has no output {name}"))
         };
-        let sdk = aws_config::defaults(BehaviorVersion::latest())
-            .endpoint_url(get("Endpoint"))
-            .region(Region::new(get("Region")))
-            .credentials_provider(Credentials::new(get("Account"), "local", None, None, "end-to-end suite"))
-            .load()
-            .await;
-        // Buckets are reached by path: an emulator has no DNS of its own.
-        let s3 = aws_sdk_s3::config::Builder::from(&sdk).force_path_style(true).build();
+        let endpoint = outputs.get("Endpoint").cloned();
+        let mut loader = aws_config::defaults(BehaviorVersion::latest()).region(Region::new(get("Region")));
+        if let Some(endpoint) = &endpoint {
+            let own = Credentials::new(get("Account"), "local", None, None, "end-to-end suite");
+            loader = loader.endpoint_url(endpoint).credentials_provider(own);
+        }
+        let sdk = loader.load().await;
+        // Buckets are reached by path on an emulator: it has no DNS of its own.
+        let s3 = aws_sdk_s3::config::Builder::from(&sdk).force_path_style(endpoint.is_some()).build();
         let dynamo = aws_sdk_dynamodb::Client::new(&sdk);
         Self {
             s3: aws_sdk_s3::Client::from_conf(s3),
@@ -95,6 +96,22 @@ impl Stack {
     #[must_use]
     pub fn out(&self, name: &str) -> &str {
         self.outputs.get(name).map(String::as_str).unwrap_or_else(|| panic!("the stack has no output {name}"))
+    }
+
+    /// The address of a service's API: the emulator's for all of them, else the one in the stack's region.
+    #[must_use]
+    pub fn api(&self, service: &str) -> String {
+        match self.outputs.get("Endpoint") {
+            Some(endpoint) => endpoint.clone(),
+            None => format!("https://{service}.{}.amazonaws.com", self.out("Region")),
+        }
+    }
+
+    /// Who the suite is, as policies name a caller. On an emulator it has the credentials of the account itself.
+    #[must_use]
+    pub fn principal(&self) -> String {
+        let root = || format!("arn:aws:iam::{}:root", self.out("Account"));
+        self.outputs.get("Principal").cloned().unwrap_or_else(root)
     }
 
     /// The port on which the stack expects its OIDC issuer. One test alone may listen there.

@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 use std::process::Stdio;
 
+use aws_credential_types::provider::ProvideCredentials;
 use tokio::process::{Child, Command};
 
 use super::{Stack, until};
@@ -20,14 +21,19 @@ impl Stack {
         let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
         std::fs::create_dir_all(folder).expect("a folder for the server");
         let log = std::fs::File::create(folder.join("serve.log")).expect("the server's log");
+        let provider = self.sdk.credentials_provider().expect("credentials");
+        let credentials = provider.provide_credentials().await.expect("credentials");
+        let endpoint = self.outputs.get("Endpoint").map(|endpoint| ("AWS_ENDPOINT_URL", endpoint.as_str()));
+        let session = credentials.session_token().map(|token| ("AWS_SESSION_TOKEN", token));
         let process = Command::new(self.cli.with_file_name("fn-serve"))
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
             .env("TMPDIR", folder)
-            .env("AWS_ENDPOINT_URL", self.out("Endpoint"))
+            .envs(endpoint)
+            .envs(session)
             .env("AWS_REGION", self.out("Region"))
-            .env("AWS_ACCESS_KEY_ID", self.out("Account"))
-            .env("AWS_SECRET_ACCESS_KEY", "local")
+            .env("AWS_ACCESS_KEY_ID", credentials.access_key_id())
+            .env("AWS_SECRET_ACCESS_KEY", credentials.secret_access_key())
             .env("SEATRIAL_TABLE", self.out("TableName"))
             .env("SEATRIAL_MODELS_BUCKET", self.out("ModelsBucket"))
             .env("SEATRIAL_OBSERVATIONS_QUEUE_URL", self.out("ObservationsQueueUrl"))

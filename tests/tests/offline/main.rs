@@ -3,6 +3,7 @@
 
 mod asl;
 mod docs;
+mod left_out;
 mod listed;
 mod payloads;
 mod rights;

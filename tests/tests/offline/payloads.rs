@@ -49,7 +49,7 @@ fn payload(expression: &str) -> Value {
         let value = match value.trim() {
             text if text.starts_with('\'') => json!(text.trim_matches('\'')),
             "$step" => json!(1),
-            "$states.context.Map.Item.Value" => json!(3),
+            "$states.input" => json!(3),
             "$reason" => json!("the report fails"),
             "$states.context.Task.Token" => json!("AAAA+/="),
             "$states.context.Execution.Id" => json!("arn:aws:states:eu-west-1:000000000000:execution:p:e"),
@@ -105,11 +105,11 @@ fn every_payload_fits_the_function_that_gets_it() {
     fits::<PromotionInput>("the input of a promotion", &input());
     let machine = asl::machine("promotion").unwrap();
     let map = machine.states()["CountPartitions"];
-    let one = payload(asl::expression(map["ItemSelector"].as_str().unwrap()).unwrap());
-    fits::<CompareTask>("one partition", &one);
+    assert!(map["ItemSelector"].is_null(), "the input of an iteration is a number of a partition");
     let task = &map["ItemProcessor"]["States"]["CountPartition"];
     assert_eq!(task["Arguments"]["FunctionName"], "${CompareFunction}");
-    assert_eq!(task["Arguments"]["Payload"], "{% $states.input %}", "the item is the payload");
+    let one = payload(asl::expression(task["Arguments"]["Payload"].as_str().unwrap()).unwrap());
+    fits::<CompareTask>("one partition", &one);
 }
 
 /// An answer as the function of a task gives it, every field there.

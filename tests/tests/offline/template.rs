@@ -206,8 +206,8 @@ fn queues_have_dead_letters_encryption_tls_and_alarms() {
 fn a_message_stays_hidden_six_times_as_long_as_its_function_may_run() {
     let t = template();
     for (name, p) in t.of_type("AWS::Lambda::EventSourceMapping") {
-        let function = p["FunctionName"]["Ref"].as_str().unwrap().replace("Alias", "Function");
-        let timeout = t.properties(&function)["Timeout"].as_u64().unwrap();
+        let function = function_of(&t, p);
+        let timeout = t.properties(function)["Timeout"].as_u64().unwrap();
         let source = p["EventSourceArn"]["Fn::GetAtt"][0].as_str().unwrap();
         assert_eq!(p["FunctionResponseTypes"], json!(["ReportBatchItemFailures"]), "{name}");
         if source == "Table" {
@@ -418,10 +418,26 @@ fn the_filter_of_entries_lets_through_what_people_may_be_told_of() {
     let events = list(&pattern["dynamodb"]["NewImage"]["event"]["S"]);
     assert_eq!(events, seatrial_domain::notice::TOLD);
     assert_eq!(
-        source["FunctionName"],
-        t.properties("AnswerSource")["FunctionName"],
+        function_of(&t, source),
+        function_of(&t, t.properties("AnswerSource")),
         "who reads the stream knows tokens"
     );
+}
+
+/// The function whose alias a mapping calls.
+fn function_of<'a>(t: &'a Template, mapping: &'a Value) -> &'a str {
+    let alias = mapping["FunctionName"]["Ref"].as_str().unwrap();
+    t.properties(alias)["FunctionName"]["Ref"].as_str().unwrap()
+}
+
+#[test]
+fn lambda_takes_every_mapping_because_none_repeats_a_source_for_the_same_name_of_a_function() {
+    let t = template();
+    let mut seen = BTreeSet::new();
+    for (name, p) in t.of_type("AWS::Lambda::EventSourceMapping") {
+        let of = (p["EventSourceArn"].to_string(), p["FunctionName"].to_string());
+        assert!(seen.insert(of), "{name}: CreateEventSourceMapping answers ResourceConflictException");
+    }
 }
 
 #[test]

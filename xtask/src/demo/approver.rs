@@ -10,7 +10,7 @@ use serde_json::Value;
 
 /// Ann's mail program and browser.
 pub struct Approver {
-    endpoint: String,
+    mailbox: String,
     client: Client,
     read: usize,
 }
@@ -24,22 +24,16 @@ pub struct Decided {
 }
 
 impl Approver {
-    pub fn new(endpoint: &str) -> Result<Self> {
+    pub fn new(mailbox: &str) -> Result<Self> {
         let client = Client::builder().redirect(Policy::none()).timeout(Duration::from_secs(20)).build()?;
-        Ok(Self { endpoint: endpoint.to_owned(), client, read: 0 })
+        Ok(Self { mailbox: mailbox.to_owned(), client, read: 0 })
     }
 
     /// Waits for the next mail with a link.
     pub async fn link(&mut self, patience: Duration) -> Result<String> {
         let deadline = tokio::time::Instant::now() + patience;
         loop {
-            let caught: Value = self
-                .client
-                .get(format!("{}/_ministack/ses/messages", self.endpoint))
-                .send()
-                .await?
-                .json()
-                .await?;
+            let caught: Value = self.client.get(&self.mailbox).send().await?.json().await?;
             let mails: Vec<&Value> = caught["messages"]
                 .as_object()
                 .into_iter()

@@ -16,6 +16,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use clap::Args;
 
+use crate::emulator::Emulator;
 use crate::local::{self, Up};
 use crate::{paths, say};
 
@@ -42,13 +43,15 @@ pub fn run(wanted: &Demo) -> Result<()> {
         return Ok(());
     }
     let up = Up {
+        engine: Some(Emulator::Ministack),
         port: local::free_port()?,
         enforce_iam: false,
         release: false,
         no_build: wanted.no_build,
+        own: true,
         parameters: Vec::new(),
     };
-    let outputs = local::up(&folder, &up)?;
+    let (outputs, _) = local::up(&folder, &up)?;
     let started = Instant::now();
     let told = tell(&outputs, &folder);
     if wanted.keep && told.is_ok() {

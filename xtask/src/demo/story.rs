@@ -37,7 +37,7 @@ pub async fn tell(file: &Path, folder: &Path) -> Result<Summary> {
         |name: &str| described.get(name).cloned().with_context(|| format!("the stack has no output {name}"));
     let mut stage = Stage {
         seatrial: Seatrial::at(file),
-        ann: Approver::new(&get("Endpoint")?)?,
+        ann: Approver::new(&get("Mailbox")?)?,
         folder,
         fixtures: paths::workspace().join("tests/fixtures"),
         summary: Summary::new(),

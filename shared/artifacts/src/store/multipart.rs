@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use aws_sdk_s3::error::ProvideErrorMetadata as _;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{
     ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart, CopyPartResult, MetadataDirective,
@@ -17,6 +18,9 @@ use super::{Chunks, ObjectMeta, S3Store, StoreError};
 
 /// How many parts are in flight at once. Times the part size, this is the memory an upload takes.
 const IN_FLIGHT: usize = 4;
+/// What S3 checks each part by. It is named when an upload begins, for each part, and again at the end: S3 refuses to complete an
+/// upload whose parts have checksums it was not told of (`InvalidPart`).
+const CHECKSUM: ChecksumAlgorithm = ChecksumAlgorithm::Crc32;
 /// S3 takes at most 10,000 parts.
 const MAX_PARTS: u64 = 9_000;
 
@@ -72,14 +76,10 @@ impl S3Store {
 
     async fn send_part(&self, key: &str, upload: &str, number: i32, part: Bytes) -> Part {
         let request = self.client.upload_part().bucket(&self.bucket).key(key).upload_id(upload);
-        let request = request.part_number(number).body(ByteStream::from(part));
+        let request = request.checksum_algorithm(CHECKSUM).part_number(number).body(ByteStream::from(part));
         let sent = request.send().await.map_err(|e| self.error("uploading a part of", key, e))?;
         let part = CompletedPart::builder().part_number(number).set_e_tag(sent.e_tag);
-        // Where the SDK adds a checksum to each part, S3 wants to hear it again at the end.
-        Ok(part
-            .set_checksum_crc32(sent.checksum_crc32)
-            .set_checksum_crc64_nvme(sent.checksum_crc64_nvme)
-            .build())
+        Ok(part.set_checksum_crc32(sent.checksum_crc32).build())
     }
 
     pub(super) async fn copy_whole(
@@ -135,22 +135,31 @@ impl S3Store {
             }
             let range = format!("bytes={start}-{}", (start + part_size).min(at.size) - 1);
             let (store, key, upload) = (self.clone(), key.to_owned(), upload.to_owned());
-            let (from, etag, source_key) = (source_bucket.to_owned(), at.etag.clone(), at.key.clone());
+            let (from, pinned, source_key) = (source_bucket.to_owned(), at.etag.clone(), at.key.clone());
             running.spawn(async move {
                 let request =
                     store.client.upload_part_copy().bucket(&store.bucket).key(&key).upload_id(upload);
-                let request = request.copy_source(source(&from, &source_key)).copy_source_if_match(etag);
+                let request = request.copy_source(source(&from, &source_key)).copy_source_if_match(&pinned);
                 match request.copy_source_range(range).part_number(number).send().await {
                     Ok(sent) => {
                         let result =
                             sent.copy_part_result.unwrap_or_else(|| CopyPartResult::builder().build());
                         let part = CompletedPart::builder().part_number(number).set_e_tag(result.e_tag);
-                        Ok(part
-                            .set_checksum_crc32(result.checksum_crc32)
-                            .set_checksum_crc64_nvme(result.checksum_crc64_nvme)
-                            .build())
+                        Ok(part.set_checksum_crc32(result.checksum_crc32).build())
                     }
                     Err(e) if status(&e) == Some(404) => Err(gone(&from, &source_key)),
+                    // The range lies within the object that was looked at; a smaller one in its place may be refused for the
+                    // range before its tag is looked at.
+                    Err(e) if matches!(e.code(), Some("InvalidArgument" | "InvalidRequest")) => {
+                        let head =
+                            store.client.head_object().bucket(&from).key(&source_key).if_match(&pinned);
+                        match head.send().await {
+                            Err(now) if matches!(status(&now), Some(404 | 412)) => {
+                                Err(gone(&from, &source_key))
+                            }
+                            _ => Err(store.error("copying a part to", &key, e)),
+                        }
+                    }
                     Err(e) => Err(store.error("copying a part to", &key, e)),
                 }
             });
@@ -164,7 +173,8 @@ impl S3Store {
     async fn begin(&self, key: &str, content_type: &str) -> Result<String, StoreError> {
         let request =
             self.client.create_multipart_upload().bucket(&self.bucket).key(key).content_type(content_type);
-        let begun = request.send().await.map_err(|e| self.error("beginning", key, e))?;
+        let begun = request.checksum_algorithm(CHECKSUM).send().await;
+        let begun = begun.map_err(|e| self.error("beginning", key, e))?;
         Ok(begun.upload_id.unwrap_or_default())
     }
 
