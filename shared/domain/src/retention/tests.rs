@@ -80,6 +80,7 @@ fn promotion(challenger: &VersionRecord, champion: Option<&VersionRecord>) -> Pr
 }
 
 /// Records of a model under a policy.
+#[derive(Debug)]
 struct Known {
     head: Head,
     versions: Vec<VersionRecord>,
@@ -247,7 +248,8 @@ fn a_blob_is_counted_with_the_last_version_that_needs_it() {
     assert_eq!(later.due, Freed { objects: 1, bytes: 1 }, "v2 is not due yet");
     assert_eq!(known.plan(day(101)).due, Freed { objects: 3, bytes: 7 });
     // A path that stands twice is one blob.
-    known.versions[0].package.files.insert("copy".into(), known.versions[0].package.files["a"].clone());
+    let same = known.versions[0].package.files["a"].clone();
+    known.versions[0].package.files.insert("copy".into(), same);
     assert_eq!(freed(&known.plan(day(101)), 1), Some(Freed { objects: 1, bytes: 1 }));
 }
 
@@ -281,7 +283,7 @@ fn a_collection_is_one_entry_that_says_everything_and_a_second_waits_for_its_end
     assert_eq!((end.entry.event.as_str(), end.head.collecting.as_ref()), ("collection_finished", None));
     known.head = end.head;
     assert_eq!(known.fate(1, day(101)).0, Fate::Collected);
-    let context = Context { head: &known.head, ..context };
+    let context = Context { head: &known.head, actor: &actor, now: day(101) };
     assert!(change::finish_collection(&context, Freed::default()).is_err(), "there is none");
     assert!(known.collect(2, day(101)).is_ok());
 }
