@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn the_plan_says_of_each_version_what_becomes_of_it_and_why() {
-        insta::assert_snapshot!(told(&plan()), @"");
+        insta::assert_snapshot!(told(&plan()));
         assert!(told(&Plan { versions: vec![], due: Freed::default(), ..plan() }).contains("no version yet"));
     }
 

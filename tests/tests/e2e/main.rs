@@ -13,6 +13,7 @@ mod packages;
 mod promotion;
 mod refusals;
 mod registry;
+mod retention;
 mod rollback;
 mod signals;
 mod store;
