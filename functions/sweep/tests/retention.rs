@@ -20,7 +20,7 @@ use seatrial_domain::retention::minute_of;
 use seatrial_domain::version::VersionStatus;
 use seatrial_domain::{PromotionId, VersionName};
 use seatrial_registry::contract::{Scenario, policy};
-use seatrial_registry::{MemoryRegistry, Records};
+use seatrial_registry::MemoryRegistry;
 use seatrial_runtime::label;
 use serde_json::{Value, json};
 

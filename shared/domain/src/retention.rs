@@ -2,6 +2,8 @@
 //!
 //! Pure: records in, a plan out. Whoever deletes does what the plan says and nothing else; the transaction asks the plan again.
 
+mod collecting;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
@@ -15,8 +17,9 @@ use crate::ids::{Digest, ModelName, PromotionId, VersionName, VersionRef};
 use crate::package::Blob;
 use crate::policy::{After, Policy};
 use crate::promotion::{PromotionRecord, PromotionStatus};
-use crate::refusal::Refusal;
 use crate::version::{VersionRecord, VersionStatus};
+
+pub use collecting::Collecting;
 
 /// A number of objects and their bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -32,60 +35,6 @@ impl Freed {
     pub fn add(&mut self, bytes: u64) {
         self.objects += 1;
         self.bytes += bytes;
-    }
-}
-
-/// A version whose bytes are being deleted; part of the head, so that it is fenced like every change.
-///
-/// A version that is registered meanwhile could need a blob that was found there a moment ago and is deleted in the next:
-///
-/// ```text
-/// package: finds blob b there ──────────────────────────► registers v7, which needs b
-/// sweep:              v3 is collected, b is v3's alone → deletes b
-/// ```
-/// So nothing is registered while something may be deleted, and `package` looks again for every blob once it has registered. A
-/// collection that does not come to its end must not keep submissions out for long: deletion has the first two minutes of each hour
-/// since its beginning, and registration the rest, less a minute on each side for clocks that differ.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Collecting {
-    /// The version.
-    pub version: VersionRef,
-    /// When it was collected.
-    pub since: Timestamp,
-    /// What was found to be deleted then.
-    pub freed: Freed,
-}
-
-const HOUR: i64 = 3_600;
-const DELETING: i64 = 120;
-const SKEW: i64 = 60;
-
-impl Collecting {
-    /// Whether objects may be deleted now.
-    #[must_use]
-    pub fn deletes_at(&self, now: Timestamp) -> bool {
-        let passed = now.as_second() - self.since.as_second();
-        passed >= 0 && passed % HOUR < DELETING
-    }
-
-    /// That nobody may be deleting now, so that a version may be registered.
-    ///
-    /// # Errors
-    /// [`Refusal::Collecting`], with when that is over.
-    pub fn registers_nothing_at(&self, model: &ModelName, now: Timestamp) -> Result<(), Refusal> {
-        // A clock that is behind has not seen the beginning yet.
-        let passed = (now.as_second() - self.since.as_second()).max(0);
-        let into = passed % HOUR;
-        if (DELETING + SKEW..HOUR - SKEW).contains(&into) {
-            return Ok(());
-        }
-        let hours = passed / HOUR + i64::from(into >= HOUR - SKEW);
-        let until = after(self.since, SignedDuration::from_secs(hours * HOUR + DELETING + SKEW));
-        Err(Refusal::Collecting {
-            model: model.clone(),
-            version: self.version.version,
-            until: until.unwrap_or(Timestamp::MAX),
-        })
     }
 }
 

@@ -11,6 +11,7 @@ use crate::change::{self, Context};
 use crate::ids::Actor;
 use crate::package::PackageSummary;
 use crate::policy::Retention;
+use crate::refusal::Refusal;
 
 const STATUSES: [VersionStatus; 13] = [
     VersionStatus::Packaged,
