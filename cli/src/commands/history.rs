@@ -174,6 +174,7 @@ fn what(entry: &HistoryEntry) -> String {
         }
         "canary_rolled_back" | "promotion_ended" | "version_retired" => text(d, "/reason"),
         "version_collected" => format!("{}: it {}", deleted(d), text(d, "/reason")),
+        "collection_resumed" => format!("run {}", text(d, "/run")),
         "collection_finished" => format!("{}, done", deleted(d)),
         "crowned" => format!("standby {}", text(d, "/standby/version")),
         "evidence_recorded" => {

@@ -20,7 +20,7 @@ use seatrial_domain::head::BenchmarkRef;
 use seatrial_domain::ids::{Actor, Auth, SubmissionId, VersionRef};
 use seatrial_domain::policy::{After, ApprovalMode, Explanations, Inventory, Person, Policy, Risk, Role};
 use seatrial_domain::promotion::{EvidenceRef, Stage};
-use seatrial_domain::retention::Freed;
+use seatrial_domain::retention::{Collecting, Freed};
 use seatrial_domain::submission::Announced;
 use seatrial_domain::task::{Emergency, Held, PackageTask, PromotionInput, SubmissionRef};
 use seatrial_domain::version::VersionStatus;
@@ -623,7 +623,7 @@ async fn a_fault_of_the_store_at_any_step_leaves_nothing_that_the_next_attempt_s
 }
 
 /// A version that is retired and collected.
-async fn collected(world: &World, version: VersionName) {
+async fn collected(world: &World, version: VersionName) -> Collecting {
     let ops = world.ops();
     let held = world.registry.promotions(&world.model).await.unwrap().pop().unwrap();
     ops.end_promotion(&world.model, &held.id, held.epoch, "enough").await.unwrap();
@@ -633,7 +633,8 @@ async fn collected(world: &World, version: VersionName) {
     rules.retention.collect_retired_after_days = After::Days(0);
     ops.set_policy(&world.model, &rules).await.unwrap();
     ops.retire(&world.model, version, "old").await.unwrap();
-    ops.collect_version(&world.model, version, Freed::default()).await.unwrap();
+    let begun = ops.collect_version(&world.model, version, Freed::default()).await.unwrap();
+    begun.value.unwrap()
 }
 
 #[tokio::test]
@@ -641,7 +642,7 @@ async fn while_bytes_of_the_model_are_deleted_a_submission_waits_and_a_collected
  {
     let world = World::new().await;
     let first = world.run(&world.task("one", Some(world.submit("s1").await), None)).await.unwrap();
-    collected(&world, first.version).await;
+    let begun = collected(&world, first.version).await;
     let waits = world.run(&world.task("two", Some(world.submit("s2").await), None)).await.unwrap_err();
     assert!(waits.is_transient() && waits.message.contains("are being deleted"), "{}", waits.message);
     let gone = world.run(&world.task("three", None, Some(first.version))).await.unwrap_err();
@@ -650,8 +651,7 @@ async fn while_bytes_of_the_model_are_deleted_a_submission_waits_and_a_collected
     assert_eq!(world.registry.versions(&world.model).await.unwrap().len(), 1);
 
     // Once it is over, the same bytes are another version under the same digest.
-    let version = first.version;
-    world.ops().finish_collection(&world.model, version, Freed::default()).await.unwrap();
+    world.ops().finish_collection(&world.model, &begun, Freed::default()).await.unwrap();
     let again = world.run(&world.task("two", Some(world.submit("s2").await), None)).await.unwrap();
     assert_eq!(again.version, VersionName::new(2));
     assert_eq!(world.digest(again.version).await, world.digest(first.version).await);

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use jiff::{SignedDuration, Timestamp};
 use seatrial_artifacts::package::{CollectError, remains, remove};
-use seatrial_domain::retention::{Fate, Freed, minute_of};
+use seatrial_domain::retention::{Collecting, Fate, Freed, minute_of};
 use seatrial_domain::{ModelName, VersionName};
 use seatrial_registry::ops;
 use seatrial_runtime::Failure;
@@ -29,10 +29,22 @@ impl<C: Fn() -> Timestamp + Send + Sync> Sweep<'_, C> {
         minute == i64::from(minute_of(model))
     }
 
-    /// Goes on with a collection that was broken off, in every minute in which something may be deleted.
+    /// Takes up a collection that was broken off, once the run that began it cannot delete any more.
     pub(crate) async fn go_on_collecting(&mut self, model: &ModelName) {
-        let went_on = self.delete(model).await;
+        let went_on = self.take_up(model).await;
         self.note(went_on);
+    }
+
+    async fn take_up(&self, model: &ModelName) -> Result<Option<String>, Failure> {
+        let Some(head) = self.ports.registry.head(model).await? else { return Ok(None) };
+        if head.collecting.is_none() {
+            return Ok(None);
+        }
+        let taken = self.ops().resume_collection(model).await?;
+        match taken.value.filter(|_| taken.fresh) {
+            Some(ours) => self.delete(model, &ours).await,
+            None => Ok(None),
+        }
     }
 
     /// Does what the plan of this model says.
@@ -63,37 +75,37 @@ impl<C: Fn() -> Timestamp + Send + Sync> Sweep<'_, C> {
 
     /// Collects one version: the transaction first, from which on nobody can load it, then the bytes.
     async fn collect(&mut self, model: &ModelName, version: VersionName) -> ControlFlow<()> {
-        let collected = self.commit(model, version).await;
-        let go_on = collected.is_ok();
-        self.note(collected);
-        if !go_on {
-            return ControlFlow::Break(());
-        }
-        let deleted = self.delete(model).await;
+        let begun = match self.commit(model, version).await {
+            Ok(Some(begun)) => begun,
+            // Somebody else was first.
+            Ok(None) => return ControlFlow::Break(()),
+            Err(failure) => {
+                self.note(Err(failure));
+                return ControlFlow::Break(());
+            }
+        };
+        let Freed { objects, bytes } = begun.freed;
+        self.note(Ok(Some(format!("{version} of {model} is collected: {objects} objects, {bytes} bytes"))));
+        let deleted = self.delete(model, &begun).await;
         // What is not finished keeps the next from beginning.
         let whole = matches!(&deleted, Ok(Some(_)));
         self.note(deleted);
         if whole { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     }
 
-    async fn commit(&self, model: &ModelName, version: VersionName) -> Result<Option<String>, Failure> {
+    /// The deletion that is ours to do.
+    async fn commit(&self, model: &ModelName, version: VersionName) -> Result<Option<Collecting>, Failure> {
         let kept = ops::kept(self.ports.registry, model).await?;
         let Some(record) = self.ports.registry.version(model, version).await? else { return Ok(None) };
         let staying = kept.staying(version);
         let found = remains(self.ports.models, model, &record.reference(), &staying).await;
-        let Freed { objects, bytes } = found.map_err(failed)?.freed();
-        let collected = self.ops().collect_version(model, version, Freed { objects, bytes }).await?;
-        Ok(collected
-            .fresh
-            .then(|| format!("{version} of {model} is collected: {objects} objects, {bytes} bytes")))
+        let found = found.map_err(failed)?.freed();
+        let begun = self.ops().collect_version(model, version, found).await?;
+        Ok(begun.value.filter(|_| begun.fresh))
     }
 
-    /// Deletes what is left of the version that is being collected, and says so when nothing is.
-    async fn delete(&self, model: &ModelName) -> Result<Option<String>, Failure> {
-        let Some(head) = self.ports.registry.head(model).await? else { return Ok(None) };
-        let Some(collecting) = head.collecting.filter(|c| c.deletes_at((self.clock)())) else {
-            return Ok(None);
-        };
+    /// Deletes what is left of the version in a run of ours, and says so when nothing is.
+    async fn delete(&self, model: &ModelName, collecting: &Collecting) -> Result<Option<String>, Failure> {
         // Read after the collection was committed: whatever was registered before it is among these, and nothing is meanwhile.
         let kept = ops::kept(self.ports.registry, model).await?;
         let version = collecting.version.version;
@@ -101,11 +113,11 @@ impl<C: Fn() -> Timestamp + Send + Sync> Sweep<'_, C> {
         let go_on = || collecting.deletes_at((self.clock)());
         let removed = remove(self.ports.models, &found.map_err(failed)?, &go_on).await.map_err(failed)?;
         if !removed.whole {
-            tracing::warn!(%model, %version, ?removed, "the deletion goes on within the hour");
+            tracing::warn!(%model, %version, ?removed, "the time of this run is over; another goes on");
             return Ok(None);
         }
         let Freed { objects, bytes } = removed.freed;
-        self.ops().finish_collection(model, version, removed.freed).await?;
+        self.ops().finish_collection(model, collecting, removed.freed).await?;
         Ok(Some(format!("the bytes of {version} of {model} are deleted: {objects} objects, {bytes} bytes")))
     }
 }

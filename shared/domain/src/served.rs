@@ -198,7 +198,8 @@ mod tests {
             entry(3, "version_retired", 3, &json!({})),
             entry(4, "version_retired", 1, &json!({})),
             entry(5, "version_collected", 1, &json!({})),
-            entry(6, "collection_finished", 1, &json!({})),
+            entry(6, "collection_resumed", 1, &json!({})),
+            entry(7, "collection_finished", 1, &json!({})),
         ];
         assert_eq!(
             told(&served(&entries)),

@@ -230,10 +230,15 @@ fn collection(change: &Change, previous: &Head) -> Result<(), Refusal> {
                 .any(|v| v.status == VersionStatus::Collected && v.reference() == now.version),
             "the head names a version as being collected that is not",
         ),
-        _ => must(
-            event == "collection_finished" && head.collecting.is_none(),
-            "a collection ends by another event than its end",
-        ),
+        (Some(before), Some(now)) => {
+            let taken_up = now.version == before.version && now.run > before.run && now.since == before.since;
+            must(taken_up && event == "collection_resumed", "a collection becomes another one")?;
+            must(
+                change.entry.at >= before.resumes_at(),
+                "a collection is taken up while the run before may still delete",
+            )
+        }
+        (_, None) => must(event == "collection_finished", "a collection ends by another event than its end"),
     }
 }
 

@@ -21,7 +21,7 @@ pub use gates::{
 pub use promoting::{
     attested, close_shadow, open_shadow, record_evidence, record_report, register_version, start_promotion,
 };
-pub use retention::{collect_version, finish_collection};
+pub use retention::{collect_version, finish_collection, resume_collection};
 pub use settings::{Right, set_benchmark, set_policy};
 
 use jiff::Timestamp;

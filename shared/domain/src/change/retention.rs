@@ -49,10 +49,38 @@ pub fn collect_version(
     let collected = record.apply(VersionEvent::Collect)?;
     let collected =
         VersionRecord { retired_at: line.retired_at, collected_at: Some(context.now), ..collected };
-    draft.head.collecting =
-        Some(Collecting { version: collected.reference(), since: context.now, freed: found });
+    draft.head.collecting = Some(Collecting::begin(collected.reference(), found, context.now));
     draft.change.versions.push(collected);
     draft.finish()
+}
+
+/// Takes up the deletion that another run did not come to the end of.
+///
+/// # Errors
+/// [`Refusal::Invalid`] when there is none, or that run may still delete.
+pub fn resume_collection(context: &Context<'_>) -> Result<Change, Refusal> {
+    let collecting = collecting(context)?;
+    if context.now < collecting.resumes_at() {
+        let why = format!(
+            "the deletion of {} of model {} is taken up after {}",
+            collecting.version.version,
+            context.head.model,
+            collecting.resumes_at()
+        );
+        return Err(Refusal::Invalid { why });
+    }
+    let resumed = collecting.resume(context.now);
+    let details = json!({ "digest": resumed.version.digest, "since": resumed.since, "run": resumed.run });
+    let version = resumed.version.version;
+    let mut draft = Draft::new(context, "collection_resumed", details).about(None, Some(version));
+    draft.head.collecting = Some(resumed);
+    draft.finish()
+}
+
+fn collecting<'a>(context: &Context<'a>) -> Result<&'a Collecting, Refusal> {
+    context.head.collecting.as_ref().ok_or_else(|| Refusal::Invalid {
+        why: format!("no version of model {} is being collected", context.head.model),
+    })
 }
 
 /// Records that the bytes of the version that is being collected are deleted. `last` is what the run deleted that came to the end.
@@ -60,11 +88,7 @@ pub fn collect_version(
 /// # Errors
 /// [`Refusal::Invalid`] when none is.
 pub fn finish_collection(context: &Context<'_>, last: Freed) -> Result<Change, Refusal> {
-    let Some(collecting) = &context.head.collecting else {
-        return Err(Refusal::Invalid {
-            why: format!("no version of model {} is being collected", context.head.model),
-        });
-    };
+    let collecting = collecting(context)?;
     let details = json!({
         "digest": collecting.version.digest, "since": collecting.since, "objects": last.objects, "bytes": last.bytes,
     });

@@ -33,10 +33,11 @@ pub const TOLD: [&str; 14] = [
 /// use (the policy says so beforehand, and `seatrial retention` when), links that were taken back or sent
 /// anew (whose they are has the mail), and what another notice says already (a gate that no execution waits for ends its
 /// promotion).
-pub const SILENT: [&str; 12] = [
+pub const SILENT: [&str; 13] = [
     "version_packaged",
     "version_retired",
     "version_collected",
+    "collection_resumed",
     "collection_finished",
     "evidence_recorded",
     "shadow_opened",

@@ -7,12 +7,12 @@ use super::{Freed, after};
 use crate::ids::{ModelName, VersionRef};
 use crate::refusal::Refusal;
 
-/// Deletion has its turn once in so many seconds.
-const HOUR: i64 = 3_600;
-/// How many seconds of them it has.
-const DELETING: i64 = 120;
-/// How far clocks may differ, in seconds.
-const SKEW: i64 = 60;
+/// How long one run may delete, in seconds.
+const LEASE: i64 = 120;
+/// How long after its end a deletion that was sent may still arrive, with clocks that differ, in seconds.
+const GRACE: i64 = 60;
+/// How long nobody goes on with what was gone on with before, in seconds.
+const PAUSE: i64 = 3_600;
 
 /// A version whose bytes are being deleted; part of the head, so that it is fenced like every change.
 ///
@@ -22,9 +22,9 @@ const SKEW: i64 = 60;
 /// package: finds blob b there ──────────────────────────► registers v7, which needs b
 /// sweep:              v3 is collected, b is v3's alone → deletes b
 /// ```
-/// So nothing is registered while something may be deleted, and `package` looks again for every blob once it has registered. A
-/// collection that does not come to its end must not keep submissions out for long: deletion has the first two minutes of each hour
-/// since its beginning, and registration the rest, less a minute on each side for clocks that differ.
+/// So nothing is registered while something may be deleted, and `package` looks again for every blob once it has registered. One run
+/// deletes, the one whose transaction began it or took it up, and for two minutes at most. What it does not come to the end of keeps
+/// submissions out for no longer: another run takes it up at once, and if that dies too, once an hour.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Collecting {
     /// The version.
@@ -33,14 +33,23 @@ pub struct Collecting {
     pub since: Timestamp,
     /// What was found to be deleted then.
     pub freed: Freed,
+    /// Which run deletes, from 1.
+    pub run: u32,
+    /// Until when that run may delete.
+    pub until: Timestamp,
 }
 
 impl Collecting {
-    /// Whether objects may be deleted now.
+    /// The first run of a collection that begins now.
+    #[must_use]
+    pub fn begin(version: VersionRef, freed: Freed, now: Timestamp) -> Self {
+        Self { version, since: now, freed, run: 1, until: later(now, LEASE) }
+    }
+
+    /// Whether its run may delete now.
     #[must_use]
     pub fn deletes_at(&self, now: Timestamp) -> bool {
-        let passed = now.as_second() - self.since.as_second();
-        passed >= 0 && passed % HOUR < DELETING
+        now < self.until
     }
 
     /// That nobody may be deleting now, so that a version may be registered.
@@ -48,18 +57,27 @@ impl Collecting {
     /// # Errors
     /// [`Refusal::Collecting`], with when that is over.
     pub fn registers_nothing_at(&self, model: &ModelName, now: Timestamp) -> Result<(), Refusal> {
-        // A clock that is behind has not seen the beginning yet.
-        let passed = (now.as_second() - self.since.as_second()).max(0);
-        let into = passed % HOUR;
-        if (DELETING + SKEW..HOUR - SKEW).contains(&into) {
+        let until = later(self.until, GRACE);
+        if now >= until {
             return Ok(());
         }
-        let hours = passed / HOUR + i64::from(into >= HOUR - SKEW);
-        let until = after(self.since, SignedDuration::from_secs(hours * HOUR + DELETING + SKEW));
-        Err(Refusal::Collecting {
-            model: model.clone(),
-            version: self.version.version,
-            until: until.unwrap_or(Timestamp::MAX),
-        })
+        Err(Refusal::Collecting { model: model.clone(), version: self.version.version, until })
     }
+
+    /// When another run may take it up.
+    #[must_use]
+    pub fn resumes_at(&self) -> Timestamp {
+        let pause = if self.run == 1 { 0 } else { PAUSE };
+        later(self.until, GRACE + pause)
+    }
+
+    /// The run that takes it up now.
+    #[must_use]
+    pub fn resume(&self, now: Timestamp) -> Self {
+        Self { run: self.run.saturating_add(1), until: later(now, LEASE), ..self.clone() }
+    }
+}
+
+fn later(at: Timestamp, seconds: i64) -> Timestamp {
+    after(at, SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX)
 }

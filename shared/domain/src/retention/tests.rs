@@ -279,6 +279,15 @@ fn a_collection_is_one_entry_that_says_everything_and_a_second_waits_for_its_end
     assert!(waits.contains("v1 of model m are not all deleted yet"), "{waits}");
     assert!(matches!(known.collect(1, day(101)), Err(Refusal::Collected { .. })));
     let actor = Actor::function("sweep");
+    let now = known.head.collecting.as_ref().unwrap().resumes_at();
+    let early = Context { head: &known.head, actor: &actor, now: now - SignedDuration::from_secs(1) };
+    assert!(change::resume_collection(&early).is_err(), "the first run may still delete");
+    let taken_up = change::resume_collection(&Context { now, ..early }).unwrap();
+    assert_eq!(
+        (taken_up.entry.event.as_str(), &taken_up.entry.details["run"]),
+        ("collection_resumed", &json!(2))
+    );
+    known.head = taken_up.head;
     let context = Context { head: &known.head, actor: &actor, now: day(101) };
     let end = change::finish_collection(&context, Freed { objects: 2, bytes: 5 }).unwrap();
     assert_eq!((end.entry.event.as_str(), end.head.collecting.as_ref()), ("collection_finished", None));
@@ -286,6 +295,7 @@ fn a_collection_is_one_entry_that_says_everything_and_a_second_waits_for_its_end
     assert_eq!(known.fate(1, day(101)).0, Fate::Collected);
     let context = Context { head: &known.head, actor: &actor, now: day(101) };
     assert!(change::finish_collection(&context, Freed::default()).is_err(), "there is none");
+    assert!(change::resume_collection(&context).is_err(), "there is none");
     assert!(known.collect(2, day(101)).is_ok());
 }
 
@@ -312,28 +322,30 @@ fn whatever_would_use_a_collected_version_is_told_what_can_be_done() {
 #[test]
 fn while_something_may_be_deleted_nothing_is_registered_and_a_stuck_collection_keeps_nobody_out_for_long() {
     let since = day(100);
-    let c = Collecting {
-        version: version(1, VersionStatus::Collected, &[]).reference(),
-        since,
-        freed: Freed::default(),
-    };
     let at = |second: i64| Timestamp::from_second(since.as_second() + second).unwrap();
-    let mut closed = 0;
-    for second in -10..3 * 3_600 {
-        let refused = c.registers_nothing_at(&model(), at(second)).err();
+    let version = version(1, VersionStatus::Collected, &[]).reference();
+    let mut collecting = Collecting::begin(version, Freed::default(), since);
+    let (mut closed, mut runs) = (0, 1);
+    for second in 0..3 * 3_600 {
+        if at(second) >= collecting.resumes_at() {
+            // The run before cannot delete any more, nor a minute ago.
+            assert!(!collecting.deletes_at(at(second - 59)));
+            collecting = collecting.resume(at(second));
+            runs += 1;
+        }
+        let refused = collecting.registers_nothing_at(&model(), at(second)).err();
         // Clocks that differ by up to a minute never have one deleting and the other registering.
-        let near = (second - 59..=second + 59).any(|s| c.deletes_at(at(s)));
+        let near = (second - 59..=second).any(|s| collecting.deletes_at(at(s)));
         assert!(!near || refused.is_some(), "{second}");
         closed += i64::from(refused.is_some());
         if let Some(Refusal::Collecting { until, .. }) = refused {
-            assert!(
-                until > at(second) && until.as_second() - at(second).as_second() <= 240,
-                "{second}: {until}"
-            );
-            assert!(c.registers_nothing_at(&model(), until).is_ok(), "{second}");
+            assert!(until.as_second() - at(second).as_second() <= 180, "{second}: {until}");
+            assert!(collecting.registers_nothing_at(&model(), until).is_ok(), "{second}");
         }
     }
-    assert!(closed < 3 * 3_600 / 10, "{closed} seconds of three hours");
+    assert_eq!((collecting.run, collecting.since), (runs, since));
+    assert_eq!(runs, 4, "one more at once, and then one an hour");
+    assert_eq!(closed, 4 * 180, "seconds of three hours in which nothing is registered");
 }
 
 /// Any records at all, lawful or not.

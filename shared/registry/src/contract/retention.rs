@@ -61,7 +61,10 @@ pub async fn a_version_is_collected_when_the_plan_says_so_and_not_before<R: Full
 
     s.clock.forward(SignedDuration::from_hours(24 * 90));
     let done = s.system().collect_version(&s.model, v(3), FOUND).await.unwrap();
-    assert!(done.fresh && done.value.status == VersionStatus::Collected && done.value.collected_at.is_some());
+    let begun = done.value.clone().unwrap();
+    assert!(done.fresh && begun.run == 1);
+    let record = s.version(3).await;
+    assert!(record.status == VersionStatus::Collected && record.collected_at.is_some());
     let seq = s.head().await.chain.seq;
     let again = s.system().collect_version(&s.model, v(3), FOUND).await.unwrap();
     assert_eq!((again.value, again.fresh), (done.value, false));
@@ -69,10 +72,23 @@ pub async fn a_version_is_collected_when_the_plan_says_so_and_not_before<R: Full
     assert!(!s.system().retire(&s.model, v(3), "again").await.unwrap().fresh, "it is retired");
     let head = s.head().await;
     assert_eq!(head.collecting.unwrap().freed, FOUND);
-    for _ in 0..2 {
-        s.system().finish_collection(&s.model, v(3), FOUND).await.unwrap();
+
+    // Nobody else deletes while this run may, and once another has taken it up this one does not end it.
+    let not_yet = s.system().resume_collection(&s.model).await.unwrap();
+    assert_eq!((not_yet.value.as_ref(), not_yet.fresh), (Some(&begun), false));
+    s.clock.forward(SignedDuration::from_secs(181));
+    let taken_up = s.system().resume_collection(&s.model).await.unwrap();
+    let second = taken_up.value.unwrap();
+    assert_eq!((taken_up.fresh, second.run), (true, 2));
+    assert!(!s.system().resume_collection(&s.model).await.unwrap().fresh);
+    assert!(!s.system().finish_collection(&s.model, &begun, FOUND).await.unwrap().fresh, "the first is late");
+    for again in [false, true] {
+        let ended = s.system().finish_collection(&s.model, &second, FOUND).await.unwrap();
+        assert_eq!(ended.fresh, !again);
     }
+    assert_eq!(s.system().resume_collection(&s.model).await.unwrap().value, None);
     assert_eq!((s.events("version_collected").await, s.events("collection_finished").await), (1, 1));
+    assert_eq!(s.events("collection_resumed").await, 1);
     let plan = kept(registry, &s.model).await.unwrap().plan(s.clock.now());
     let fates: Vec<_> = plan.versions.iter().map(|l| (l.fate, l.reason)).collect();
     assert_eq!(
@@ -84,7 +100,7 @@ pub async fn a_version_is_collected_when_the_plan_says_so_and_not_before<R: Full
 
 pub async fn nothing_uses_a_collected_version_and_its_bytes_come_again_as_another<R: Full>(registry: &R) {
     let s = world(registry, &rules(After::Never)).await;
-    s.system().collect_version(&s.model, v(3), FOUND).await.unwrap();
+    let begun = s.system().collect_version(&s.model, v(3), FOUND).await.unwrap().value.unwrap();
     let id = PromotionId::derive(&s.model, "v3", 1);
     let asker = Actor::function("intake");
     let told = refused(s.system().start_promotion(&s.model, &id, v(3), &asker, None).await);
@@ -116,7 +132,7 @@ pub async fn nothing_uses_a_collected_version_and_its_bytes_come_again_as_anothe
     assert_eq!(s.version(3).await.status, VersionStatus::Collected, "the record of the first stays as it is");
     let staying = kept(registry, &s.model).await.unwrap().staying(v(3));
     assert!(staying.contains(&s.digest(3)), "its bytes are the new version's now");
-    s.system().finish_collection(&s.model, v(3), Freed::default()).await.unwrap();
+    s.system().finish_collection(&s.model, &begun, Freed::default()).await.unwrap();
     s.start(4).await;
     s.check().await;
 }
@@ -188,8 +204,7 @@ pub async fn a_collection_of_anothers_making_is_refused<R: Full>(registry: &R) {
             (gone.status, gone.collected_at) = (VersionStatus::Collected, Some(context.now));
             change.versions.push(gone);
         }
-        change.head.collecting =
-            named.map(|_| Collecting { version: record.reference(), since: context.now, freed: FOUND });
+        change.head.collecting = named.map(|_| Collecting::begin(record.reference(), FOUND, context.now));
         change
     };
     let (standby, champion) = (s.version(1).await, s.version(2).await);

@@ -143,7 +143,10 @@ impl Ops<'_> {
                 if matches!(record.status, VersionStatus::Retired | VersionStatus::Collected) {
                     return Ok(Next::Already(record));
                 }
-                let crown = self.crown_of_standby(&head).await?;
+                let crown = match &head.standby {
+                    Some(standby) if standby.version == version => self.crown_of_standby(&head).await?,
+                    _ => None,
+                };
                 let change = change::retire(&self.context(&head), &record, crown.as_ref(), reason)?;
                 let retired = written_version(&change)?;
                 Next::commit(change, retired)

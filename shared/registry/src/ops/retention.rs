@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use seatrial_domain::head::Head;
 use seatrial_domain::policy::Policy;
 use seatrial_domain::promotion::PromotionRecord;
-use seatrial_domain::retention::{Crown, Facts, Fate, Freed, Plan, crowned_by, plan, retirements, staying};
+use seatrial_domain::retention::{
+    Collecting, Crown, Facts, Fate, Freed, Plan, crowned_by, plan, retirements, staying,
+};
 use seatrial_domain::version::{VersionRecord, VersionStatus};
 use seatrial_domain::{Digest, ModelName, Refusal, VersionName, change};
 
@@ -156,8 +158,8 @@ impl Ops<'_> {
         .await
     }
 
-    /// Collects a version that is due: nobody can load it from here on. `found` is what is to be deleted. A collected one is the
-    /// outcome.
+    /// Collects a version that is due: nobody can load it from here on. `found` is what is to be deleted, by whoever gets this as a
+    /// fresh outcome and by nobody else. A collected one is the outcome, with the deletion that is under way.
     ///
     /// # Errors
     /// [`Refusal::Invalid`] when it is not due, with what keeps it, or while another collection is not finished.
@@ -166,37 +168,58 @@ impl Ops<'_> {
         model: &ModelName,
         version: VersionName,
         found: Freed,
-    ) -> Result<Outcome<VersionRecord>, OpError> {
+    ) -> Result<Outcome<Option<Collecting>>, OpError> {
         self.transact(model, Missing::Refuse, |head| {
             Box::pin(async move {
                 let record = self.version(model, version).await?;
                 if record.loadable().is_err() {
-                    return Ok(Next::Already(record));
+                    let under_way = head.collecting.filter(|c| c.version.version == version);
+                    return Ok(Next::Already(under_way));
                 }
                 let kept = read(self.registry, head).await?;
                 let context = self.context(&kept.head);
                 let change = change::collect_version(&context, &kept.facts(), version, found)?;
-                let collected = written_version(&change)?;
-                Next::commit(change, collected)
+                let begun = change.head.collecting.clone();
+                Next::commit(change, begun)
             })
         })
         .await
     }
 
-    /// Records that the bytes of `version`, which is being collected, are deleted. `last` is what the run deleted that came to the
-    /// end. When another run was first, that is the outcome.
+    /// Takes up the deletion that another run did not come to the end of, once that cannot delete any more. Whoever gets this as a
+    /// fresh outcome goes on with it, and nobody else; where nothing is to be taken up, the outcome is what is under way.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`] without such a model.
+    pub async fn resume_collection(&self, model: &ModelName) -> Result<Outcome<Option<Collecting>>, OpError> {
+        self.transact(model, Missing::Refuse, |head| {
+            Box::pin(async move {
+                let context = self.context(&head);
+                if head.collecting.as_ref().is_none_or(|c| context.now < c.resumes_at()) {
+                    return Ok(Next::Already(head.collecting.clone()));
+                }
+                let change = change::resume_collection(&context)?;
+                let resumed = change.head.collecting.clone();
+                Next::commit(change, resumed)
+            })
+        })
+        .await
+    }
+
+    /// Records that the bytes of a version that is being collected are deleted, by the run that came to the end: `last` is what it
+    /// deleted. When another run has taken it up since, or was first, that is the outcome.
     ///
     /// # Errors
     /// [`Refusal::NotFound`] without such a model.
     pub async fn finish_collection(
         &self,
         model: &ModelName,
-        version: VersionName,
+        collecting: &Collecting,
         last: Freed,
     ) -> Result<Outcome<()>, OpError> {
         self.transact(model, Missing::Refuse, |head| {
             Box::pin(async move {
-                if head.collecting.as_ref().is_none_or(|c| c.version.version != version) {
+                if head.collecting.as_ref() != Some(collecting) {
                     return Ok(Next::Already(()));
                 }
                 let change = change::finish_collection(&self.context(&head), last)?;

@@ -34,6 +34,7 @@ enum Act {
     Retire(u32),
     Collect(u32),
     FinishCollection,
+    ResumeCollection,
     RegisterAgain(u32),
     EndHoldback,
     Policy(bool),
@@ -76,6 +77,7 @@ fn act() -> impl Strategy<Value = Act> {
         2 => (1..6_u32).prop_map(Act::Retire),
         3 => (1..6_u32).prop_map(Act::Collect),
         2 => Just(Act::FinishCollection),
+        1 => Just(Act::ResumeCollection),
         2 => (1..6_u32).prop_map(Act::RegisterAgain),
         1 => Just(Act::EndHoldback),
         1 => any::<bool>().prop_map(Act::Policy),
@@ -137,6 +139,7 @@ fn run(w: &mut World, act: &Act) -> bool {
             w.retire(*version)
         }
         Act::Collect(version) => w.collect(*version),
+        Act::ResumeCollection => w.act(|w| change::resume_collection(&w.context())),
         Act::FinishCollection => {
             w.act(|w| change::finish_collection(&w.context(), crate::retention::Freed::default()))
         }
