@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
 use fn_control::{Control, Start, Starter, app};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use seatrial_artifacts::MemoryS3;
 use seatrial_domain::VersionName;
 use seatrial_domain::policy::After;
@@ -116,6 +116,8 @@ async fn what_is_collected_is_promoted_by_nobody_has_no_card_and_says_what_can_b
     let s = scenario(After::Days(0)).await;
     let (_, answer) = ask(&s, "POST", "/versions/v3/retire", json!({ "reason": "old" })).await;
     assert_eq!(answer["retention"]["fate"], "collect", "{answer}");
+    // `control` has the clock of the machine.
+    s.clock.forward(SignedDuration::from_mins(1));
     s.system().collect_version(&s.model, VersionName::new(3), Freed { objects: 1, bytes: 2 }).await.unwrap();
     let promote = json!({ "version": "v3" });
     for (method, path, body) in [("POST", "/promotions", promote), ("GET", "/versions/v3/card", Value::Null)]
