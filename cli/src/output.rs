@@ -77,6 +77,22 @@ pub fn number(value: &Value, pointer: &str) -> String {
     value.pointer(pointer).and_then(Value::as_f64).map_or_else(|| "-".into(), short)
 }
 
+/// A size as people read it.
+#[must_use]
+pub fn size(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
+    let mut size = bytes as f64;
+    let mut unit = "bytes";
+    for larger in UNITS {
+        if size < 1_000.0 {
+            break;
+        }
+        size /= 1_000.0;
+        unit = larger;
+    }
+    if unit == "bytes" { format!("{bytes} bytes") } else { format!("{size:.1} {unit}") }
+}
+
 /// A number as people read it: whole if it is, else with four decimals.
 #[must_use]
 pub fn short(x: f64) -> String {

@@ -154,6 +154,11 @@ fn field<T: serde::de::DeserializeOwned>(page: &Value, name: &str) -> Result<T, 
         .map_err(|e| Failure::unexpected(format!("the API's `{name}` is not what this command reads: {e}")))
 }
 
+fn deleted(details: &Value) -> String {
+    let bytes = details.get("bytes").and_then(Value::as_u64).unwrap_or_default();
+    format!("{} objects, {}", text(details, "/objects"), output::size(bytes))
+}
+
 /// What an entry did, in a few words.
 fn what(entry: &HistoryEntry) -> String {
     let d = &entry.details;
@@ -168,6 +173,9 @@ fn what(entry: &HistoryEntry) -> String {
             format!("{} → {}: {}", text(d, "/from/version"), text(d, "/to/version"), text(d, "/reason"))
         }
         "canary_rolled_back" | "promotion_ended" | "version_retired" => text(d, "/reason"),
+        "version_collected" => format!("{}: it {}", deleted(d), text(d, "/reason")),
+        "collection_resumed" => format!("run {}", text(d, "/run")),
+        "collection_finished" => format!("{}, done", deleted(d)),
         "crowned" => format!("standby {}", text(d, "/standby/version")),
         "evidence_recorded" => {
             format!("{} {}", text(d, "/kind"), d.get("verdict").and_then(Value::as_str).unwrap_or_default())

@@ -11,6 +11,7 @@ mod packages;
 mod people;
 mod promote;
 mod report;
+mod retention;
 mod rollback;
 mod settings;
 mod shadow;
@@ -227,7 +228,9 @@ pub enum Command {
         #[arg(long)]
         direct: bool,
     },
-    /// Take a version out of use for good.
+    /// Take a version out of use for good. Its bytes are deleted when the policy's time is over; `retention` says when.
+    ///
+    /// The standby is kept ready, and refused here, until the stability window of the last crown is over.
     Retire {
         /// The model.
         model: ModelName,
@@ -236,6 +239,12 @@ pub enum Command {
         /// Why, in a sentence.
         #[arg(long)]
         reason: String,
+    },
+    /// Show which versions are kept and why, and what is retired or collected when. Changes nothing.
+    #[command(after_help = "Example:\n  seatrial retention credit-risk")]
+    Retention {
+        /// The model.
+        model: ModelName,
     },
     /// Export the inventory: a line for each version of each model.
     #[command(
@@ -343,6 +352,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Retire { model, version, reason } => {
             rollback::retire(&session, &model, version, &reason).await
         }
+        Command::Retention { model } => retention::retention(&session, &model).await,
         Command::Inventory { format, file } => inventory::inventory(&session, format, file.as_deref()).await,
         Command::Card { model, version } => inventory::card(&session, &model, version).await,
         Command::Policy(command) => settings::policy(&session, command).await,

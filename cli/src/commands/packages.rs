@@ -7,7 +7,9 @@ use seatrial_artifacts::{S3Store, StoreError, s3_client};
 use seatrial_attestation::LocalKey;
 use seatrial_attestation::model_signing::folder::{self, SIGNATURE};
 use seatrial_domain::ids::{VersionName, VersionRef};
+use seatrial_domain::version::VersionRecord;
 use seatrial_domain::{Digest, ModelName};
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 use super::{Session, key, submit};
@@ -97,6 +99,11 @@ async fn digest(session: &Session, model: &ModelName, version: VersionName) -> R
         let message = format!("model {model} has no version {version}; `seatrial status {model}` lists them");
         Failure::new(NOT_FOUND, "not_found", message)
     })?;
+    if let Ok(record) = VersionRecord::deserialize(found)
+        && let Err(gone) = record.loadable()
+    {
+        return Err(Failure::new(REFUSED, gone.code(), gone.to_string()));
+    }
     let text = output::text(found, "/digest");
     Digest::parse(&text).map_err(|e| Failure::unexpected(format!("the digest of {version}: {e}")))
 }

@@ -8,7 +8,7 @@ use seatrial_registry::ops::{Ops, SystemClock};
 use seatrial_registry::{DynamoRegistry, OpError};
 use serde_json::{Value, json};
 
-use super::Session;
+use super::{Session, retention};
 use crate::failure::{Failure, REFUSED};
 use crate::output::{self, text};
 
@@ -91,5 +91,7 @@ pub(crate) async fn retire(
 ) -> Result<(), Failure> {
     let path = format!("/v1/models/{model}/versions/{version}/retire");
     let record: Value = session.control().await?.post(&path, &json!({ "reason": reason })).await?;
-    output::print(session.format, &record, |_| format!("{version} of {model} is retired"))
+    output::print(session.format, &record, |r| {
+        format!("{version} of {model} is retired\n{}", retention::bytes_of(model, version, r))
+    })
 }

@@ -23,13 +23,14 @@ const FILE_LIMIT: u64 = 16 << 20;
 /// The card of a version.
 ///
 /// # Errors
-/// When a record, the report or the package cannot be read, or is not what its digest says.
+/// When the version is collected; when a record, the report or the package cannot be read, or is not what its digest says.
 pub async fn of_version(
     registry: &dyn Registry,
     models: &dyn ObjectStore,
     evidence: &dyn ObjectStore,
     version: &VersionRecord,
 ) -> Result<String, Failure> {
+    version.loadable()?;
     let promotion = match &version.promotion {
         Some(id) => registry.promotion(&version.model, id).await?,
         None => None,

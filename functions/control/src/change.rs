@@ -13,10 +13,11 @@ use seatrial_domain::head::{BenchmarkRef, PolicyRef};
 use seatrial_domain::ids::{Actor, Digest, GateId, VersionName};
 use seatrial_domain::policy::Policy;
 use seatrial_domain::promotion::Stage;
+use seatrial_domain::retention::{Line, Plan};
 use seatrial_domain::task::{Emergency, PromotionInput, SCHEMA};
 use seatrial_domain::version::VersionRecord;
 use seatrial_domain::{ModelName, PromotionId};
-use seatrial_registry::ops::{Ops, live_policy};
+use seatrial_registry::ops::{Ops, kept, live_policy};
 use seatrial_runtime::Failure;
 use seatrial_runtime::problem::Problem;
 use serde::de::DeserializeOwned;
@@ -85,13 +86,10 @@ pub(crate) async fn promote(
     }
     let record = control.registry.version(&model, version).await.map_err(Failure::from)?;
     let record = record.ok_or_else(|| Problem::not_found(&format!("version {version} of model {model}")))?;
-    seatrial_domain::version::transition(
-        record.status,
-        seatrial_domain::version::VersionEvent::StartPromotion,
-    )?;
+    record.apply(seatrial_domain::version::VersionEvent::StartPromotion)?;
     may_start(&control, &model, &record, head.benchmark.is_some(), emergency.as_ref()).await?;
     let earlier = control.registry.promotions(&model).await.map_err(Failure::from)?;
-    let first = earlier.iter().filter(|p| p.challenger.version == version).count() as u32 + 1;
+    let first = earlier.iter().filter(|p| p.challenger.digest == record.digest).count() as u32 + 1;
     // An attempt that never held the model (another was faster, a dependency was away) left no promotion, but its name is
     // used up: the next one is taken.
     for attempt in first..first + ATTEMPTS {
@@ -223,14 +221,30 @@ pub(crate) async fn retire(
     Caller(actor): Caller,
     Path((model, version)): Path<(String, String)>,
     body: Bytes,
-) -> Result<Json<VersionRecord>, Problem> {
+) -> Result<Json<Retired>, Problem> {
     let model = model_of(&model)?;
     let version: VersionName =
         version.parse().map_err(|e: seatrial_domain::ids::InvalidId| Problem::bad_request(e.to_string()))?;
     let body: Reason = parse(&body, r#"{"reason": "…"}"#)?;
     people::may(&control, &model, Action::Retire, &actor).await?;
     let retired = operations(&control, actor).retire(&model, version, reason(&body.reason)?).await;
-    Ok(Json(retired.map_err(problem)?.value))
+    let record = retired.map_err(problem)?.value;
+    let plan = retention_plan(&control, &model).await?;
+    Ok(Json(Retired { record, retention: plan.line(version).cloned() }))
+}
+
+/// A version that was retired, and what becomes of its bytes.
+#[derive(Debug, Serialize)]
+pub(crate) struct Retired {
+    #[serde(flatten)]
+    record: VersionRecord,
+    retention: Option<Line>,
+}
+
+/// What becomes of the versions of a model, by what holds now.
+pub(crate) async fn retention_plan(control: &Control, model: &ModelName) -> Result<Plan, Problem> {
+    let kept = kept(control.registry.as_ref(), model).await.map_err(problem)?;
+    Ok(kept.plan((control.clock)()))
 }
 
 pub(crate) async fn set_policy(

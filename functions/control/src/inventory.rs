@@ -106,6 +106,8 @@ pub(crate) async fn card(
         version.parse().map_err(|e: seatrial_domain::ids::InvalidId| Problem::bad_request(e.to_string()))?;
     let record = control.registry.version(&model, version).await.map_err(Failure::from)?;
     let record = record.ok_or_else(|| Problem::not_found(&format!("version {version} of model {model}")))?;
+    // A card quotes files of the package.
+    record.loadable()?;
     let (models, evidence) = (control.models.as_ref(), control.evidence.as_ref());
     let markdown = fn_attest::card::of_version(control.registry.as_ref(), models, evidence, &record).await?;
     Ok(Json(CardAnswer { model, version, markdown }))

@@ -10,6 +10,7 @@ use seatrial_domain::head::Head;
 use seatrial_domain::history::HistoryEntry;
 use seatrial_domain::ids::GateId;
 use seatrial_domain::promotion::{EvidenceKind, PromotionRecord, PromotionStatus};
+use seatrial_domain::retention::Plan;
 use seatrial_domain::version::VersionRecord;
 use seatrial_domain::{ModelName, PromotionId};
 use seatrial_evidence::keys;
@@ -17,7 +18,7 @@ use seatrial_runtime::Failure;
 use seatrial_runtime::problem::Problem;
 use serde::{Deserialize, Serialize};
 
-use crate::change::will_be_missing;
+use crate::change::{retention_plan, will_be_missing};
 use crate::view::{ModelLine, ModelView, next_step, notices};
 use crate::{Caller, Control, model_of, no_model};
 
@@ -250,6 +251,17 @@ pub(crate) async fn shadow(
     )
     .await?;
     Ok(Json(progress).into_response())
+}
+
+/// What becomes of each version, and when: what `sweep` would do now, done by nobody here.
+pub(crate) async fn retention(
+    State(control): State<Control>,
+    _: Caller,
+    Path(model): Path<String>,
+) -> Answer<Plan> {
+    let model = model_of(&model)?;
+    head(&control, &model).await?;
+    Ok(Json(retention_plan(&control, &model).await?))
 }
 
 pub(crate) async fn policy(

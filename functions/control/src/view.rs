@@ -108,6 +108,7 @@ fn stage(version: &VersionRecord) -> &'static str {
         S::RolledBack => "rolled back",
         S::Superseded => "superseded",
         S::Retired => "retired",
+        S::Collected => "collected",
     }
 }
 

@@ -3,5 +3,6 @@
 
 mod canary;
 mod compliance;
+mod retention;
 mod roles;
 mod submitter;

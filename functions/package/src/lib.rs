@@ -8,8 +8,8 @@
 mod refusal;
 
 use seatrial_artifacts::{
-    Defect, InspectError, ObjectStore, Prefix, PublishError, inspect_announced, name_version, publish,
-    sign_stored_version, sign_version,
+    Defect, InspectError, Inspected, ObjectStore, Package, Prefix, PublishError, inspect_announced,
+    name_version, publish, sign_stored_version, sign_version,
 };
 use seatrial_attestation::Signer;
 use seatrial_domain::access::Action;
@@ -184,6 +184,7 @@ async fn find_version(
             if !missing.is_empty() {
                 return Err(Refusal::ProfileUnmet { profile: rules.policy.profile, missing }.into());
             }
+            version.loadable()?;
             sign_stored(ports, &input.model, &version.reference()).await?;
             Ok(version.version)
         }
@@ -227,12 +228,14 @@ async fn package(
         let defects: Vec<_> = missing.into_iter().map(|m| as_defect(policy, m)).collect();
         return Err(refusal::refuse(ports.evidence, input, submission, &defects).await?);
     }
-    publish(&inspected, &package, ports.submissions, ports.models).await.map_err(not_published)?;
-    sign_version(ports.models, &input.model, &package.digest, &package.summary.files, ports.signer).await?;
+    store(ports, &inspected, &package).await?;
     // The announced bytes are the announcer's. What nobody announced is whose the event says: an account's.
     let submitter = announced.as_ref().map_or(&input.requested_by, |a| &a.by);
     let registered = ops.register_version(&input.model, &package.digest, &package.summary, submitter).await?;
     let version = registered.value.version;
+    // Another version that had some of these blobs may have been collected between the two. From here on nothing of this one is given
+    // up, and what went before is stored again.
+    store(ports, &inspected, &package).await?;
     let size = package.manifest.len() as u64;
     name_version(ports.models, &input.model, &package.digest, size, version).await.map_err(not_published)?;
     tracing::info!(
@@ -240,6 +243,14 @@ async fn package(
         "packaged"
     );
     Ok(version)
+}
+
+/// Stores and signs a package. Done again, it only looks whether everything is there.
+async fn store(ports: &Ports<'_>, inspected: &Inspected, package: &Package) -> Result<(), Failure> {
+    publish(inspected, package, ports.submissions, ports.models).await.map_err(not_published)?;
+    let (model, files) = (&inspected.model, &package.summary.files);
+    sign_version(ports.models, model, &package.digest, files, ports.signer).await?;
+    Ok(())
 }
 
 /// Who announced the submission, if anybody did. A folder whose name could not be announced was not.

@@ -1,15 +1,13 @@
 //! The `package` task, over memory: what it makes, what it refuses, and that twice is once.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod faulty;
-
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use faulty::Faulty;
 use fn_package::{Ports, handle};
 use jiff::Timestamp;
 use seatrial_artifacts::package::testing;
+use seatrial_artifacts::store::Faulty;
 use seatrial_artifacts::{
     Folder, MemoryS3, MemoryStore, ObjectStore, blob_key, fetch_version, inspect, load_version, sign_version,
     signature_key, upload_submission,
@@ -20,8 +18,9 @@ use seatrial_domain::canonical::sha256;
 use seatrial_domain::compliance::{ProfileName, Requirement};
 use seatrial_domain::head::BenchmarkRef;
 use seatrial_domain::ids::{Actor, Auth, SubmissionId, VersionRef};
-use seatrial_domain::policy::{ApprovalMode, Explanations, Inventory, Person, Policy, Risk, Role};
-use seatrial_domain::promotion::Stage;
+use seatrial_domain::policy::{After, ApprovalMode, Explanations, Inventory, Person, Policy, Risk, Role};
+use seatrial_domain::promotion::{EvidenceRef, Stage};
+use seatrial_domain::retention::{Collecting, Freed};
 use seatrial_domain::submission::Announced;
 use seatrial_domain::task::{Emergency, Held, PackageTask, PromotionInput, SubmissionRef};
 use seatrial_domain::version::VersionStatus;
@@ -621,6 +620,65 @@ async fn a_fault_of_the_store_at_any_step_leaves_nothing_that_the_next_attempt_s
         fetch_version(&world.models, &world.model, &version, &cache, testing::trust()).await.unwrap();
         std::fs::remove_dir_all(&cache).unwrap();
     }
+}
+
+/// A version that is retired and collected.
+async fn collected(world: &World, version: VersionName) -> Collecting {
+    let ops = world.ops();
+    let held = world.registry.promotions(&world.model).await.unwrap().pop().unwrap();
+    ops.end_promotion(&world.model, &held.id, held.epoch, "enough").await.unwrap();
+    let evidence = |name: &str| EvidenceRef { key: name.into(), digest: sha256(name.as_bytes()) };
+    ops.attested(&world.model, &held.id, &evidence("manifest"), &evidence("document")).await.unwrap();
+    let mut rules = policy();
+    rules.retention.collect_retired_after_days = After::Days(0);
+    ops.set_policy(&world.model, &rules).await.unwrap();
+    ops.retire(&world.model, version, "old").await.unwrap();
+    let begun = ops.collect_version(&world.model, version, Freed::default()).await.unwrap();
+    begun.value.unwrap()
+}
+
+#[tokio::test]
+async fn while_bytes_of_the_model_are_deleted_a_submission_waits_and_a_collected_version_is_promoted_by_nobody()
+ {
+    let world = World::new().await;
+    let first = world.run(&world.task("one", Some(world.submit("s1").await), None)).await.unwrap();
+    let begun = collected(&world, first.version).await;
+    let waits = world.run(&world.task("two", Some(world.submit("s2").await), None)).await.unwrap_err();
+    assert!(waits.is_transient() && waits.message.contains("are being deleted"), "{}", waits.message);
+    let gone = world.run(&world.task("three", None, Some(first.version))).await.unwrap_err();
+    assert_eq!(gone.label, label::INVALID);
+    assert!(gone.message.contains("submit the same files anew"), "{}", gone.message);
+    assert_eq!(world.registry.versions(&world.model).await.unwrap().len(), 1);
+
+    // Once it is over, the same bytes are another version under the same digest.
+    world.ops().finish_collection(&world.model, &begun, Freed::default()).await.unwrap();
+    let again = world.run(&world.task("two", Some(world.submit("s2").await), None)).await.unwrap();
+    assert_eq!(again.version, VersionName::new(2));
+    assert_eq!(world.digest(again.version).await, world.digest(first.version).await);
+    let index = world.models.get("adult-income/index.json", 1 << 20).await.unwrap().unwrap();
+    assert!(String::from_utf8(index.to_vec()).unwrap().contains("\"v2\""));
+}
+
+#[tokio::test]
+async fn what_a_collection_deletes_before_the_version_is_registered_is_stored_again() {
+    let world = World::new().await;
+    let task = world.task("one", Some(world.submit("s1").await), None);
+    // Everything that was published is taken away in the moment in which it is signed.
+    let (bucket, s3) = (world.models.bucket().to_owned(), world.s3.clone());
+    let blobs = std::sync::Mutex::new(Some(Vec::new()));
+    let racing = Faulty::meanwhile(world.models.clone(), move |key| {
+        let mut blobs = blobs.lock().unwrap();
+        if key.contains("/signatures/") {
+            blobs.take().unwrap_or_default().iter().for_each(|key: &String| s3.remove(&bucket, key));
+        } else if let Some(blobs) = blobs.as_mut() {
+            blobs.push(key.to_owned());
+        }
+    });
+    let held = world.run_with(&task, testing::key(), &racing).await.unwrap();
+    let version = VersionRef { version: held.version, digest: world.digest(held.version).await };
+    let cache = std::env::temp_dir().join(format!("seatrial-package-raced-{}", std::process::id()));
+    fetch_version(&world.models, &world.model, &version, &cache, testing::trust()).await.unwrap();
+    std::fs::remove_dir_all(&cache).unwrap();
 }
 
 #[tokio::test]

@@ -252,7 +252,7 @@ impl App {
     /// The version that a caller named.
     ///
     /// # Errors
-    /// When the model has no such version, it is retired, or the registry cannot be read.
+    /// When the model has no such version, it is retired or collected, or the registry cannot be read.
     pub async fn pinned(
         &self,
         model: &ModelName,
@@ -278,6 +278,9 @@ impl App {
             )
         })?;
         let record = record.ok_or_else(unknown)?;
+        if let Err(gone) = record.loadable() {
+            return Err(Refused::unknown("collected-version", gone.to_string()));
+        }
         if record.status == VersionStatus::Retired {
             return Err(Refused::unknown(
                 "retired-version",

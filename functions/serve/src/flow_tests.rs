@@ -274,12 +274,13 @@ async fn what_is_wrong_with_a_request_is_said_with_a_code() {
 }
 
 #[tokio::test]
-async fn a_pinned_version_answers_in_every_state_but_retired_and_counts_as_pinned() {
+async fn a_pinned_version_answers_in_every_state_but_retired_or_collected_and_counts_as_pinned() {
     let plane = plane(Mode::Lambda, 0);
     plane.heads.versions.lock().unwrap().insert(VersionName::new(7), VersionStatus::Packaged);
     plane.heads.versions.lock().unwrap().insert(VersionName::new(8), VersionStatus::Retired);
+    plane.heads.versions.lock().unwrap().insert(VersionName::new(9), VersionStatus::Collected);
     let body = request(&[1.0], &json!({})).to_string();
-    for (name, status) in [("v1", 200), ("v2", 200), ("v7", 200), ("v8", 404)] {
+    for (name, status) in [("v1", 200), ("v2", 200), ("v7", 200), ("v8", 404), ("v9", 404)] {
         let (found, answer) =
             plane.call("POST", &format!("/v2/models/m/versions/{name}/infer"), body.clone()).await;
         assert_eq!(found.as_u16(), status, "{answer}");
@@ -287,6 +288,9 @@ async fn a_pinned_version_answers_in_every_state_but_retired_and_counts_as_pinne
             assert_eq!(answer["model_version"], name);
         }
     }
+    let (_, gone) = plane.call("POST", "/v2/models/m/versions/v9/infer", body).await;
+    assert_eq!(gone["code"], "collected-version");
+    assert!(gone["error"].as_str().unwrap().contains("submit the same files anew"), "{gone}");
     let tallies = plane.tallies().await;
     assert!(tallies.iter().all(|tally| tally.role == Arm::Pinned));
     assert_eq!(sum(&tallies, Arm::Pinned, |t| t.answered), 3);

@@ -165,6 +165,8 @@ impl Heads for FakeHeads {
             },
             submitted_by: "t".into(),
             submitted_auth: None,
+            retired_at: None,
+            collected_at: None,
             created_at: Timestamp::UNIX_EPOCH,
             promotion: None,
         }))

@@ -1,14 +1,16 @@
 //! Brings what nobody finishes to its lawful end: promotions whose execution died, gates past their time, promotions that
-//! ended without a manifest, holdbacks past the stability window, histories whose end nobody signed.
+//! ended without a manifest, holdbacks past the stability window, histories whose end nobody signed; and, about once an hour, versions
+//! that are out of use for as long as the policy keeps them.
 //!
 //! It only ever ends things; nothing here leads a challenger forward.
 
 mod anchors;
 mod attesting;
 mod executions;
+mod retention;
 
 use jiff::{SignedDuration, Timestamp};
-use seatrial_artifacts::store::ObjectStore;
+use seatrial_artifacts::store::{DeletingStore, ObjectStore};
 use seatrial_domain::gate::{GateKind, GateStatus};
 use seatrial_domain::ids::Actor;
 use seatrial_domain::promotion::{PromotionRecord, PromotionStatus};
@@ -31,8 +33,10 @@ const ATTEST_AFTER: SignedDuration = SignedDuration::from_secs(120);
 pub struct Ports<'a> {
     /// The registry.
     pub registry: &'a dyn Registry,
-    /// The evidence bucket.
+    /// The evidence bucket. Nothing is deleted there.
     pub evidence: &'a dyn ObjectStore,
+    /// The models bucket, for what collected versions have in it.
+    pub models: &'a dyn DeletingStore,
     /// Step Functions.
     pub executions: &'a dyn Executions,
     /// The function that attests.
@@ -45,7 +49,8 @@ impl std::fmt::Debug for Ports<'_> {
     }
 }
 
-/// Handles a schedule's tick, or the event of an execution that failed, timed out or was stopped. One model's trouble does
+/// Handles a schedule's tick, the event of an execution that failed, timed out or was stopped, or a person's `{"retention": "<model>"}`,
+/// which looks at the versions of that model now. One model's trouble does
 /// not keep the others from being swept; the first trouble is the failure.
 ///
 /// # Errors
@@ -55,12 +60,18 @@ where
     C: Fn() -> Timestamp + Send + Sync,
 {
     let mut sweep = Sweep { ports, clock: &clock, done: Vec::new(), first_failure: None };
-    match dead_execution(&event) {
-        Some((model, promotion)) => sweep.model(&model, Some(&promotion)).await,
-        None => {
-            sweep.gates().await;
-            for model in ports.registry.models().await? {
-                sweep.model(&model, None).await;
+    if let Some(model) = retention::asked(&event)? {
+        sweep.go_on_collecting(&model).await;
+        sweep.keep_to_the_plan(&model).await;
+    } else if let Some((model, promotion)) = dead_execution(&event) {
+        sweep.model(&model, Some(&promotion)).await;
+    } else {
+        sweep.gates().await;
+        for model in ports.registry.models().await? {
+            sweep.model(&model, None).await;
+            sweep.go_on_collecting(&model).await;
+            if sweep.is_minute_of(&model) {
+                sweep.keep_to_the_plan(&model).await;
             }
         }
     }

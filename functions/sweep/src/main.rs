@@ -9,12 +9,14 @@ async fn main() -> Result<(), Error> {
     let wiring = Wiring::start().await;
     let registry = wiring.registry()?;
     let evidence = wiring.bucket("SEATRIAL_EVIDENCE_BUCKET")?;
+    let models = wiring.deleting_bucket("SEATRIAL_MODELS_BUCKET")?;
     let executions = StepFunctions::new(aws_sdk_sfn::Client::new(&wiring.aws));
     let function = wiring.config.need("SEATRIAL_ATTEST_FUNCTION")?;
     let attesting = LambdaAttesting::new(wiring.aws.clone(), function);
     let ports = Ports {
         registry: &registry,
         evidence: evidence.as_ref(),
+        models: models.as_ref(),
         executions: &executions,
         attesting: &attesting,
     };

@@ -4,3 +4,4 @@
 mod anchors;
 mod common;
 mod orphan;
+mod retention;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::history::ChainTip;
 use crate::ids::{Digest, ModelName, PromotionId, VersionName, VersionRef};
 use crate::refusal::Refusal;
+use crate::retention::Collecting;
 use crate::route::{Route, Weight};
 
 /// The state of a model.
@@ -32,6 +33,9 @@ pub struct Head {
     pub policy: Option<PolicyRef>,
     /// The benchmark in force for promotions that start now.
     pub benchmark: Option<BenchmarkRef>,
+    /// The version whose bytes are being deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collecting: Option<Collecting>,
     /// The end of the history.
     pub chain: ChainTip,
     /// When the model was created.
@@ -99,6 +103,7 @@ impl Head {
             running: None,
             policy: None,
             benchmark: None,
+            collecting: None,
             chain,
             created_at: now,
             updated_at: now,

@@ -22,6 +22,7 @@ pub mod package;
 pub mod policy;
 pub mod promotion;
 pub mod refusal;
+pub mod retention;
 pub mod rights;
 pub mod route;
 pub mod served;

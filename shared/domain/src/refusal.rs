@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::compliance::{self, Missing, ProfileName};
-use crate::ids::{GateId, ModelName, PromotionId, SubmissionId, VersionName};
+use crate::ids::{Digest, GateId, ModelName, PromotionId, SubmissionId, VersionName};
 use crate::version::{VersionEvent, VersionStatus};
 
 /// A change that the rules do not allow. Nothing was written.
@@ -89,6 +89,48 @@ pub enum Refusal {
         /// The model.
         model: ModelName,
     },
+    /// The version's bytes are given up: nothing can load it.
+    #[error(
+        "{version} of model {model} was collected{}: its bytes are deleted, its records and evidence stay. To use it again, submit the same files anew (`seatrial package DIR --model {model}`): they get the same digest, {}, under a new version",
+        at.map(|at| format!(" at {at}")).unwrap_or_default(), digest.short()
+    )]
+    Collected {
+        /// The model.
+        model: ModelName,
+        /// The version.
+        version: VersionName,
+        /// The digest of its package.
+        digest: Digest,
+        /// When.
+        at: Option<Timestamp>,
+    },
+    /// Bytes of the model are being deleted, and no version may be registered meanwhile: it could need one of them. It may
+    /// after a moment.
+    #[error(
+        "the bytes of {version} of model {model} are being deleted, and no version is registered meanwhile; it is possible again after {until} at the latest"
+    )]
+    Collecting {
+        /// The model.
+        model: ModelName,
+        /// The version that is being collected.
+        version: VersionName,
+        /// When nothing is deleted any more, whatever becomes of the collection.
+        until: Timestamp,
+    },
+    /// The standby is kept ready until the champion has proved itself.
+    #[error(
+        "{standby} is the standby of model {model} and kept ready until {until}, the end of the stability window (`canary.stability_seconds` of the policy that {champion} was crowned by): a rollback brings it back. Retire it after that, or `seatrial rollback {model} --champion` makes it champion again"
+    )]
+    Stabilising {
+        /// The model.
+        model: ModelName,
+        /// The standby.
+        standby: VersionName,
+        /// The champion.
+        champion: VersionName,
+        /// The end of the window.
+        until: Timestamp,
+    },
     /// Something named does not exist.
     #[error("{what} does not exist")]
     NotFound {
@@ -139,6 +181,9 @@ impl Refusal {
             Self::Forbidden { .. } => "forbidden",
             Self::AlreadyAnnounced { .. } => "already_announced",
             Self::NoStandby { .. } => "no_standby",
+            Self::Collected { .. } => "collected",
+            Self::Collecting { .. } => "collecting",
+            Self::Stabilising { .. } => "stability_window",
             Self::NotFound { .. } => "not_found",
             Self::ProfileUnmet { .. } => "profile_unmet",
             Self::Invalid { .. } => "invalid",

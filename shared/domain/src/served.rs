@@ -62,6 +62,10 @@ impl Split {
             "rolled_back" => Self { champion: entry.version, beside: None },
             // A new promotion's route has no holdback.
             "canary_rolled_back" | "holdback_ended" | "shadow_opened" => Self { beside: None, ..self },
+            // A standby that is retired leaves its holdback to the champion.
+            "version_retired" if self.beside.is_some_and(|b| Some(b.version) == entry.version) => {
+                Self { beside: None, ..self }
+            }
             _ => self,
         }
     }
@@ -184,6 +188,27 @@ mod tests {
             assert_eq!(pair[0].until, Some(pair[1].from), "no gap and no overlap");
         }
         assert_eq!(times.last().unwrap().until, None);
+    }
+
+    #[test]
+    fn a_standby_that_is_retired_leaves_its_share_and_any_other_version_changes_nothing() {
+        let entries = [
+            entry(1, "crowned", 1, &json!({})),
+            entry(2, "crowned", 2, &json!({ "holdback": 100 })),
+            entry(3, "version_retired", 3, &json!({})),
+            entry(4, "version_retired", 1, &json!({})),
+            entry(5, "version_collected", 1, &json!({})),
+            entry(6, "collection_resumed", 1, &json!({})),
+            entry(7, "collection_finished", 1, &json!({})),
+        ];
+        assert_eq!(
+            told(&served(&entries)),
+            [
+                "crowned v1:10000 actor of crowned",
+                "crowned v2:9900 v1:100 actor of crowned",
+                "version_retired v2:10000 actor of version_retired",
+            ]
+        );
     }
 
     #[test]

@@ -35,6 +35,8 @@ pub enum VersionStatus {
     Superseded,
     /// Taken out of use for good.
     Retired,
+    /// Retired, and its bytes are given up: nobody can load it any more. Its records and its evidence stay.
+    Collected,
 }
 
 impl VersionStatus {
@@ -54,6 +56,7 @@ impl VersionStatus {
             Self::RolledBack => "rolled_back",
             Self::Superseded => "superseded",
             Self::Retired => "retired",
+            Self::Collected => "collected",
         }
     }
 }
@@ -86,6 +89,8 @@ pub enum VersionEvent {
     Supersede,
     /// It is taken out of use.
     Retire,
+    /// Its bytes are given up.
+    Collect,
 }
 
 /// The status after `event`, or the refusal of it.
@@ -111,6 +116,7 @@ pub fn transition(status: VersionStatus, event: VersionEvent) -> Result<VersionS
         (S::Standby, E::Reinstate) => Ok(S::Champion),
         (S::Standby, E::Supersede) => Ok(S::Superseded),
         (S::Packaged | S::Rejected | S::RolledBack | S::Superseded | S::Standby, E::Retire) => Ok(S::Retired),
+        (S::Retired, E::Collect) => Ok(S::Collected),
         (status, event) => Err(Refusal::IllegalTransition { status, event }),
     }
 }
@@ -137,6 +143,12 @@ pub struct VersionRecord {
     pub created_at: Timestamp,
     /// The promotion that works on it, or the last one that did.
     pub promotion: Option<PromotionId>,
+    /// When it was retired. Records of earlier releases do not say: the history does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retired_at: Option<Timestamp>,
+    /// When its bytes were given up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collected_at: Option<Timestamp>,
 }
 
 impl VersionRecord {
@@ -149,9 +161,26 @@ impl VersionRecord {
     /// The record after `event`.
     ///
     /// # Errors
-    /// As [`transition`].
+    /// As [`transition`]; [`Refusal::Collected`] for whatever would use bytes that are given up.
     pub fn apply(&self, event: VersionEvent) -> Result<Self, Refusal> {
+        self.loadable()?;
         Ok(Self { status: transition(self.status, event)?, ..self.clone() })
+    }
+
+    /// That its bytes are kept.
+    ///
+    /// # Errors
+    /// [`Refusal::Collected`], with what can be done, when they are given up.
+    pub fn loadable(&self) -> Result<(), Refusal> {
+        if self.status != VersionStatus::Collected {
+            return Ok(());
+        }
+        Err(Refusal::Collected {
+            model: self.model.clone(),
+            version: self.version,
+            digest: self.digest.clone(),
+            at: self.collected_at,
+        })
     }
 }
 
@@ -162,7 +191,7 @@ mod tests {
     use VersionEvent as E;
     use VersionStatus as S;
 
-    const STATUSES: [S; 12] = [
+    const STATUSES: [S; 13] = [
         S::Packaged,
         S::Evaluating,
         S::Shadowing,
@@ -175,8 +204,9 @@ mod tests {
         S::RolledBack,
         S::Superseded,
         S::Retired,
+        S::Collected,
     ];
-    const EVENTS: [E; 12] = [
+    const EVENTS: [E; 13] = [
         E::StartPromotion,
         E::OpenShadow,
         E::StartReview,
@@ -189,6 +219,7 @@ mod tests {
         E::Reinstate,
         E::Supersede,
         E::Retire,
+        E::Collect,
     ];
 
     #[test]
@@ -223,10 +254,18 @@ mod tests {
     #[test]
     fn retirement_is_final_and_never_hits_what_serves_or_runs() {
         for event in EVENTS {
-            assert!(transition(S::Retired, event).is_err(), "{event:?}");
+            assert_eq!(transition(S::Retired, event).is_ok(), event == E::Collect, "{event:?}");
+            assert!(transition(S::Collected, event).is_err(), "{event:?}");
         }
         for status in [S::Champion, S::Canary, S::Approved, S::InReview, S::Shadowing, S::Evaluating] {
             assert!(transition(status, E::Retire).is_err(), "{status:?}");
+        }
+    }
+
+    #[test]
+    fn bytes_are_given_up_of_what_is_retired_alone() {
+        for status in STATUSES {
+            assert_eq!(transition(status, E::Collect).is_ok(), status == S::Retired, "{status:?}");
         }
     }
 

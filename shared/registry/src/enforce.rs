@@ -36,6 +36,7 @@ pub fn enforce(change: &Change, previous: Option<&Head>) -> Result<(), Refusal> 
     champion(change, previous)?;
     traffic(change, previous)?;
     statuses(change, previous)?;
+    collection(change, previous)?;
     answered_for(change)?;
     decision(change)
 }
@@ -190,6 +191,55 @@ fn statuses(change: &Change, previous: &Head) -> Result<(), Refusal> {
         )?;
     }
     Ok(())
+}
+
+/// Bytes are given up of nothing that is in use, one version at a time, and nothing is registered while they are deleted.
+fn collection(change: &Change, previous: &Head) -> Result<(), Refusal> {
+    let head = &change.head;
+    let event = change.entry.event.as_str();
+    if change.claim.is_some()
+        && let Some(collecting) = &previous.collecting
+    {
+        collecting.registers_nothing_at(&head.model, change.entry.at)?;
+    }
+    let collected = change.versions.iter().filter(|v| v.status == VersionStatus::Collected);
+    for version in collected {
+        must(event == "version_collected", "a version is collected by another event")?;
+        let named = head.collecting.as_ref().is_some_and(|c| c.version == version.reference());
+        must(
+            named && previous.collecting.is_none(),
+            "a version is collected that the head does not name alone",
+        )?;
+        let used = [
+            head.champion(),
+            head.standby.as_ref(),
+            head.route.standby.as_ref(),
+            head.route.challenger.as_ref(),
+            head.running.as_ref().map(|r| &r.challenger),
+        ];
+        let used =
+            used.into_iter().flatten().any(|r| r.version == version.version || r.digest == version.digest);
+        must(!used, "a version is collected that is in use")?;
+    }
+    match (&previous.collecting, &head.collecting) {
+        (before, now) if before == now => Ok(()),
+        (None, Some(now)) => must(
+            change
+                .versions
+                .iter()
+                .any(|v| v.status == VersionStatus::Collected && v.reference() == now.version),
+            "the head names a version as being collected that is not",
+        ),
+        (Some(before), Some(now)) => {
+            let taken_up = now.version == before.version && now.run > before.run && now.since == before.since;
+            must(taken_up && event == "collection_resumed", "a collection becomes another one")?;
+            must(
+                change.entry.at >= before.resumes_at(),
+                "a collection is taken up while the run before may still delete",
+            )
+        }
+        (_, None) => must(event == "collection_finished", "a collection ends by another event than its end"),
+    }
 }
 
 /// No promotion carries a skipped approval whose compliance profile wants a person to answer for it.

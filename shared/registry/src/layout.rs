@@ -180,6 +180,12 @@ pub(crate) fn claim_item(version: VersionName) -> Result<Item, StoreError> {
     item(&version, [])
 }
 
+/// The content of a claim's item, for conditions.
+pub(crate) fn claimed_by(version: VersionName) -> Result<Attr, StoreError> {
+    let mut claim = claim_item(version)?;
+    claim.remove(DOC).ok_or_else(|| unwritable("a claim", None))
+}
+
 pub(crate) fn promotion_item(promotion: &PromotionRecord) -> Result<Item, StoreError> {
     let attributes = [
         ("status", word(&promotion.status)?),

@@ -5,6 +5,7 @@ use seatrial_domain::change::{Change, DecisionCheck, GATE_MARKS};
 use seatrial_domain::gate::GateStatus;
 use seatrial_domain::ids::Auth;
 use seatrial_domain::promotion::PromotionStatus;
+use seatrial_domain::version::VersionStatus;
 
 use crate::error::{CommitError, StoreError};
 use crate::layout::{self, number, text, word};
@@ -56,14 +57,28 @@ pub(crate) fn plan(change: &Change) -> Result<Vec<(Part, Write)>, StoreError> {
     );
 
     // Two uploads of the same bytes.   A: claim DIGEST#x if absent → v3        B: claim DIGEST#x if absent → refused
-    // B is told v3 and makes no v4.
-    if let Some((digest, version)) = &change.claim {
-        put(Part::Claim, layout::digest_key(model, digest), layout::claim_item(*version)?, Cond::Absent);
+    // B is told v3 and makes no v4. A collected version hands its digest on, and only to one:
+    //                                  A: claim DIGEST#x if it is v3 → v7              B: claim DIGEST#x if it is v3 → refused
+    if let Some(claim) = &change.claim {
+        let item = layout::claim_item(claim.version)?;
+        let held = match claim.of {
+            None => Cond::Absent,
+            Some(of) => Cond::Eq(layout::DOC, layout::claimed_by(of)?),
+        };
+        put(Part::Claim, layout::digest_key(model, &claim.digest), item, held);
     }
     for version in &change.versions {
-        // A version's bytes never change: a record may replace another only under the same digest.
-        let new = change.claim.as_ref().is_some_and(|(_, claimed)| *claimed == version.version);
-        let condition = if new { Cond::Absent } else { Cond::Eq("digest", text(&version.digest)) };
+        // A version's bytes never change: a record may replace another only under the same digest. And they are given up once, of
+        // what is retired.
+        let new = change.claim.as_ref().is_some_and(|claim| claim.version == version.version);
+        let same = Cond::Eq("digest", text(&version.digest));
+        let condition = match version.status {
+            _ if new => Cond::Absent,
+            VersionStatus::Collected => {
+                Cond::All(vec![same, Cond::Eq("status", word(&VersionStatus::Retired)?)])
+            }
+            _ => same,
+        };
         put(
             Part::Version,
             layout::version_key(model, version.version),
@@ -104,6 +119,11 @@ pub(crate) fn plan(change: &Change) -> Result<Vec<(Part, Write)>, StoreError> {
         // Promotions and approvals name policies by number and digest: a number never means two things.
         let key = layout::policy_key(model, policy.reference.number);
         put(Part::Policy, key, layout::policy_item(policy)?, Cond::Absent);
+    }
+    if let Some(of) = change.claim.as_ref().and_then(|claim| claim.of) {
+        let collected = Cond::Eq("status", word(&VersionStatus::Collected)?);
+        let key = layout::version_key(model, of);
+        plan.push((Part::Claim, Write { key, action: Action::Check, condition: collected }));
     }
     if let Some(approval) = &change.approval {
         plan.push((Part::Approval, approval_check(approval)));
@@ -170,9 +190,9 @@ pub(crate) fn meaning(change: &Change, failed: &[Part]) -> CommitError {
     if has(Part::Head) {
         return CommitError::Conflict { model };
     }
-    if let (true, Some((_, version))) = (has(Part::Claim), &change.claim) {
+    if let (true, Some(claim)) = (has(Part::Claim), &change.claim) {
         // The caller of this function puts the version that really has the digest in the place of this one.
-        return CommitError::Claimed { model, version: *version };
+        return CommitError::Claimed { model, version: claim.version };
     }
     let refusal = if has(Part::Approval) {
         let why = change.approval.as_ref().map_or_else(String::new, |a| {

@@ -88,8 +88,8 @@ impl<T: Table> TableRegistry<T> {
             return Ok(());
         }
         match (error, &change.claim) {
-            (CommitError::Claimed { model, .. }, Some((digest, claimed))) => {
-                let version = self.claimed(&model, digest).await?.unwrap_or(*claimed);
+            (CommitError::Claimed { model, .. }, Some(claim)) => {
+                let version = self.claimed(&model, &claim.digest).await?.unwrap_or(claim.version);
                 Err(CommitError::Claimed { model, version })
             }
             (error, _) => Err(error),

@@ -65,6 +65,8 @@ impl From<Refusal> for Failure {
         let label = match &refusal {
             Refusal::Superseded { .. } => label::SUPERSEDED,
             Refusal::Busy { .. } => label::MODEL_BUSY,
+            // Over in minutes: the state machine asks again.
+            Refusal::Collecting { .. } => label::UNAVAILABLE,
             Refusal::NotApproved { .. } | Refusal::Changed { .. } => label::NOT_APPROVED,
             _ => label::INVALID,
         };

@@ -81,13 +81,16 @@ impl From<Refusal> for Problem {
             Refusal::NotFound { .. } => StatusCode::NOT_FOUND,
             Refusal::Forbidden { .. } | Refusal::NotApproved { .. } => StatusCode::FORBIDDEN,
             Refusal::Invalid { .. } | Refusal::ProfileUnmet { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            Refusal::Collected { .. } => StatusCode::GONE,
+            Refusal::Collecting { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Refusal::Busy { .. }
             | Refusal::Superseded { .. }
             | Refusal::IllegalTransition { .. }
             | Refusal::Changed { .. }
             | Refusal::GateClosed { .. }
             | Refusal::AlreadyAnnounced { .. }
-            | Refusal::NoStandby { .. } => StatusCode::CONFLICT,
+            | Refusal::NoStandby { .. }
+            | Refusal::Stabilising { .. } => StatusCode::CONFLICT,
         };
         Self::new(status, refusal.code(), refusal.to_string())
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use aws_config::SdkConfig;
 use seatrial_artifacts::package::{SignVersionError, Trust};
-use seatrial_artifacts::store::{ObjectStore, S3Store, s3_client};
+use seatrial_artifacts::store::{DeletingStore, ObjectStore, S3Store, s3_client};
 use seatrial_attestation::kms::KmsSigner;
 use seatrial_attestation::model_signing::SigningError;
 use seatrial_attestation::signer::SignError;
@@ -43,6 +43,15 @@ impl Wiring {
     /// # Errors
     /// When the environment does not name it.
     pub fn bucket(&self, name: &str) -> Result<Arc<dyn ObjectStore>, Failure> {
+        let client = s3_client(&self.aws);
+        Ok(Arc::new(S3Store::new(client, self.config.need(name)?)))
+    }
+
+    /// A bucket of that name that objects may be taken out of.
+    ///
+    /// # Errors
+    /// When the environment does not name it.
+    pub fn deleting_bucket(&self, name: &str) -> Result<Arc<dyn DeletingStore>, Failure> {
         let client = s3_client(&self.aws);
         Ok(Arc::new(S3Store::new(client, self.config.need(name)?)))
     }

@@ -14,6 +14,7 @@ mod parallel;
 mod promotion;
 mod refusals;
 mod registry;
+mod retention;
 mod rights;
 mod rollback;
 mod signals;

@@ -16,6 +16,7 @@ async fn s3_keeps_the_contract() {
         stores.push(S3Store::new(stack.s3.clone(), bucket).with_parts(parts));
     }
     contract::all(&stores[0], &stores[1], 23_000_000).await;
+    contract::deletes_one_object_and_twice_is_once(&stores[0]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

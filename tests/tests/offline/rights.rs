@@ -222,8 +222,23 @@ fn crown_is_called_by_the_promotion_alone() {
 
 #[test]
 fn evidence_is_never_deleted_by_the_product() {
-    let deletes = ["s3:DeleteObject", "s3:DeleteObjectVersion", "s3:BypassGovernanceRetention"];
-    assert!(who(|s| allows(s, &deletes)).is_empty());
+    // No version of any object, and nothing under a lock.
+    assert!(who(|s| allows(s, &["s3:DeleteObjectVersion", "s3:BypassGovernanceRetention"])).is_empty());
+    // What a collected version has in the models bucket is deleted, by `sweep` alone; no benchmark, no index.
+    assert_eq!(who(|s| allows(s, &["s3:DeleteObject"])), ["sweep"]);
+    let t = template();
+    let statements = t.statements("SweepRole");
+    let deletes: Vec<_> = statements.iter().filter(|s| allows(s, &["s3:DeleteObject"])).collect();
+    let resources: Vec<_> = deletes.iter().map(|s| (list(&s["Action"]), s["Resource"].clone())).collect();
+    let in_models = |path: &str| json!({ "Fn::Sub": format!("${{ModelsBucket.Arn}}/*/{path}/*") });
+    assert_eq!(
+        resources,
+        [(vec!["s3:DeleteObject".to_owned()], json!([in_models("blobs"), in_models("signatures")]))]
+    );
+    // It writes nothing but the index, and to no other bucket.
+    let puts: Vec<_> =
+        statements.iter().filter(|s| allows(s, &["s3:PutObject"])).map(|s| &s["Resource"]).collect();
+    assert_eq!(puts, [&json!({ "Fn::Sub": "${ModelsBucket.Arn}/*/index.json" })]);
     // Without the right to bypass, a lock can only be made longer.
     assert_eq!(who(|s| allows(s, &["s3:PutObjectRetention"])), ["attest"]);
 }

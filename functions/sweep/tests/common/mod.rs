@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 use fn_sweep::{Attesting, Executions, Ports, Standing, handle};
-use seatrial_artifacts::{MemoryS3, MemoryStore};
+use seatrial_artifacts::{DeletingStore, MemoryS3, MemoryStore};
 use seatrial_attestation::LocalKey;
 use seatrial_domain::task::{AttestAnswer, AttestTask};
 use seatrial_registry::MemoryRegistry;
@@ -37,27 +37,39 @@ impl Attesting for Here<'_> {
 pub struct Swept<'s> {
     s: &'s Scenario<MemoryRegistry>,
     pub evidence: MemoryStore,
+    pub models: MemoryStore,
     key: LocalKey,
 }
 
 impl<'s> Swept<'s> {
     pub fn new(s: &'s Scenario<MemoryRegistry>) -> Self {
-        let evidence = MemoryS3::default().bucket("evidence");
-        Self { s, evidence, key: LocalKey::generate().unwrap() }
+        let s3 = MemoryS3::default();
+        let (evidence, models) = (s3.bucket("evidence"), s3.bucket("models"));
+        Self { s, evidence, models, key: LocalKey::generate().unwrap() }
     }
 
     pub async fn sweep(&self) -> Result<Value, Failure> {
+        self.sweep_with(&self.models, json!({})).await
+    }
+
+    /// Looks at the versions of the scenario's model, in whatever minute.
+    pub async fn retention(&self) -> Result<Value, Failure> {
+        self.sweep_with(&self.models, json!({ "retention": self.s.model })).await
+    }
+
+    pub async fn sweep_with(&self, models: &dyn DeletingStore, event: Value) -> Result<Value, Failure> {
         let registry = &self.s.registry;
         let ports = fn_attest::Ports {
             registry,
             evidence: &self.evidence,
-            models: &self.evidence,
+            models: &self.models,
             signer: &self.key,
             data_days: None,
         };
         let attesting = Here { ports, clock: self.s.clock.clone() };
-        let ports = Ports { registry, evidence: &self.evidence, executions: &AllDead, attesting: &attesting };
+        let (evidence, executions) = (&self.evidence, &AllDead);
+        let ports = Ports { registry, evidence, models, executions, attesting: &attesting };
         let clock = self.s.clock.clone();
-        handle(&ports, move || clock.now(), json!({})).await
+        handle(&ports, move || clock.now(), event).await
     }
 }

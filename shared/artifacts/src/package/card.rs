@@ -22,7 +22,7 @@ pub const CARD_TYPE: &str = "application/vnd.seatrial.model-card.v1+markdown";
 /// Under which annotation the promotion stands that a card tells of.
 const PROMOTION: &str = "vnd.seatrial.promotion";
 /// The configuration of an artifact that has none.
-const EMPTY: &[u8] = b"{}";
+pub(super) const EMPTY: &[u8] = b"{}";
 
 /// Attaches the card of a promotion, which ended at `at`, to the version with the digest `package`; gives the digest of the
 /// card's manifest. Attaching the same again changes nothing; the card of a later promotion of the same bytes stands beside it.

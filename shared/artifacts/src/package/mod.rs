@@ -13,6 +13,7 @@
 //! `aws s3 sync s3://<bucket>/<model> dir` gives a layout that any OCI tool reads, such as `skopeo inspect oci:dir:v2`.
 
 mod card;
+mod collect;
 mod export;
 mod manifest;
 mod publish;
@@ -22,6 +23,7 @@ mod signature;
 pub mod testing;
 
 pub use card::{CARD_TYPE, attach_card};
+pub use collect::{CollectError, Remains, Removed, remains, remove};
 pub use export::{Exported, export_version};
 pub use manifest::{Manifest, Package};
 pub use publish::{PublishError, name_version, publish};

@@ -17,7 +17,7 @@ use crate::store::{ObjectStore, StoreError};
 use crate::submission::{HashedFile, Inspected};
 
 /// The largest index that is read.
-const MAX_INDEX: u64 = 16 << 20;
+pub(super) const MAX_INDEX: u64 = 16 << 20;
 /// How often the index is written again when somebody else was faster.
 const ATTEMPTS: u32 = 12;
 const JSON: &str = "application/json";
@@ -189,6 +189,6 @@ fn empty() -> Result<ImageIndex, OciSpecError> {
         .build()
 }
 
-fn ref_name(manifest: &Descriptor) -> Option<&String> {
+pub(super) fn ref_name(manifest: &Descriptor) -> Option<&String> {
     manifest.annotations().as_ref().and_then(|a| a.get(ANNOTATION_REF_NAME))
 }

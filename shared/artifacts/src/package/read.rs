@@ -15,7 +15,7 @@ use super::{Manifest, blob_key};
 use crate::store::{Hasher, ObjectStore, StoreError, get_to_file};
 
 /// The largest manifest that is read.
-const MAX_MANIFEST: u64 = 4 << 20;
+pub(super) const MAX_MANIFEST: u64 = 4 << 20;
 
 /// Why something could not be read back.
 #[derive(Debug, thiserror::Error)]

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use seatrial_domain::canonical::sha256;
 
-use super::{BytesChunks, Chunks, ObjectStore, StoreError, get_to_file};
+use super::{BytesChunks, Chunks, DeletingStore, ObjectStore, StoreError, get_to_file};
 
 const TEXT: &str = "text/plain";
 
@@ -46,6 +46,22 @@ pub async fn locks_only_grow(store: &dyn ObjectStore) {
     assert_eq!(store.kept_until("locked", first.as_deref()).await.unwrap(), Some(day(3)));
     let refused = store.keep_until("locked/nothing", None, day(1)).await.unwrap_err();
     assert!(matches!(refused, StoreError::Changed { .. }), "{refused:?}");
+}
+
+/// That a deletion takes one object and no other, and that what is deleted can be written again.
+pub async fn deletes_one_object_and_twice_is_once(store: &dyn DeletingStore) {
+    for key in ["d/one", "d/one/two", "d/three"] {
+        store.put(key, body("x"), TEXT).await.unwrap();
+    }
+    for _ in 0..2 {
+        store.delete("d/one").await.unwrap();
+        assert_eq!(store.head("d/one").await.unwrap(), None);
+        assert_eq!(store.get("d/one", 9).await.unwrap(), None);
+        let keys: Vec<String> = store.list("d/").await.unwrap().into_iter().map(|m| m.key).collect();
+        assert_eq!(keys, ["d/one/two", "d/three"]);
+    }
+    assert!(store.put_if_absent("d/one", body("again"), TEXT).await.unwrap());
+    assert_eq!(store.get("d/one", 9).await.unwrap(), Some(body("again")));
 }
 
 async fn reads_what_was_written(store: &dyn ObjectStore) {

@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use jiff::Timestamp;
 use seatrial_domain::{Digest, canonical::sha256};
 
-use super::{BytesChunks, Chunks, ObjectMeta, ObjectStore, StoreError};
+use super::{BytesChunks, Chunks, DeletingStore, ObjectMeta, ObjectStore, StoreError};
 
 type Objects = BTreeMap<(String, String), (ObjectMeta, Bytes)>;
 
@@ -37,7 +37,7 @@ impl MemoryS3 {
         self.lock().writes
     }
 
-    /// Takes an object away, which the port cannot do: for tests of what is missing.
+    /// Takes an object away past the port: for tests of what is missing.
     pub fn remove(&self, bucket: &str, key: &str) {
         self.lock().objects.remove(&(bucket.to_owned(), key.to_owned()));
     }
@@ -55,6 +55,12 @@ pub struct MemoryStore {
 }
 
 impl MemoryStore {
+    /// Another bucket of the same world.
+    #[must_use]
+    pub fn neighbour(&self, name: &str) -> Self {
+        self.world.bucket(name)
+    }
+
     fn id(&self, key: &str) -> (String, String) {
         (self.bucket.clone(), key.to_owned())
     }
@@ -199,6 +205,14 @@ impl ObjectStore for MemoryStore {
     }
 }
 
+#[async_trait]
+impl DeletingStore for MemoryStore {
+    async fn delete(&self, key: &str) -> Result<(), StoreError> {
+        self.world.remove(&self.bucket, key);
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::contract;
@@ -209,5 +223,6 @@ mod tests {
         let world = MemoryS3::default();
         contract::all(&world.bucket("one"), &world.bucket("two"), 3_000_000).await;
         contract::locks_only_grow(&world.bucket("locked")).await;
+        contract::deletes_one_object_and_twice_is_once(&world.bucket("deleted")).await;
     }
 }

@@ -14,9 +14,14 @@ use seatrial_domain::Digest;
 mod chunks;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
+#[cfg(any(test, feature = "contract"))]
+mod faulty;
 mod memory;
 mod multipart;
 mod s3;
+
+#[cfg(any(test, feature = "contract"))]
+pub use faulty::Faulty;
 
 pub use chunks::{BytesChunks, Chunks, FileChunks, Hasher};
 pub use memory::{MemoryS3, MemoryStore};
@@ -192,6 +197,17 @@ pub trait ObjectStore: Send + Sync {
     /// Locks this version of the object against deletion until then, to the second. A lock is made longer, never shorter, and keeps
     /// its mode; where there is none yet, it is `GOVERNANCE`.
     async fn keep_until(&self, key: &str, version: Option<&str>, until: Timestamp) -> Result<(), StoreError>;
+}
+
+/// A bucket that objects may be taken out of: a port of its own, for the one function that may.
+#[async_trait]
+pub trait DeletingStore: ObjectStore {
+    /// Deletes the object at `key`, if one is there. A bucket with versions keeps its bytes as an earlier version, for as long as its
+    /// lifecycle says.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] when it is not known whether it is deleted.
+    async fn delete(&self, key: &str) -> Result<(), StoreError>;
 }
 
 /// Writes this very object to a local file, and gives the digest of what was written.

@@ -13,7 +13,7 @@ use bytes::{Bytes, BytesMut};
 use jiff::Timestamp;
 use seatrial_domain::Digest;
 
-use super::{Chunks, ObjectMeta, ObjectStore, StoreError};
+use super::{Chunks, DeletingStore, ObjectMeta, ObjectStore, StoreError};
 
 /// How often in a row, without a byte in between, a body that broke off is asked for again from where it broke.
 const RESUMES: u32 = 5;
@@ -303,6 +303,18 @@ impl ObjectStore for S3Store {
         let request = self.client.put_object_retention().bucket(&self.bucket).key(key);
         let request = request.set_version_id(version.map(str::to_owned)).retention(retention);
         request.send().await.map(|_| ()).map_err(|e| self.error("locking", key, e))
+    }
+}
+
+#[async_trait]
+impl DeletingStore for S3Store {
+    async fn delete(&self, key: &str) -> Result<(), StoreError> {
+        let request = self.client.delete_object().bucket(&self.bucket).key(key);
+        match request.send().await {
+            Ok(_) => Ok(()),
+            Err(e) if status(&e) == Some(404) => Ok(()),
+            Err(e) => Err(self.error("deleting", key, e)),
+        }
     }
 }
 

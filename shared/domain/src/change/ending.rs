@@ -6,6 +6,7 @@ use super::{Change, Context, Draft};
 use crate::gate::{GateRecord, GateStatus};
 use crate::promotion::{PromotionRecord, PromotionStatus};
 use crate::refusal::Refusal;
+use crate::retention::Crown;
 use crate::route::Weight;
 use crate::version::{VersionEvent, VersionRecord, VersionStatus};
 
@@ -118,15 +119,35 @@ pub fn roll_back(
     draft.finish()
 }
 
-/// Takes a version out of use for good.
+/// Takes a version out of use for good. `crown` is the one that made the present standby: until its stability window is over, the
+/// standby is kept ready.
 ///
 /// # Errors
-/// [`Refusal::IllegalTransition`] for a version that serves or is being promoted.
-pub fn retire(context: &Context<'_>, version: &VersionRecord, reason: &str) -> Result<Change, Refusal> {
+/// [`Refusal::IllegalTransition`] for a version that serves or is being promoted; [`Refusal::Stabilising`] for a standby that is
+/// kept ready.
+pub fn retire(
+    context: &Context<'_>,
+    version: &VersionRecord,
+    crown: Option<&Crown>,
+    reason: &str,
+) -> Result<Change, Refusal> {
+    let head = context.head;
+    let is_standby = head.standby.as_ref().is_some_and(|s| s.version == version.version);
+    if let (true, Some(crown), Some(champion)) = (is_standby, crown, head.champion())
+        && context.now < crown.stable_at
+    {
+        return Err(Refusal::Stabilising {
+            model: head.model.clone(),
+            standby: version.version,
+            champion: champion.version,
+            until: crown.stable_at,
+        });
+    }
     let details = json!({ "digest": version.digest, "from": version.status, "reason": reason });
     let mut draft = Draft::new(context, "version_retired", details).about(None, Some(version.version));
-    draft.change.versions.push(version.apply(VersionEvent::Retire)?);
-    if draft.head.standby.as_ref().is_some_and(|s| s.version == version.version) {
+    let retired = version.apply(VersionEvent::Retire)?;
+    draft.change.versions.push(VersionRecord { retired_at: Some(context.now), ..retired });
+    if is_standby {
         draft.head.standby = None;
         draft.head.route.standby = None;
         draft.head.route.holdback = Weight::ZERO;

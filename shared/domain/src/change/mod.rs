@@ -8,6 +8,7 @@ mod emergency;
 mod ending;
 mod gates;
 mod promoting;
+mod retention;
 mod settings;
 
 pub use canary::{bound_now, crown, end_holdback, shift};
@@ -20,6 +21,7 @@ pub use gates::{
 pub use promoting::{
     attested, close_shadow, open_shadow, record_evidence, record_report, register_version, start_promotion,
 };
+pub use retention::{collect_version, finish_collection, resume_collection};
 pub use settings::{Right, set_benchmark, set_policy};
 
 use jiff::Timestamp;
@@ -60,6 +62,17 @@ pub struct DecisionCheck {
     pub bound: Bound,
 }
 
+/// The claim of a digest: the same bytes are never two versions that can be loaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// The digest.
+    pub digest: Digest,
+    /// The version that is to have it.
+    pub version: VersionName,
+    /// The collected version that has it until now. Condition: it is collected; where there is none, that nobody has it.
+    pub of: Option<VersionName>,
+}
+
 /// A set of records that is written as one, or not at all.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Change {
@@ -69,8 +82,8 @@ pub struct Change {
     pub entry: HistoryEntry,
     /// Versions to write.
     pub versions: Vec<VersionRecord>,
-    /// A version's digest to claim. Condition: no version of the model has it.
-    pub claim: Option<(Digest, VersionName)>,
+    /// A version's digest to claim.
+    pub claim: Option<Claim>,
     /// A promotion to write.
     pub promotion: Option<PromotionRecord>,
     /// A gate to write.
@@ -109,7 +122,7 @@ struct Draft {
 #[derive(Default)]
 struct Parts {
     versions: Vec<VersionRecord>,
-    claim: Option<(Digest, VersionName)>,
+    claim: Option<Claim>,
     promotion: Option<PromotionRecord>,
     gate: Option<GateRecord>,
     policy: Option<PolicyRecord>,

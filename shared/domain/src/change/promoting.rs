@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Change, Context, Draft, PolicyRecord};
+use super::{Change, Claim, Context, Draft, PolicyRecord};
 use crate::compliance;
 use crate::ids::{Actor, Digest, PromotionId, VersionName};
 use crate::package::PackageSummary;
@@ -18,22 +18,37 @@ use crate::version::{VersionEvent, VersionRecord, VersionStatus};
 
 /// Registers a package as the model's next version, `packaged`.
 ///
-/// The digest is claimed in the same transaction, so the same bytes never become two versions.
+/// The digest is claimed in the same transaction, so the same bytes never become two versions. `before` is the version that has
+/// the digest: one whose bytes are given up hands it on, and its record stays as it is.
 ///
 /// # Errors
-/// When the history entry cannot be made.
+/// [`Refusal::Invalid`] when `before` can still be loaded: it is the version with these bytes. [`Refusal::Collecting`] while bytes of
+/// the model may be deleted.
 pub fn register_version<'a>(
     context: &Context<'_>,
     digest: Digest,
     package: PackageSummary,
     submitted_by: impl Into<Submitter<'a>>,
+    before: Option<&VersionRecord>,
 ) -> Result<Change, Refusal> {
     let submitted_by = submitted_by.into();
+    if let Some(collecting) = &context.head.collecting {
+        collecting.registers_nothing_at(&context.head.model, context.now)?;
+    }
+    if let Some(known) = before.filter(|b| b.loadable().is_ok() || b.digest != digest) {
+        let why =
+            format!("{} has the digest {}; it is not handed on to {digest}", known.version, known.digest);
+        return Err(Refusal::Invalid { why });
+    }
+    let of = before.map(|b| b.version);
     let version = VersionName::new(context.head.next_version);
-    let details = json!({ "digest": digest, "size": package.size, "submitted_by": submitted_by.principal, "submitted_auth": submitted_by.auth });
+    let mut details = json!({ "digest": digest, "size": package.size, "submitted_by": submitted_by.principal, "submitted_auth": submitted_by.auth });
+    if let Some(of) = of {
+        details["again"] = json!(of);
+    }
     let mut draft = Draft::new(context, "version_packaged", details).about(None, Some(version));
     draft.head.next_version = version.number() + 1;
-    draft.change.claim = Some((digest.clone(), version));
+    draft.change.claim = Some(Claim { digest: digest.clone(), version, of });
     draft.change.versions.push(VersionRecord {
         model: context.head.model.clone(),
         version,
@@ -44,6 +59,8 @@ pub fn register_version<'a>(
         submitted_auth: submitted_by.auth,
         created_at: context.now,
         promotion: None,
+        retired_at: None,
+        collected_at: None,
     });
     draft.finish()
 }

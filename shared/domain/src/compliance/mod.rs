@@ -90,6 +90,10 @@ pub struct Profile {
     pub review_days: Option<u32>,
     /// How long evidence is kept at least, in days.
     pub retention_days: u32,
+    /// How long the packages that a promotion compared are kept at least, in days from its end, so that what its evidence says
+    /// can be tried again on the same bytes; none where the profile leaves that to the policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub package_days: Option<u32>,
 }
 
 impl Profile {
@@ -232,6 +236,9 @@ mod tests {
             assert_eq!(serde_json::to_value(name).ok(), Some(name.as_str().into()));
             assert_eq!(profile.sections.last().map(|s| s.section), Some(Section::Manifest));
             assert!(profile.retention_days >= 180, "{name}");
+            // Evidence that nobody can try again is kept no shorter than the bytes that it speaks of.
+            assert!(profile.package_days.is_none_or(|days| days <= profile.retention_days), "{name}");
+            assert_eq!(profile.package_days.is_none(), name.is_default(), "{name}");
             for required in &profile.requires {
                 assert_eq!(profile.rule(required.item), Some(required.rule.as_str()), "an item stands twice");
                 let word = serde_json::to_value(required.item).ok();

@@ -29,12 +29,16 @@ pub const TOLD: [&str; 14] = [
     "benchmark_set",
 ];
 
-/// The events that nobody is told of: steps of a pipeline on its way, the end of a holdback, links that were taken back or sent
+/// The events that nobody is told of: steps of a pipeline on its way, the end of a holdback, what becomes of versions that are out of
+/// use (the policy says so beforehand, and `seatrial retention` when), links that were taken back or sent
 /// anew (whose they are has the mail), and what another notice says already (a gate that no execution waits for ends its
 /// promotion).
-pub const SILENT: [&str; 10] = [
+pub const SILENT: [&str; 13] = [
     "version_packaged",
     "version_retired",
+    "version_collected",
+    "collection_resumed",
+    "collection_finished",
     "evidence_recorded",
     "shadow_opened",
     "shadow_closed",

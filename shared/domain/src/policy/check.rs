@@ -19,7 +19,7 @@ const MAX_STEPS: usize = 50;
 /// The longest that a gate waits: the state machine's own limit lies beyond it.
 const MAX_WAIT_SECONDS: u32 = 300 * 86_400;
 /// The longest that S3 keeps an object under a lock, a hundred years.
-const MAX_RETENTION_DAYS: u32 = 36_500;
+pub(super) const MAX_RETENTION_DAYS: u32 = 36_500;
 /// The longest note for those who decide, in characters.
 const MAX_CONTEXT: usize = 2_000;
 
@@ -131,6 +131,9 @@ impl Policy {
         self.check_canary_metrics(&mut add);
         self.check_approval(&mut add);
         self.check_people(&mut add);
+        for (field, problem) in self.retention.defects() {
+            add(field, problem);
+        }
         for (field, problem) in self.notify.defects() {
             add(field, problem);
         }
@@ -559,11 +562,11 @@ mod tests {
         assert_eq!(policy.check().len(), 1);
     }
 
-    /// The digest was taken before policies had a profile, an inventory or a time for evidence.
+    /// The digest was taken before policies had a profile, an inventory or a time for evidence or versions out of use.
     #[test]
     fn a_policy_that_names_no_profile_keeps_the_digest_it_was_stored_under() {
         let stored = serde_json::to_value(usable()).unwrap();
-        for later in ["profile", "inventory", "evidence_retention_days"] {
+        for later in ["profile", "inventory", "evidence_retention_days", "retention"] {
             assert_eq!(stored.get(later), None, "{later}");
         }
         let digest = crate::canonical::digest(&usable()).unwrap();

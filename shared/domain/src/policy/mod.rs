@@ -12,6 +12,7 @@ mod margin;
 mod metrics;
 mod notify;
 mod people;
+mod retention;
 
 use std::collections::BTreeMap;
 
@@ -33,6 +34,7 @@ pub use margin::Margin;
 pub use metrics::{OFFLINE_METRICS, SHADOW_METRICS, applies, fairness_metrics};
 pub use notify::{Notify, TOPIC_PREFIX, Webhook, WebhookFormat};
 pub use people::{Approver, Delegation, Person, Role, mailbox};
+pub use retention::{After, Retention};
 
 /// The rules of one model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -92,6 +94,9 @@ pub struct Policy {
     pub canary: Canary,
     /// What servers report.
     pub observations: Observations,
+    /// How long versions that are out of use are kept.
+    #[serde(skip_serializing_if = "Retention::is_default")]
+    pub retention: Retention,
 }
 
 impl Default for Policy {
@@ -120,6 +125,7 @@ impl Default for Policy {
             notify: Notify::default(),
             canary: Canary::default(),
             observations: Observations::default(),
+            retention: Retention::default(),
         }
     }
 }

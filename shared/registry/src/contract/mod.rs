@@ -13,6 +13,7 @@ pub mod approvals;
 pub mod operational;
 pub mod races;
 pub mod records;
+pub mod retention;
 mod scenario;
 pub mod sessions;
 pub mod unattended;
@@ -74,6 +75,13 @@ macro_rules! contract_tests {
             an_attempt_leaves_its_mark
             a_capability_is_never_made_fresh_again
             the_first_announcement_of_a_submission_stays
+        );
+        $crate::contract_tests!(@module retention, $make,
+            a_version_is_collected_when_the_plan_says_so_and_not_before
+            nothing_uses_a_collected_version_and_its_bytes_come_again_as_another
+            a_standby_is_kept_ready_for_its_window_and_retired_by_the_policy_after_its_time
+            a_collection_of_anothers_making_is_refused
+            ten_collections_at_once_are_one
         );
         $crate::contract_tests!(@module sessions, $make,
             a_session_ends_by_itself_and_is_never_made_longer

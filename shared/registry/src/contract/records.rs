@@ -77,7 +77,7 @@ pub async fn the_same_digest_twice_is_one_version<R: Full>(registry: &R) {
     let head = s.head().await;
     let actor = Actor::function("contract");
     let context = Context { head: &head, actor: &actor, now: s.clock.now() };
-    let change = change::register_version(&context, s.digest(1), package(), "eve").unwrap();
+    let change = change::register_version(&context, s.digest(1), package(), "eve", None).unwrap();
     match registry.commit(change).await {
         Err(CommitError::Claimed { version, .. }) => assert_eq!(version, v(1)),
         other => panic!("{other:?}"),

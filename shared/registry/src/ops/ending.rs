@@ -126,10 +126,11 @@ impl Ops<'_> {
         .await
     }
 
-    /// Takes a version out of use for good. A retired one is the outcome.
+    /// Takes a version out of use for good. A retired one is the outcome, collected or not.
     ///
     /// # Errors
-    /// [`Refusal::IllegalTransition`] for a version that serves or is being promoted.
+    /// [`Refusal::IllegalTransition`] for a version that serves or is being promoted; [`Refusal::Stabilising`] for a standby
+    /// within the stability window of the crown that made it one.
     pub async fn retire(
         &self,
         model: &ModelName,
@@ -139,10 +140,14 @@ impl Ops<'_> {
         self.transact(model, Missing::Refuse, |head| {
             Box::pin(async move {
                 let record = self.version(model, version).await?;
-                if record.status == VersionStatus::Retired {
+                if matches!(record.status, VersionStatus::Retired | VersionStatus::Collected) {
                     return Ok(Next::Already(record));
                 }
-                let change = change::retire(&self.context(&head), &record, reason)?;
+                let crown = match &head.standby {
+                    Some(standby) if standby.version == version => self.crown_of_standby(&head).await?,
+                    _ => None,
+                };
+                let change = change::retire(&self.context(&head), &record, crown.as_ref(), reason)?;
                 let retired = written_version(&change)?;
                 Next::commit(change, retired)
             })

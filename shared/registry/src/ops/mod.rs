@@ -8,6 +8,7 @@ mod emergency;
 mod ending;
 mod gates;
 mod promoting;
+mod retention;
 mod settings;
 
 use std::future::Future;
@@ -26,6 +27,7 @@ use seatrial_domain::{GateId, ModelName, PromotionId, Refusal, VersionName};
 pub use canary::{Crown, Shift};
 pub use ending::Rollback;
 pub use gates::draft_gate;
+pub use retention::{Kept, kept};
 pub use settings::By;
 
 use crate::error::{CommitError, OpError};

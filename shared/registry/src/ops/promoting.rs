@@ -13,9 +13,11 @@ use super::{Missing, Next, Ops, Outcome, pinned_policy};
 use crate::error::{OpError, StoreError};
 
 impl Ops<'_> {
-    /// Registers a package as the model's next version. The same bytes are the same version, however often.
+    /// Registers a package as the model's next version. The same bytes are the same version, however often; only those of a
+    /// collected one are a new version.
     ///
     /// # Errors
+    /// [`Refusal::Collecting`] while bytes of the model are deleted;
     /// [`OpError`] when the table fails or others keep changing the model.
     pub async fn register_version(
         &self,
@@ -27,12 +29,14 @@ impl Ops<'_> {
         let submitted_by = submitted_by.into();
         self.transact(model, Missing::Create, |head| {
             Box::pin(async move {
-                if let Some(known) = self.registry.version_by_digest(model, digest).await? {
-                    return Ok(Next::Already(known));
+                let before = self.registry.version_by_digest(model, digest).await?;
+                if let Some(known) = before.as_ref().filter(|known| known.loadable().is_ok()) {
+                    return Ok(Next::Already(known.clone()));
                 }
                 let context = self.context(&head);
+                let (digest, package) = (digest.clone(), package.clone());
                 let change =
-                    change::register_version(&context, digest.clone(), package.clone(), submitted_by)?;
+                    change::register_version(&context, digest, package, submitted_by, before.as_ref())?;
                 let written = written_version(&change)?;
                 Next::commit(change, written)
             })

@@ -32,6 +32,10 @@ enum Act {
     End,
     RollBack,
     Retire(u32),
+    Collect(u32),
+    FinishCollection,
+    ResumeCollection,
+    RegisterAgain(u32),
     EndHoldback,
     Policy(bool),
     Attest(usize),
@@ -70,18 +74,23 @@ fn act() -> impl Strategy<Value = Act> {
         2 => Just(Act::Crown),
         1 => Just(Act::End),
         2 => Just(Act::RollBack),
-        1 => (1..6_u32).prop_map(Act::Retire),
+        2 => (1..6_u32).prop_map(Act::Retire),
+        3 => (1..6_u32).prop_map(Act::Collect),
+        2 => Just(Act::FinishCollection),
+        1 => Just(Act::ResumeCollection),
+        2 => (1..6_u32).prop_map(Act::RegisterAgain),
         1 => Just(Act::EndHoldback),
         1 => any::<bool>().prop_map(Act::Policy),
         1 => any::<prop::sample::Index>().prop_map(|i| Act::Attest(i.index(8))),
         1 => (1..5_000_i64).prop_map(Act::Wait),
+        1 => (1..100_000_i64).prop_map(Act::Wait),
     ]
 }
 
 /// Does it; a refusal is as good as a change, as long as the world stays lawful.
 fn run(w: &mut World, act: &Act) -> bool {
     match act {
-        Act::Register if w.versions.len() < 5 => {
+        Act::Register if w.versions.len() < 5 && w.head.collecting.is_none() => {
             w.register();
             Ok(())
         }
@@ -124,8 +133,21 @@ fn run(w: &mut World, act: &Act) -> bool {
         Act::End => w.end("worse"),
         Act::RollBack => w.roll_back(),
         Act::Retire(version) => {
-            let Some(version) = w.versions.get(&VersionName::new(*version)).cloned() else { return false };
-            w.act(|w| change::retire(&w.context(), &version, "old"))
+            if !w.versions.contains_key(&VersionName::new(*version)) {
+                return false;
+            }
+            w.retire(*version)
+        }
+        Act::Collect(version) => w.collect(*version),
+        Act::ResumeCollection => w.act(|w| change::resume_collection(&w.context())),
+        Act::FinishCollection => {
+            w.act(|w| change::finish_collection(&w.context(), crate::retention::Freed::default()))
+        }
+        Act::RegisterAgain(version) => {
+            if w.versions.len() >= 5 || !w.versions.contains_key(&VersionName::new(*version)) {
+                return false;
+            }
+            w.register_again(*version)
         }
         Act::EndHoldback => w.act(|w| change::end_holdback(&w.context())),
         Act::Policy(two) => {
@@ -134,6 +156,7 @@ fn run(w: &mut World, act: &Act) -> bool {
             let modes =
                 [crate::policy::ApprovalMode::Required, crate::policy::ApprovalMode::AutoUnlessBlocked];
             rules.approval.mode = modes[usize::from(!*two)];
+            rules.retention.collect_retired_after_days = crate::policy::After::Days(0);
             rules.canary.holdback_percent = if *two { 0.0 } else { 1.0 };
             w.act(|w| change::set_policy(&w.context(), rules, &Right::Owner(None)))
         }
@@ -205,8 +228,24 @@ fn the_way_that_random_sequences_take_leads_to_crowns_and_rollbacks() {
         }
     }
     assert!(run(&mut world, &Act::RollBack));
+    assert!(run(&mut world, &Act::Policy(true)));
+    assert!(
+        run(&mut world, &Act::Attest(0))
+            && run(&mut world, &Act::Attest(1))
+            && run(&mut world, &Act::Attest(2))
+    );
+    assert!(run(&mut world, &Act::Retire(1)) && run(&mut world, &Act::Collect(1)));
+    assert!(run(&mut world, &Act::FinishCollection) && run(&mut world, &Act::RegisterAgain(1)));
     let events: Vec<_> = world.entries.iter().map(|e| e.event.as_str()).collect();
-    for event in ["crowned", "weight_shifted", "rolled_back", "gate_decided", "shadow_opened"] {
+    for event in [
+        "crowned",
+        "weight_shifted",
+        "rolled_back",
+        "gate_decided",
+        "shadow_opened",
+        "version_collected",
+        "collection_finished",
+    ] {
         assert!(events.contains(&event), "{event} in {events:?}");
     }
 }

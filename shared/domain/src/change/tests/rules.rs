@@ -340,10 +340,66 @@ fn settings_refuse_defects_and_pin_what_runs() {
 fn retiring_the_standby_ends_its_share_and_what_serves_is_never_retired() {
     let mut w = World::with_champion();
     w.promote(2, 1);
-    assert!(w.act(|w| change::retire(&w.context(), &w.versions[&v(2)], "old")).is_err());
-    w.act(|w| change::retire(&w.context(), &w.versions[&v(1)], "old")).unwrap();
+    w.now += SignedDuration::from_hours(24);
+    assert!(w.retire(2).is_err());
+    w.retire(1).unwrap();
     assert!(w.head.standby.is_none() && w.head.route.standby.is_none());
+    assert_eq!(w.versions[&v(1)].retired_at, Some(w.now));
     assert!(matches!(w.roll_back(), Err(Refusal::NoStandby { .. })));
+}
+
+#[test]
+fn a_standby_is_kept_ready_for_the_window_of_its_crown_and_a_rollback_can_use_it_all_the_time() {
+    let mut w = World::with_champion();
+    w.promote(2, 1);
+    let crowned = w.promotions.values().filter_map(|p| p.ended_at).max().unwrap();
+    // The crown's own policy counts, whatever comes into force later.
+    let mut shorter = policy();
+    shorter.canary.stability_seconds = 1;
+    w.act(|w| change::set_policy(&w.context(), shorter, &Right::Owner(None))).unwrap();
+    w.register();
+    for _ in 0..2 {
+        let refused = w.retire(1).unwrap_err();
+        let Refusal::Stabilising { standby, champion, until, .. } = &refused else { panic!("{refused:?}") };
+        assert_eq!((*standby, *champion, *until), (v(1), v(2), crowned + SignedDuration::from_hours(24)));
+        let text = refused.to_string();
+        assert!(
+            text.contains(&until.to_string()) && text.contains("seatrial rollback m --champion"),
+            "{text}"
+        );
+        // A promotion that began meanwhile changes nothing about it.
+        if w.head.running.is_none() {
+            w.start(3, 1).unwrap();
+        }
+    }
+    assert!(w.retire(3).is_err());
+    w.roll_back().unwrap();
+    assert_eq!(w.head.champion().unwrap().version, v(1));
+    assert!(w.retire(2).is_ok(), "what was taken back is no standby");
+}
+
+#[test]
+fn the_same_bytes_come_again_as_another_version_only_after_they_were_given_up() {
+    let mut w = World::with_champion();
+    let mut rules = policy();
+    rules.retention.collect_retired_after_days = crate::policy::After::Days(0);
+    w.act(|w| change::set_policy(&w.context(), rules, &Right::Owner(None))).unwrap();
+    assert!(matches!(w.register_again(2), Err(Refusal::Invalid { .. })), "v2 has them");
+    w.retire(2).unwrap();
+    assert!(matches!(w.register_again(2), Err(Refusal::Invalid { .. })), "retired is not collected");
+    w.collect(2).unwrap();
+    assert!(matches!(w.start(2, 1), Err(Refusal::Collected { .. })));
+    assert!(
+        matches!(w.register_again(2), Err(Refusal::Collecting { .. })),
+        "they may be deleted this moment"
+    );
+    w.now += SignedDuration::from_mins(10);
+    w.register_again(2).unwrap();
+    let (gone, again) = (&w.versions[&v(2)], &w.versions[&v(3)]);
+    assert_eq!((gone.status, again.status), (VersionStatus::Collected, VersionStatus::Packaged));
+    assert_eq!(gone.digest, again.digest);
+    assert_eq!(w.entries.last().unwrap().details["again"], "v2");
+    w.start(3, 1).unwrap();
 }
 
 #[test]

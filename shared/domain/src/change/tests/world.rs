@@ -15,6 +15,7 @@ use crate::package::PackageSummary;
 use crate::policy::{Approver, Person, Policy, Role};
 use crate::promotion::{EvidenceKind, EvidenceRef, PromotionRecord, PromotionStatus, Stage};
 use crate::refusal::Refusal;
+use crate::retention::{self, Crown, Freed};
 use crate::route::Weight;
 use crate::verdict::Verdict;
 use crate::version::{VersionRecord, VersionStatus};
@@ -201,6 +202,20 @@ impl World {
             let challenger = head.route.challenger.as_ref().unwrap();
             assert_eq!(self.versions[&challenger.version].status, VersionStatus::Canary);
         }
+        if let Some(collecting) = &head.collecting {
+            let record = &self.versions[&collecting.version.version];
+            assert_eq!(record.status, VersionStatus::Collected, "only what nobody can load is deleted");
+        }
+        let mut loadable: Vec<_> = self
+            .versions
+            .values()
+            .filter(|v| v.status != VersionStatus::Collected)
+            .map(|v| &v.digest)
+            .collect();
+        let all = loadable.len();
+        loadable.sort();
+        loadable.dedup();
+        assert_eq!(loadable.len(), all, "the same bytes are two versions");
         let last = self.entries.last().unwrap();
         assert_eq!((last.seq, &last.hash), (head.chain.seq, &head.chain.hash));
         self.check_superseded();
@@ -301,7 +316,50 @@ impl World {
             config: Default::default(),
         };
         let digest = sha256(format!("package {number}").as_bytes());
-        self.act(|w| change::register_version(&w.context(), digest, package, "sue@example.com")).unwrap();
+        self.act(|w| change::register_version(&w.context(), digest, package, "sue@example.com", None))
+            .unwrap();
+    }
+
+    /// Registers the bytes of a version again.
+    pub(super) fn register_again(&mut self, version: u32) -> Result<(), Refusal> {
+        self.act(|w| {
+            let before = &w.versions[&VersionName::new(version)];
+            let (digest, package) = (before.digest.clone(), before.package.clone());
+            change::register_version(&w.context(), digest, package, "sue@example.com", Some(before))
+        })
+    }
+
+    /// The crown that made the present standby.
+    pub(super) fn crown_made(&self) -> Option<Crown> {
+        let versions: Vec<_> = self.versions.values().cloned().collect();
+        let promotions: Vec<_> = self.promotions.values().cloned().collect();
+        let by = retention::crowned_by(&self.head, &versions, &promotions)?;
+        Crown::of(by, &self.policies[&by.policy.number].policy)
+    }
+
+    pub(super) fn retire(&mut self, version: u32) -> Result<(), Refusal> {
+        let crown = self.crown_made();
+        self.act(|w| {
+            let version = &w.versions[&VersionName::new(version)];
+            change::retire(&w.context(), version, crown.as_ref(), "old")
+        })
+    }
+
+    pub(super) fn collect(&mut self, version: u32) -> Result<(), Refusal> {
+        self.act(|w| {
+            let versions: Vec<_> = w.versions.values().cloned().collect();
+            let promotions: Vec<_> = w.promotions.values().cloned().collect();
+            let facts = retention::Facts {
+                head: &w.head,
+                versions: &versions,
+                promotions: &promotions,
+                policy: &w.policies[&w.head.policy.as_ref().unwrap().number].policy,
+                crown: w.crown_made(),
+                retirements: &BTreeMap::new(),
+            };
+            let found = Freed { objects: 1, bytes: 1 };
+            change::collect_version(&w.context(), &facts, VersionName::new(version), found)
+        })
     }
 
     pub(super) fn start(&mut self, version: u32, attempt: u32) -> Result<(), Refusal> {
