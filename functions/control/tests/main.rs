@@ -3,5 +3,7 @@
 
 mod canary;
 mod compliance;
+mod events;
 mod roles;
 mod submitter;
+mod support;

@@ -85,6 +85,7 @@ impl World {
                 model: self.model.clone(),
                 promotion: PromotionId::derive(&self.model, cause, 1),
                 submission,
+                artifact: None,
                 version,
                 requested_by: ann(),
                 emergency: None,

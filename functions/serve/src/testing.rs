@@ -165,6 +165,7 @@ impl Heads for FakeHeads {
             },
             submitted_by: "t".into(),
             submitted_auth: None,
+            artifact: None,
             created_at: Timestamp::UNIX_EPOCH,
             promotion: None,
         }))

@@ -5,6 +5,7 @@
 
 use std::error::Error as StdError;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -20,7 +21,7 @@ mod s3;
 
 pub use chunks::{BytesChunks, Chunks, FileChunks, Hasher};
 pub use memory::{MemoryS3, MemoryStore};
-pub use s3::{Parts, S3Store, s3_client};
+pub use s3::{Parts, S3Buckets, S3Store, s3_client};
 
 /// One state of an object: what reads and copies are pinned to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -192,6 +193,12 @@ pub trait ObjectStore: Send + Sync {
     /// Locks this version of the object against deletion until then, to the second. A lock is made longer, never shorter, and keeps
     /// its mode; where there is none yet, it is `GOVERNANCE`.
     async fn keep_until(&self, key: &str, version: Option<&str>, until: Timestamp) -> Result<(), StoreError>;
+}
+
+/// Buckets that are known by name only once an event tells of them.
+pub trait Buckets: Send + Sync {
+    /// The bucket of that name. Whether it is there and may be read shows when it is used.
+    fn open(&self, name: &str) -> Arc<dyn ObjectStore>;
 }
 
 /// Writes this very object to a local file, and gives the digest of what was written.

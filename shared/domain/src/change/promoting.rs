@@ -30,7 +30,12 @@ pub fn register_version<'a>(
 ) -> Result<Change, Refusal> {
     let submitted_by = submitted_by.into();
     let version = VersionName::new(context.head.next_version);
-    let details = json!({ "digest": digest, "size": package.size, "submitted_by": submitted_by.principal, "submitted_auth": submitted_by.auth });
+    let mut details = json!({ "digest": digest, "size": package.size, "submitted_by": submitted_by.principal, "submitted_auth": submitted_by.auth });
+    if let Some(artifact) = submitted_by.artifact {
+        details["artifact"] = json!(artifact.name());
+        details["training_job"] = json!(artifact.lineage.training_job);
+        details["model_package"] = json!(artifact.lineage.model_package);
+    }
     let mut draft = Draft::new(context, "version_packaged", details).about(None, Some(version));
     draft.head.next_version = version.number() + 1;
     draft.change.claim = Some((digest.clone(), version));
@@ -42,6 +47,7 @@ pub fn register_version<'a>(
         package,
         submitted_by: submitted_by.principal.to_owned(),
         submitted_auth: submitted_by.auth,
+        artifact: submitted_by.artifact.cloned(),
         created_at: context.now,
         promotion: None,
     });
