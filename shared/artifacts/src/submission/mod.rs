@@ -21,6 +21,8 @@ mod folder;
 mod graph;
 mod inspect;
 mod structure;
+#[cfg(any(test, feature = "contract"))]
+pub mod testing;
 mod upload;
 mod weights;
 

@@ -254,3 +254,75 @@ const fn words(kind: EntryType) -> &'static str {
         _ => "something that is no file",
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::super::testing::{gzip, tar};
+    use super::*;
+
+    #[test]
+    fn a_bomb_is_left_where_its_limit_is() {
+        let zeros = vec![0; 4 << 20];
+        let bomb = gzip(&tar([("weights/a", zeros.as_slice())]));
+        assert!(bomb.len() < 40_000, "{}", bomb.len());
+        let mut told = 0_u64;
+        let read = read_up_to(1 << 20, "model.tar.gz", &bomb[..], |step| {
+            told += if let Step::Chunk(bytes) = step { bytes.len() as u64 } else { 0 };
+            true
+        });
+        let Err(Broken::Archive(defect)) = read else { panic!("{read:?}") };
+        assert!(defect.found.contains("when it is unpacked"), "{defect}");
+        assert!(told <= 1 << 20, "{told}");
+        // What is passed over, and what comes after the end, counts too.
+        for hidden in [tar([("core.dump", zeros.as_slice())]), [tar([]), zeros.clone()].concat()] {
+            let read = read_up_to(1 << 20, "model.tar.gz", &gzip(&hidden)[..], |_| true);
+            let Err(Broken::Archive(defect)) = read else { panic!("{read:?}") };
+            assert!(defect.found.contains("when it is unpacked"), "{defect}");
+        }
+    }
+
+    #[test]
+    fn nobody_listening_ends_the_reading() {
+        let archive = gzip(&tar([("weights/a", &b"one"[..]), ("weights/b", b"two")]));
+        let mut steps = 0;
+        let read = read("model.tar.gz", &archive[..], |_| {
+            steps += 1;
+            steps < 2
+        });
+        assert!(matches!(read, Err(Broken::Unheard)), "{read:?}");
+        assert_eq!(steps, 2);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_an_archive_holds_its_files_have_safe_paths_and_their_promised_sizes(
+            flips in proptest::collection::vec((0_usize..4_096, any::<u8>()), 0..40),
+            compressed in any::<bool>(),
+        ) {
+            let plain = tar([("weights/a", &b"one"[..]), ("config.yaml", b"schema: 1"), ("weights/b", &[7; 700])]);
+            let mut bytes = if compressed { gzip(&plain) } else { plain };
+            for (at, value) in flips {
+                let at = at % bytes.len();
+                bytes[at] = value;
+            }
+            let archive = if compressed { bytes } else { gzip(&bytes) };
+            let (mut open, mut files) = (0_u64, 0);
+            let read = read("model.tar.gz", &archive[..], |step| {
+                match step {
+                    Step::File { path, size } => {
+                        assert_eq!((open, structure::bad_path(&path)), (0, None));
+                        open = size;
+                        files += 1;
+                    }
+                    Step::Chunk(chunk) => open = open.checked_sub(chunk.len() as u64).unwrap(),
+                    Step::Defect(_) => assert_eq!(open, 0),
+                }
+                true
+            });
+            prop_assert!(files <= 3 && (read.is_err() || open == 0));
+        }
+    }
+}

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use self::entries::{Broken, Step};
 use super::channel::ChannelReader;
-use super::{Defect, Entry, InspectError, Listing, Prefix, Source};
+use super::{Entry, InspectError, Listing, Prefix, Source};
 use crate::store::{Chunks, ObjectMeta, ObjectStore, StoreError};
 
 /// How many chunks wait in each direction.
