@@ -230,6 +230,8 @@ fn end_to_end(enforce_iam: bool) -> Result<Outcome> {
             parameter("OidcIssuer", &format!("http://127.0.0.1:{issuer_port}")),
             parameter("OidcAudience", "seatrial-api"),
             parameter("OidcClientId", "seatrial-web"),
+            parameter("PlatformOwners", "arn:aws:iam::000000000000:root"),
+            parameter("TrainingArtifacts", "arn:aws:s3:::seatrial-e2e-training/*"),
         ],
     };
     let result = local::up(&folder, &wanted).and_then(|outputs| suite(&outputs, issuer_port));

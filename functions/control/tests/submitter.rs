@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
 use fn_control::{Control, Start, Starter, app};
+use fn_intake::Places;
 use jiff::{SignedDuration, Timestamp};
 use seatrial_artifacts::{Announcement, Folder, MemoryS3, MemoryStore, inspect, upload_submission};
 use seatrial_domain::artifact::Readable;

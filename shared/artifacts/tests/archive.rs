@@ -40,7 +40,8 @@ impl Archive {
     /// The first fixture, its names after `before`.
     fn submission(before: &str) -> Self {
         let mut archive = Self::new();
-        for file in FILES {
+        // In another order than that of a folder's listing.
+        for file in FILES.into_iter().rev() {
             archive.file(&format!("{before}{file}"), &fs::read(fixture().join(file)).unwrap());
         }
         archive

@@ -17,5 +17,6 @@ mod rollback;
 mod signals;
 mod store;
 mod submitter;
+mod triggers;
 mod twice;
 mod window;

@@ -68,7 +68,10 @@ pub async fn unpack<'a>(
             return Err(StoreError::Failed { doing: "unpacking", bucket, key, source: e.into() }.into());
         }
     }
-    Ok(Unpacked { files: Prefix::new(to, prefix), listing: stored? })
+    let mut listing = stored?;
+    // A package names its files in this order, whatever order an archive has.
+    listing.files.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(Unpacked { files: Prefix::new(to, prefix), listing })
 }
 
 async fn store(
