@@ -116,11 +116,16 @@ impl Lineage {
     /// Names and values of bounded number and length.
     #[must_use]
     pub fn bounded(values: impl IntoIterator<Item = (String, String)>) -> BTreeMap<String, String> {
-        let cut = |text: String| match text.char_indices().nth(VALUE) {
+        values.into_iter().take(VALUES).map(|(name, value)| (Self::cut(name), Self::cut(value))).collect()
+    }
+
+    /// A text of bounded length.
+    #[must_use]
+    pub fn cut(text: String) -> String {
+        match text.char_indices().nth(VALUE) {
             Some((end, _)) => format!("{}…", &text[..end]),
             None => text,
-        };
-        values.into_iter().take(VALUES).map(|(name, value)| (cut(name), cut(value))).collect()
+        }
     }
 }
 

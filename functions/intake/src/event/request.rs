@@ -92,7 +92,6 @@ fn submission(model: &ModelName, folder: SubmissionRef, places: Places<'_>) -> R
 
 fn artifact(address: &str, generated_by: Option<String>) -> Result<What, Failure> {
     let at = Address::parse(address).map_err(|why| Failure::invalid(format!("artifact: {why}")))?;
-    let named = Lineage::bounded(generated_by.map(|by| (String::new(), by)));
-    let lineage = Lineage { generated_by: named.into_values().next(), ..Lineage::default() };
+    let lineage = Lineage { generated_by: generated_by.map(Lineage::cut), ..Lineage::default() };
     Ok(What::Artifact { at, lineage: Box::new(lineage) })
 }
