@@ -25,13 +25,14 @@ def main() -> None:
 
     import ministack.app as app
     from ministack.core import iam_actions, iam_evaluator, lambda_runtime, responses
-    from ministack.services import apigateway, dynamodb, lambda_svc, sqs, stepfunctions
+    from ministack.services import apigateway, dynamodb, eventbridge, lambda_svc, sqs, stepfunctions
 
-    from remedies import lambdas, latency, ledger, partitions, queues, requests, rights, states, streams
+    from remedies import events, lambdas, latency, ledger, partitions, queues, requests, rights, states, streams
 
     try:
         latency.install(lambda_runtime)
         lambdas.install(lambda_runtime, lambda_svc)
+        events.install(eventbridge, lambda_svc)
         queues.install(lambda_svc, sqs)
         streams.install(lambda_svc, dynamodb)
         states.install(stepfunctions)

@@ -298,6 +298,8 @@ fn end_to_end(emulator: Emulator, enforce_iam: bool, named: bool) -> Result<Outc
             parameter("OidcIssuer", &format!("http://127.0.0.1:{issuer_port}")),
             parameter("OidcAudience", "seatrial-api"),
             parameter("OidcClientId", "seatrial-web"),
+            parameter("PlatformOwners", "arn:aws:iam::000000000000:root"),
+            parameter("TrainingArtifacts", "arn:aws:s3:::seatrial-e2e-training/*"),
         ],
     };
     let result =

@@ -4,6 +4,7 @@ mod approvals;
 mod audit;
 mod connect;
 mod emergency;
+mod events;
 mod history;
 mod inventory;
 mod key;
@@ -202,6 +203,9 @@ pub enum Command {
         #[arg(long)]
         wait: bool,
     },
+    /// List, replay and drop events that started no promotion. For the platform team.
+    #[command(subcommand)]
+    Events(events::Events),
     /// List, show and decide gates.
     #[command(subcommand)]
     Approvals(approvals::Approvals),
@@ -345,6 +349,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
             promote::promote(&session, &promotion).await
         }
         Command::Emergency(command) => emergency::run(&session, command).await,
+        Command::Events(command) => events::run(&session, command).await,
         Command::Approvals(command) => approvals::run(&session, command).await,
         Command::Rollback { model, reason, champion, direct } => {
             rollback::rollback(&session, &model, &reason, champion, direct).await

@@ -99,6 +99,7 @@ pub(crate) async fn promote(
             model: model.clone(),
             promotion: promotion.clone(),
             submission: None,
+            artifact: None,
             version: Some(version),
             requested_by: actor.clone(),
             emergency: emergency.clone(),

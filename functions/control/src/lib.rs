@@ -5,6 +5,7 @@
 
 mod change;
 mod emergency;
+mod events;
 mod inventory;
 mod links;
 mod people;
@@ -29,6 +30,7 @@ use seatrial_runtime::caller::caller;
 use seatrial_runtime::lambda_http::request::RequestContext;
 use seatrial_runtime::problem::Problem;
 
+pub use events::{DeadEvent, DeadEvents, Letter, Retaken, SqsEvents};
 pub use starter::{Execution, Start, Starter, StepFunctions};
 pub use view::notices;
 
@@ -51,6 +53,8 @@ pub struct Control {
     pub evidence: Arc<dyn ObjectStore>,
     /// Step Functions.
     pub starter: Arc<dyn Starter>,
+    /// Events that started no promotion.
+    pub events: Arc<dyn DeadEvents>,
     /// The fixed identity of an engine without IAM.
     pub local_identity: Option<String>,
     /// Principals that may change every model's policy and benchmark.
@@ -90,6 +94,9 @@ pub fn app(control: Control) -> Router {
         .route("/v1/models/{model}/versions/{version}/retire", post(change::retire))
         .route("/v1/models/{model}/policy", get(read::policy).put(change::set_policy))
         .route("/v1/models/{model}/benchmark", put(change::set_benchmark))
+        .route("/v1/events", get(events::list))
+        .route("/v1/events/{id}/replay", post(events::replay))
+        .route("/v1/events/{id}/drop", post(events::drop))
         .route("/v1/gates/{gate}/links/revoke", post(links::revoke))
         .route("/v1/gates/{gate}/links/renew", post(links::renew))
         .fallback(|| async { Problem::not_found("this path of the control API") })

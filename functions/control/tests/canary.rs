@@ -18,6 +18,8 @@ use seatrial_runtime::Failure;
 use serde_json::Value;
 use tower::ServiceExt;
 
+use crate::support::NoEvents;
+
 struct NoStarter;
 
 #[async_trait]
@@ -76,6 +78,7 @@ impl World {
             data: empty(),
             evidence: Arc::new(self.evidence.clone()),
             starter: Arc::new(NoStarter),
+            events: Arc::new(NoEvents),
             local_identity: identity.map(str::to_owned),
             platform_owners: Vec::new(),
             clock: || Timestamp::UNIX_EPOCH,

@@ -11,6 +11,7 @@ use fn_control::{Control, Execution, Start, Starter, app};
 use jiff::Timestamp;
 use seatrial_artifacts::package::testing;
 use seatrial_artifacts::{Folder, MemoryS3, MemoryStore, ObjectStore, inspect, upload_submission};
+use seatrial_domain::artifact::Readable;
 use seatrial_domain::ids::{Actor, Auth};
 use seatrial_domain::policy::Policy;
 use seatrial_domain::task::{PackageTask, PromotionInput};
@@ -21,6 +22,8 @@ use seatrial_registry::{MemoryRegistry, Records};
 use seatrial_runtime::Failure;
 use serde_json::{Value, json};
 use tower::ServiceExt;
+
+use crate::support::NoEvents;
 
 struct NoStarter;
 
@@ -54,6 +57,7 @@ async fn send(
         data: Arc::new(s3.bucket("data")),
         evidence: Arc::new(s3.bucket("evidence")),
         starter: Arc::new(NoStarter),
+        events: Arc::new(NoEvents),
         local_identity: who.map(str::to_owned),
         platform_owners: vec!["owen@example.com".into()],
         clock,
@@ -163,6 +167,8 @@ async fn packaged(registry: &MemoryRegistry, s3: &MemoryS3) -> (ModelName, Promo
     let ports = fn_package::Ports {
         registry,
         submissions: &submissions,
+        buckets: s3,
+        readable: &Readable::default(),
         models: &models,
         evidence: &evidence,
         signer: testing::key(),
@@ -172,6 +178,7 @@ async fn packaged(registry: &MemoryRegistry, s3: &MemoryS3) -> (ModelName, Promo
         model: model.clone(),
         promotion: PromotionId::derive(&model, "one", 1),
         submission: Some(submission),
+        artifact: None,
         version: None,
         requested_by: ann,
         emergency: None,

@@ -3,6 +3,8 @@
 
 mod canary;
 mod compliance;
+mod events;
 mod retention;
 mod roles;
 mod submitter;
+mod support;

@@ -22,6 +22,8 @@ use seatrial_runtime::Failure;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
+use crate::support::NoEvents;
+
 /// Remembers what was started.
 #[derive(Clone, Default)]
 struct Started(Arc<Mutex<Vec<PromotionInput>>>);
@@ -82,6 +84,7 @@ impl World {
             data: empty(),
             evidence: empty(),
             starter: Arc::new(self.started.clone()),
+            events: Arc::new(NoEvents),
             local_identity: Some(who.to_owned()),
             platform_owners: self.platform.clone(),
             clock: Timestamp::now,

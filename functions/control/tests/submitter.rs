@@ -8,8 +8,10 @@ use async_trait::async_trait;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
 use fn_control::{Control, Execution, Start, Starter, app};
+use fn_intake::Places;
 use jiff::{SignedDuration, Timestamp};
 use seatrial_artifacts::{Announcement, Folder, MemoryS3, MemoryStore, inspect, upload_submission};
+use seatrial_domain::artifact::Readable;
 use seatrial_domain::canonical::sha256;
 use seatrial_domain::gate::{GateKind, GateRecord, GateStatus};
 use seatrial_domain::ids::{Actor, Auth};
@@ -22,6 +24,8 @@ use seatrial_registry::{MemoryRegistry, OpError, Records};
 use seatrial_runtime::Failure;
 use serde_json::{Value, json};
 use tower::ServiceExt;
+
+use crate::support::NoEvents;
 
 const SUE_AS_USER: &str = "arn:aws:iam::123456789012:user/sue";
 const SUE: &str = "sue@example.com";
@@ -116,6 +120,7 @@ impl World {
             data: empty(),
             evidence: empty(),
             starter: Arc::new(self.started.clone()),
+            events: Arc::new(NoEvents),
             local_identity: None,
             platform_owners: vec!["arn:aws:iam::123456789012:user/platform".into()],
             clock: Timestamp::now,
@@ -162,7 +167,8 @@ impl World {
                 "object": { "key": format!("submissions/{}/{id}/submission.json", self.model), "version-id": id },
             },
         });
-        fn_intake::handle(&self.registry, &self.started, "subs", event).await.unwrap();
+        let places = Places { submissions: "subs", readable: &Readable::default() };
+        fn_intake::handle(&self.registry, &self.started, &self.s3, places, event).await.unwrap();
     }
 
     /// Packages what was started last.
@@ -172,6 +178,8 @@ impl World {
         let ports = fn_package::Ports {
             registry: &self.registry,
             submissions: &self.submissions,
+            buckets: &self.s3,
+            readable: &Readable::default(),
             models: &models,
             evidence: &evidence,
             signer: seatrial_artifacts::package::testing::key(),

@@ -1,32 +1,37 @@
 //! Turns an event into a started promotion, once.
 //!
-//! The promotion's name is made from the event, and the execution has the promotion's name. An event that comes twice names
-//! the same execution, and Step Functions starts a name once.
+//! The promotion's name is made from what is to be promoted, in the state it is in, and the execution has the promotion's name.
+//! An event that comes twice, or two kinds of event about the same artifact, name the same execution, and Step Functions starts
+//! a name once.
 
+mod cause;
 mod event;
 mod starter;
 
+use seatrial_artifacts::Buckets;
 use seatrial_domain::ids::SubmissionId;
 use seatrial_domain::submission::Announced;
 use seatrial_domain::task::PromotionInput;
 use seatrial_domain::{ModelName, PromotionId};
 use seatrial_registry::{Registry, Submissions};
 use seatrial_runtime::Failure;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use event::{Asked, read};
-pub use starter::{Starter, StepFunctions};
+use cause::Execution;
+
+pub use event::{Asked, Places, What, read};
+pub use starter::{Starter, StepFunctions, same_request};
 
 /// What `intake` needs of the registry: its records, and who announced a submission.
 pub trait IntakeRegistry: Registry + Submissions {}
 impl<R: Registry + Submissions> IntakeRegistry for R {}
 
 /// What came of an event.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Taken {
     /// The promotion it names; nothing for an event that asks for none.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub promotion: Option<PromotionId>,
     /// Whether this call started its execution.
     pub started: bool,
@@ -40,15 +45,16 @@ pub struct Taken {
 pub async fn handle(
     registry: &dyn IntakeRegistry,
     starter: &dyn Starter,
-    submissions: &str,
+    buckets: &dyn Buckets,
+    places: Places<'_>,
     event: Value,
 ) -> Result<Taken, Failure> {
-    let Some(asked) = read(event, submissions)? else {
+    let Some(asked) = read(event, places)? else {
+        tracing::info!("the event asks for nothing");
         return Ok(Taken { promotion: None, started: false });
     };
-    let completed = asked.completed.clone();
-    let mut input = asked.into_input();
-    needs_policy(registry, &input.model).await?;
+    needs_policy(registry, &asked.model).await?;
+    let Execution { mut input, completed } = cause::execution(asked, buckets, places).await?;
     if let Some(announced) = announced(registry, &input, completed.as_deref()).await? {
         input.requested_by = announced.by;
     }
@@ -83,6 +89,6 @@ async fn needs_policy(registry: &dyn IntakeRegistry, model: &ModelName) -> Resul
         return Ok(());
     }
     Err(Failure::invalid(format!(
-        "model {model} has no policy, so no promotion of it starts; set one with `seatrial policy set {model} FILE` and submit again"
+        "model {model} has no policy, so no promotion of it starts; set one with `seatrial policy set {model} FILE`, then submit again or replay the event (`seatrial events`)"
     )))
 }

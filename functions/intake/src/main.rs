@@ -1,7 +1,7 @@
 //! `intake`: turns an event into a started promotion, once.
 
 use aws_sdk_sfn::Client;
-use fn_intake::{StepFunctions, handle};
+use fn_intake::{Places, StepFunctions, handle};
 use seatrial_runtime::lambda_runtime::Error;
 use seatrial_runtime::wire::Wiring;
 
@@ -9,8 +9,10 @@ use seatrial_runtime::wire::Wiring;
 async fn main() -> Result<(), Error> {
     let wiring = Wiring::start().await;
     let registry = wiring.registry()?;
+    let (buckets, readable) = (wiring.buckets(), wiring.readable()?);
     let submissions = wiring.config.need("SEATRIAL_SUBMISSIONS_BUCKET")?;
     let machine = wiring.config.need("SEATRIAL_PROMOTION_MACHINE_ARN")?;
     let starter = StepFunctions::new(Client::new(&wiring.aws), machine);
-    seatrial_runtime::run_events(|event| handle(&registry, &starter, submissions, event)).await
+    let places = Places { submissions, readable: &readable };
+    seatrial_runtime::run_events(|event| handle(&registry, &starter, &buckets, places, event)).await
 }

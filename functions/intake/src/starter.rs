@@ -3,13 +3,15 @@
 use async_trait::async_trait;
 use aws_sdk_sfn::Client;
 use aws_sdk_sfn::error::DisplayErrorContext;
+use seatrial_domain::artifact::{ArtifactRef, Lineage};
+use seatrial_domain::ids::Actor;
+use seatrial_domain::task::PromotionInput;
 use seatrial_runtime::Failure;
-use serde_json::Value;
 
 /// Starts promotions.
 #[async_trait]
 pub trait Starter: Send + Sync {
-    /// Starts the execution `name` with `input`. `false` when it was started already, with the same input.
+    /// Starts the execution `name` with `input`. `false` when it was started already, for the same thing ([`same_request`]).
     ///
     /// # Errors
     /// When the name stands for another input, or Step Functions does not answer.
@@ -30,12 +32,12 @@ impl StepFunctions {
     }
 
     /// AWS answers a repeated start of a running execution as if it were the first, and refuses it afterwards; other engines
-    /// refuse it always. So a refusal is looked into: the same input is the same promotion.
+    /// refuse it always, and another input is always refused. So a refusal is looked into: the same request is the same promotion.
     async fn known(&self, name: &str, input: &str) -> Result<bool, Failure> {
         let found =
             self.client.describe_execution().execution_arn(execution_arn(&self.machine, name)).send().await;
         match found {
-            Ok(found) if same_json(found.input().unwrap_or_default(), input) => Ok(false),
+            Ok(found) if same_request(found.input().unwrap_or_default(), input) => Ok(false),
             Ok(_) => Err(Failure::invalid(format!(
                 "promotion {name} was started with another input; a deliberate second run needs the next attempt number"
             ))),
@@ -70,9 +72,17 @@ fn execution_arn(machine: &str, name: &str) -> String {
     format!("{}:{name}", machine.replacen(":stateMachine:", ":execution:", 1))
 }
 
-fn same_json(one: &str, other: &str) -> bool {
-    match (serde_json::from_str::<Value>(one), serde_json::from_str::<Value>(other)) {
-        (Ok(one), Ok(other)) => one == other,
+/// Whether two inputs ask for the same promotion of the same thing. Who asks, and what an event knows of where an artifact comes
+/// from, differ from event to event; the first to come is on record.
+#[must_use]
+pub fn same_request(one: &str, other: &str) -> bool {
+    let read = |text: &str| {
+        let input: PromotionInput = serde_json::from_str(text).ok()?;
+        let artifact = input.artifact.map(|a| ArtifactRef { lineage: Lineage::default(), ..a });
+        Some(PromotionInput { artifact, requested_by: Actor::function("anybody"), ..input })
+    };
+    match (read(one), read(other)) {
+        (Some(one), Some(other)) => one == other,
         _ => false,
     }
 }
@@ -90,9 +100,16 @@ mod tests {
     }
 
     #[test]
-    fn inputs_are_compared_as_json() {
-        assert!(same_json(r#"{"a":1,"b":2}"#, r#"{ "b": 2, "a": 1 }"#));
-        assert!(!same_json(r#"{"a":1}"#, r#"{"a":2}"#));
-        assert!(!same_json("", ""));
+    fn the_same_thing_asked_for_by_another_is_the_same_request() {
+        let input = |by: &str, version: &str, lineage: &str| {
+            format!(
+                r#"{{"schema":1,"model":"m","promotion":"pr_0123456789abcdef01234567","version":{version},
+                "artifact":{{"bucket":"b","key":"k","etag":"e","lineage":{lineage}}},"requested_by":{{"principal":"{by}","auth":"iam"}}}}"#
+            )
+        };
+        let one = input("a", "null", "{}");
+        assert!(same_request(&one, &input("b", "null", r#"{"training_job":"arn"}"#)));
+        assert!(!same_request(&one, &input("a", r#""v2""#, "{}")), "something else");
+        assert!(!same_request("", "") && !same_request(&one, "{}"), "no input of a promotion");
     }
 }

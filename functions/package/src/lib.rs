@@ -5,21 +5,23 @@
 //!
 //! A version is signed before anybody knows it: nothing is registered, and no promotion begins, that could not be loaded.
 
+mod artifact;
 mod refusal;
 
 use seatrial_artifacts::{
-    Defect, InspectError, Inspected, ObjectStore, Package, Prefix, PublishError, inspect_announced,
+    Buckets, Defect, InspectError, Inspected, ObjectStore, Package, Prefix, PublishError, inspect_announced,
     name_version, publish, sign_stored_version, sign_version,
 };
 use seatrial_attestation::Signer;
 use seatrial_domain::access::Action;
+use seatrial_domain::artifact::{ArtifactRef, Readable};
 use seatrial_domain::compliance::{self, Facts};
 use seatrial_domain::ids::{Actor, SubmissionId, VersionRef};
 use seatrial_domain::package::PackageSummary;
 use seatrial_domain::policy::Policy;
 use seatrial_domain::promotion::Stage;
 use seatrial_domain::refusal::Refusal;
-use seatrial_domain::submission::Announced;
+use seatrial_domain::submission::{Announced, Submitter};
 use seatrial_domain::task::{Held, PackageTask, PromotionInput, SCHEMA, SubmissionRef};
 use seatrial_domain::{ModelName, VersionName};
 use seatrial_inference::ModelConfig;
@@ -38,6 +40,10 @@ pub struct Ports<'a> {
     pub registry: &'a dyn PackageRegistry,
     /// The submissions bucket.
     pub submissions: &'a dyn ObjectStore,
+    /// Buckets in which training leaves its artifacts.
+    pub buckets: &'a dyn Buckets,
+    /// Which artifacts may be read.
+    pub readable: &'a Readable,
     /// The models bucket.
     pub models: &'a dyn ObjectStore,
     /// The evidence bucket, for what was refused and why.
@@ -174,8 +180,8 @@ async fn find_version(
     input: &PromotionInput,
     rules: &Rules,
 ) -> Result<VersionName, Failure> {
-    match (&input.submission, input.version) {
-        (None, Some(version)) => {
+    match (&input.submission, &input.artifact, input.version) {
+        (None, None, Some(version)) => {
             let found = ports.registry.version(&input.model, version).await?;
             let missing =
                 || Refusal::NotFound { what: format!("version {version} of model {}", input.model) };
@@ -188,13 +194,61 @@ async fn find_version(
             sign_stored(ports, &input.model, &version.reference()).await?;
             Ok(version.version)
         }
-        (Some(submission), None) => package(ports, ops, input, submission, rules).await,
-        (found, _) => {
-            let found = if found.is_some() { "both" } else { "neither" };
-            Err(Failure::invalid(format!(
-                "the task must name either a submission or a version; it names {found}"
-            )))
+        (Some(submission), None, None) => of_submission(ports, ops, input, submission, rules).await,
+        (None, Some(artifact), None) => of_artifact(ports, ops, input, artifact, rules).await,
+        (None, None, None) => Err(one_thing("nothing")),
+        _ => Err(one_thing("more than one")),
+    }
+}
+
+fn one_thing(found: &str) -> Failure {
+    Failure::invalid(format!("the task must name one of submission, artifact and version; it names {found}"))
+}
+
+async fn of_submission(
+    ports: &Ports<'_>,
+    ops: &Ops<'_>,
+    input: &PromotionInput,
+    submission: &SubmissionRef,
+    rules: &Rules,
+) -> Result<VersionName, Failure> {
+    let id = belongs(submission, &input.model, ports.submissions.bucket())?;
+    let announced = announced(ports.registry, &input.model, id).await?;
+    if let Some(defect) = announced.as_ref().and_then(|by| may_not(by, &rules.policy)) {
+        return Err(refusal::refuse(ports.evidence, input, &[defect]).await?);
+    }
+    let source = Prefix::new(ports.submissions, submission.prefix.clone());
+    let inspected = match inspect_announced(&source, &input.model, announced.as_ref(), &|_| {}).await {
+        Ok(inspected) => inspected,
+        Err(e) => return Err(not_inspected(ports, input, e).await),
+    };
+    // The announced bytes are the announcer's. What nobody announced is whose the event says: an account's.
+    let submitter = announced.as_ref().map_or(&input.requested_by, |a| &a.by);
+    package(ports, ops, input, &inspected, submitter.into(), rules).await
+}
+
+/// An archive of training is submitted by whose event told of it: an account, which is nobody in particular.
+async fn of_artifact(
+    ports: &Ports<'_>,
+    ops: &Ops<'_>,
+    input: &PromotionInput,
+    artifact: &ArtifactRef,
+    rules: &Rules,
+) -> Result<VersionName, Failure> {
+    let inspected = match artifact::inspect(ports, input, artifact).await? {
+        Ok(inspected) => inspected,
+        Err(e) => return Err(not_inspected(ports, input, e).await),
+    };
+    let submitter = Submitter::from(&input.requested_by).with_artifact(artifact);
+    package(ports, ops, input, &inspected, submitter, rules).await
+}
+
+async fn not_inspected(ports: &Ports<'_>, input: &PromotionInput, error: InspectError) -> Failure {
+    match error {
+        InspectError::Refused(defects) => {
+            refusal::refuse(ports.evidence, input, &defects).await.unwrap_or_else(|e| e)
         }
+        InspectError::Store(e) => changed_or(e),
     }
 }
 
@@ -202,40 +256,26 @@ async fn package(
     ports: &Ports<'_>,
     ops: &Ops<'_>,
     input: &PromotionInput,
-    submission: &SubmissionRef,
+    inspected: &Inspected,
+    submitter: Submitter<'_>,
     rules: &Rules,
 ) -> Result<VersionName, Failure> {
     let policy = &rules.policy;
-    let id = belongs(submission, &input.model, ports.submissions.bucket())?;
-    let announced = announced(ports.registry, &input.model, id).await?;
-    if let Some(defect) = announced.as_ref().and_then(|by| may_not(by, policy)) {
-        return Err(refusal::refuse(ports.evidence, input, submission, &[defect]).await?);
-    }
-    let source = Prefix::new(ports.submissions, submission.prefix.clone());
-    let inspected = match inspect_announced(&source, &input.model, announced.as_ref(), &|_| {}).await {
-        Ok(inspected) => inspected,
-        Err(InspectError::Refused(defects)) => {
-            return Err(refusal::refuse(ports.evidence, input, submission, &defects).await?);
-        }
-        Err(InspectError::Store(e)) => return Err(changed_or(e)),
-    };
     if let Some(defect) = other_task(&inspected.config, policy) {
-        return Err(refusal::refuse(ports.evidence, input, submission, &[defect]).await?);
+        return Err(refusal::refuse(ports.evidence, input, &[defect]).await?);
     }
     let package = inspected.package().map_err(|e| Failure::internal("writing the manifest", e))?;
     let missing = rules.missing(&package.summary, input);
     if !missing.is_empty() {
         let defects: Vec<_> = missing.into_iter().map(|m| as_defect(policy, m)).collect();
-        return Err(refusal::refuse(ports.evidence, input, submission, &defects).await?);
+        return Err(refusal::refuse(ports.evidence, input, &defects).await?);
     }
-    store(ports, &inspected, &package).await?;
-    // The announced bytes are the announcer's. What nobody announced is whose the event says: an account's.
-    let submitter = announced.as_ref().map_or(&input.requested_by, |a| &a.by);
+    store(ports, inspected, &package).await?;
     let registered = ops.register_version(&input.model, &package.digest, &package.summary, submitter).await?;
     let version = registered.value.version;
     // Another version that had some of these blobs may have been collected between the two. From here on nothing of this one is given
     // up, and what went before is stored again.
-    store(ports, &inspected, &package).await?;
+    store(ports, inspected, &package).await?;
     let size = package.manifest.len() as u64;
     name_version(ports.models, &input.model, &package.digest, size, version).await.map_err(not_published)?;
     tracing::info!(

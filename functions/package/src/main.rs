@@ -11,10 +11,13 @@ async fn main() -> Result<(), Error> {
     let submissions = wiring.bucket("SEATRIAL_SUBMISSIONS_BUCKET")?;
     let models = wiring.bucket("SEATRIAL_MODELS_BUCKET")?;
     let evidence = wiring.bucket("SEATRIAL_EVIDENCE_BUCKET")?;
+    let (buckets, readable) = (wiring.buckets(), wiring.readable()?);
     let signer = wiring.signer()?;
     let ports = Ports {
         registry: &registry,
         submissions: submissions.as_ref(),
+        buckets: &buckets,
+        readable: &readable,
         models: models.as_ref(),
         evidence: evidence.as_ref(),
         signer: &signer,

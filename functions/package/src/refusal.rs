@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 use seatrial_artifacts::{Defect, ObjectStore};
-use seatrial_domain::task::{PromotionInput, SCHEMA, SubmissionRef};
+use seatrial_domain::task::{PromotionInput, SCHEMA};
 use seatrial_runtime::{Failure, label};
 use serde_json::json;
 
@@ -15,13 +15,12 @@ const TOLD: usize = 20;
 pub(crate) async fn refuse(
     evidence: &dyn ObjectStore,
     input: &PromotionInput,
-    submission: &SubmissionRef,
     defects: &[Defect],
 ) -> Result<Failure, Failure> {
     let key = format!("refused/{}/{}.json", input.model, input.promotion);
     let document = json!({
-        "schema": SCHEMA, "model": input.model, "promotion": input.promotion, "submission": submission,
-        "requested_by": input.requested_by, "defects": defects,
+        "schema": SCHEMA, "model": input.model, "promotion": input.promotion, "submission": input.submission,
+        "artifact": input.artifact, "requested_by": input.requested_by, "defects": defects,
     });
     let bytes =
         serde_json::to_vec_pretty(&document).map_err(|e| Failure::internal("writing the defects", e))?;

@@ -1,6 +1,8 @@
 //! The `package` task, over memory: what it makes, what it refuses, and that twice is once.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod artifact;
+
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -84,6 +86,7 @@ impl World {
                 model: self.model.clone(),
                 promotion: PromotionId::derive(&self.model, cause, 1),
                 submission,
+                artifact: None,
                 version,
                 requested_by: ann(),
                 emergency: None,
@@ -102,8 +105,19 @@ impl World {
         signer: &dyn Signer,
         models: &dyn ObjectStore,
     ) -> Result<Held, Failure> {
-        let (registry, submissions, evidence) = (&self.registry, &self.submissions, &self.evidence);
-        let ports = Ports { registry, submissions, models, evidence, signer };
+        self.run_on(task, signer, &self.submissions, models).await
+    }
+
+    async fn run_on(
+        &self,
+        task: &PackageTask,
+        signer: &dyn Signer,
+        submissions: &dyn ObjectStore,
+        models: &dyn ObjectStore,
+    ) -> Result<Held, Failure> {
+        let (registry, evidence) = (&self.registry, &self.evidence);
+        let (buckets, readable) = (&self.s3, &artifact::readable());
+        let ports = Ports { registry, submissions, buckets, readable, models, evidence, signer };
         handle(&ports, clock, task.clone()).await
     }
 }
@@ -698,7 +712,7 @@ async fn a_task_reaches_no_further_than_its_own_models_submissions() {
         assert_eq!(refused.label, label::INVALID, "{bucket}/{prefix}");
     }
     let both = world.run(&world.task("both", Some(good), Some(VersionName::new(1)))).await.unwrap_err();
-    assert!(both.message.contains("both"), "{}", both.message);
+    assert!(both.message.contains("more than one"), "{}", both.message);
     assert!(world.registry.versions(&world.model).await.unwrap().is_empty());
 }
 

@@ -167,6 +167,7 @@ impl Heads for FakeHeads {
             submitted_auth: None,
             retired_at: None,
             collected_at: None,
+            artifact: None,
             created_at: Timestamp::UNIX_EPOCH,
             promotion: None,
         }))

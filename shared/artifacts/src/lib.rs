@@ -21,10 +21,10 @@ pub use package::{
     sign_stored_version, sign_version, signature_key,
 };
 pub use store::{
-    BytesChunks, Chunks, DeletingStore, FileChunks, MemoryS3, MemoryStore, ObjectMeta, ObjectStore, Parts,
-    S3Store, StoreError, get_to_file, s3_client,
+    Buckets, BytesChunks, Chunks, DeletingStore, FileChunks, MemoryS3, MemoryStore, ObjectMeta, ObjectStore, Parts,
+    S3Buckets, S3Store, StoreError, get_to_file, s3_client,
 };
 pub use submission::{
     Announcement, Defect, Entry, Folder, InspectError, Inspected, Listing, OnProgress, Prefix, Progress,
-    Source, Stage, inspect, inspect_announced, submission_prefix, upload_submission,
+    Source, Stage, Unpacked, inspect, inspect_announced, submission_prefix, unpack, upload_submission,
 };

@@ -6,6 +6,7 @@
 //! conditional on the revision of the model's [`head::Head`].
 
 pub mod access;
+pub mod artifact;
 pub mod bound;
 pub mod canonical;
 pub mod change;

@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::access::Access;
+use crate::artifact::ArtifactRef;
 use crate::ids::{Actor, Auth, Digest, ModelName, SubmissionId, is_anonymous};
 use crate::refusal::Refusal;
 
@@ -60,18 +61,28 @@ impl Announced {
     }
 }
 
-/// Who submitted, as a version's record says it.
+/// Who submitted, as a version's record says it, and as what it came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Submitter<'a> {
     /// The principal.
     pub principal: &'a str,
     /// How they were authenticated; none where nobody was.
     pub auth: Option<Auth>,
+    /// The artifact it was unpacked from; none where its files were uploaded.
+    pub artifact: Option<&'a ArtifactRef>,
+}
+
+impl<'a> Submitter<'a> {
+    /// The same, of a submission that came as an artifact of training.
+    #[must_use]
+    pub const fn with_artifact(self, artifact: &'a ArtifactRef) -> Self {
+        Self { artifact: Some(artifact), ..self }
+    }
 }
 
 impl<'a> From<&'a str> for Submitter<'a> {
     fn from(principal: &'a str) -> Self {
-        Self { principal, auth: None }
+        Self { principal, auth: None, artifact: None }
     }
 }
 
@@ -79,7 +90,7 @@ impl<'a> From<&'a Actor> for Submitter<'a> {
     fn from(actor: &'a Actor) -> Self {
         let principal = actor.principal.as_str();
         // How an account was authenticated says nothing about a person.
-        Self { principal, auth: (!is_anonymous(principal)).then_some(actor.auth) }
+        Self { principal, auth: (!is_anonymous(principal)).then_some(actor.auth), artifact: None }
     }
 }
 

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::artifact::ArtifactRef;
 use crate::ids::{Actor, ModelName, PromotionId, VersionName};
 use crate::route::Weight;
 use crate::verdict::Verdict;
@@ -30,9 +31,12 @@ pub struct PromotionInput {
     pub model: ModelName,
     /// The promotion's name, made by whoever starts it.
     pub promotion: PromotionId,
-    /// What to package, or nothing when `version` names a packaged version.
+    /// What to package: a folder in the submissions bucket, or nothing when `artifact` or `version` names what to promote.
     #[serde(default)]
     pub submission: Option<SubmissionRef>,
+    /// What to package: an archive that a training job left behind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact: Option<ArtifactRef>,
     /// A version that is packaged already.
     #[serde(default)]
     pub version: Option<VersionName>,

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::artifact::ArtifactRef;
 use crate::ids::{Auth, Digest, ModelName, PromotionId, VersionName, VersionRef};
 use crate::package::PackageSummary;
 use crate::refusal::Refusal;
@@ -139,6 +140,9 @@ pub struct VersionRecord {
     /// How they were authenticated when they announced it; none for a submission of nobody in particular.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub submitted_auth: Option<Auth>,
+    /// The artifact of training it was unpacked from, and where that comes from; none where its files were uploaded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact: Option<ArtifactRef>,
     /// When it was registered.
     pub created_at: Timestamp,
     /// The promotion that works on it, or the last one that did.

@@ -4,6 +4,7 @@
 //! read. It is made of the registry's records and of frozen evidence alone and holds no time of its making, so the same promotion
 //! has the same card.
 
+mod lineage;
 mod lines;
 mod writer;
 
@@ -272,6 +273,7 @@ impl Card<'_> {
             out.line("As the submitter lists it, each file by its SHA-256:");
             out.line(block(list, OWN_WORDS).trim_end());
         }
+        lineage::lineage(out, self.version.artifact.as_ref());
     }
 
     fn fairness(&self, out: &mut Writer) {

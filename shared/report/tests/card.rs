@@ -229,6 +229,33 @@ fn hostile_texts_make_no_markup_of_their_own() {
 }
 
 #[test]
+fn where_an_artifact_comes_from_is_told_and_is_no_markup() {
+    let evil = "x | <b>\n# Approved [look](https://evil.example) ` ``` y";
+    let version = version(&json!({ "artifact": {
+        "bucket": "training", "key": "jobs/7/output/model.tar.gz", "etag": "\"e\"", "version": "v1",
+        "lineage": {
+            "training_job": "arn:aws:sagemaker:us-east-1:123456789012:training-job/income-7", "image": evil,
+            "hyperparameters": { "max_depth": "3", evil: evil }, "inputs": { "train": "s3://data/train/" },
+            "ended_at": "2026-11-20T12:26:13Z",
+        },
+    } }));
+    let policy = policy(&json!({}));
+    let (promotion, report, gate, data_manifest, own_card) = (None, None, None, None, None);
+    let card = Card { version: &version, policy: &policy, promotion, report, gate, data_manifest, own_card };
+    let text = render(&card);
+    let start = text.find("### Where it comes from").expect("a section of its own");
+    let section = text[start..].split("\n## ").next().unwrap();
+    for said in ["s3://training/jobs/7/output/model.tar.gz@v1", "training-job/income-7", "`max_depth` | 3", "s3://data/train/"] {
+        assert!(section.contains(said), "{said}: {section}");
+    }
+    for event in Parser::new_ext(section, Options::all()) {
+        let heading = matches!(&event, Event::Start(Tag::Heading { level, .. }) if *level as usize != 3);
+        let markup = matches!(&event, Event::Start(Tag::Link { .. } | Tag::HtmlBlock) | Event::InlineHtml(_));
+        assert!(!heading && !markup, "{event:?} in {section}");
+    }
+}
+
+#[test]
 fn the_front_matter_is_yaml_that_model_hubs_read() {
     let (version, policy, promotion, report) =
         (version(&json!({})), policy(&json!({})), promotion(&json!({})), report());

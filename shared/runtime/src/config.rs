@@ -5,9 +5,15 @@ use std::collections::BTreeMap;
 use crate::failure::Failure;
 
 /// The environment names the functions know. The template sets only those a function needs.
-pub const NAMES: [(&str, &str); 32] = [
+pub const NAMES: [(&str, &str); 35] = [
     ("SEATRIAL_TABLE", "the registry's table"),
     ("SEATRIAL_SUBMISSIONS_BUCKET", "where submissions arrive"),
+    (
+        "SEATRIAL_TRAINING_ARTIFACTS",
+        "which objects training jobs leave behind may be read: ARN patterns, separated by commas; default none",
+    ),
+    ("SEATRIAL_INTAKE_FUNCTION", "the function that takes events, with its alias"),
+    ("SEATRIAL_INTAKE_DEAD_LETTERS_URL", "where events go that started no promotion"),
     ("SEATRIAL_MODELS_BUCKET", "OCI layouts and benchmarks"),
     ("SEATRIAL_DATA_BUCKET", "observations, pairs and dead letters"),
     ("SEATRIAL_EVIDENCE_BUCKET", "reports, manifests and other evidence"),

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use aws_config::SdkConfig;
 use seatrial_artifacts::package::{SignVersionError, Trust};
-use seatrial_artifacts::store::{DeletingStore, ObjectStore, S3Store, s3_client};
+use seatrial_artifacts::store::{DeletingStore, ObjectStore, S3Buckets, S3Store, s3_client};
 use seatrial_attestation::kms::KmsSigner;
 use seatrial_attestation::model_signing::SigningError;
 use seatrial_attestation::signer::SignError;
+use seatrial_domain::artifact::Readable;
 use seatrial_registry::{CommitError, DynamoRegistry, OpError, StoreError};
 
 use crate::config::{self, Config};
@@ -54,6 +55,22 @@ impl Wiring {
     pub fn deleting_bucket(&self, name: &str) -> Result<Arc<dyn DeletingStore>, Failure> {
         let client = s3_client(&self.aws);
         Ok(Arc::new(S3Store::new(client, self.config.need(name)?)))
+    }
+
+    /// Buckets that events name.
+    #[must_use]
+    pub fn buckets(&self) -> S3Buckets {
+        S3Buckets::new(s3_client(&self.aws))
+    }
+
+    /// Which artifacts of training the deployment may read.
+    ///
+    /// # Errors
+    /// When the environment names them in another form.
+    pub fn readable(&self) -> Result<Readable, Failure> {
+        let patterns = self.config.list("SEATRIAL_TRAINING_ARTIFACTS");
+        let wrong = |why| Failure::invalid(format!("SEATRIAL_TRAINING_ARTIFACTS: {why}"));
+        Readable::parse(patterns.iter().map(String::as_str)).map_err(wrong)
     }
 
     /// The key that signs packages and evidence.

@@ -20,5 +20,6 @@ mod rollback;
 mod signals;
 mod store;
 mod submitter;
+mod triggers;
 mod twice;
 mod window;

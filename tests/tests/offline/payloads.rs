@@ -162,6 +162,23 @@ fn answer(task: &Value) -> Value {
 }
 
 #[test]
+fn inputs_of_before_there_were_artifacts_are_still_read_and_newer_ones_come_through_whole() {
+    let before = input();
+    let read: PromotionInput = serde_json::from_value(before.clone()).unwrap();
+    assert_eq!(read.artifact, None);
+    assert_eq!(serde_json::to_value(&read).unwrap(), before, "no field is added to what names none");
+    let mut newer = before;
+    newer["submission"] = Value::Null;
+    newer["artifact"] = json!({
+        "bucket": "training-artifacts", "key": "jobs/7/output/model.tar.gz", "etag": "\"e\"", "version": "v",
+        "lineage": { "training_job": "arn:aws:sagemaker:eu-west-1:123456789012:training-job/7" },
+    });
+    fits::<PromotionInput>("a promotion of an artifact", &newer);
+    newer["execution"] = json!("arn:aws:states:eu-west-1:000000000000:execution:p:e");
+    fits::<PackageTask>("its task", &newer);
+}
+
+#[test]
 fn every_field_that_is_read_is_in_the_answer() {
     let mut read = 0;
     for machine in asl::machines().unwrap() {

@@ -171,6 +171,42 @@ fn who_submits_is_announced_to_control_alone() {
 }
 
 #[test]
+fn artifacts_of_training_are_read_where_the_deployment_says_and_unpacked_where_nothing_listens() {
+    let t = template();
+    let named = json!({ "Fn::Split": [",", { "Ref": "TrainingArtifacts" }] });
+    assert_eq!(who(|s| s["Resource"] == named), ["intake", "package"]);
+    for name in ["IntakeRole", "PackageRole"] {
+        let statements = t.statements(name);
+        let reads: Vec<_> = statements.iter().filter(|s| s["Resource"] == named).collect();
+        assert!(reads.len() == 1 && list(&reads[0]["Action"]) == ["s3:GetObject"], "{name}");
+    }
+    let writes = |s: &Value| {
+        allows(s, &["s3:PutObject"]) && Template::references(&s["Resource"]).contains("SubmissionsBucket")
+    };
+    assert_eq!(who(writes), ["package"]);
+    let statements = t.statements("PackageRole");
+    let written = statements.iter().find(|s| writes(s)).unwrap();
+    assert_eq!(written["Resource"]["Fn::Sub"], "${SubmissionsBucket.Arn}/unpacked/*");
+    let pattern = &t.properties("SubmissionRule")["EventPattern"]["detail"]["object"]["key"][0]["wildcard"];
+    assert_eq!(pattern, "submissions/*/*/submission.json");
+    assert_eq!(t.root()["Parameters"]["TrainingArtifacts"]["Default"], "", "nothing is read that nobody named");
+}
+
+#[test]
+fn events_that_started_nothing_are_handled_by_control_alone() {
+    let dead = json!({ "Fn::GetAtt": ["IntakeDeadLetters", "Arn"] });
+    let takes = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"];
+    for action in takes {
+        assert_eq!(who(|s| allows(s, &[action]) && s["Resource"] == dead), ["control"], "{action}");
+    }
+    assert!(who(|s| allows(s, &["sqs:PurgeQueue"])).is_empty());
+    let calls = |s: &Value| {
+        allows(s, &["lambda:InvokeFunction"]) && Template::references(&s["Resource"]).contains("IntakeAlias")
+    };
+    assert_eq!(who(calls), ["control"]);
+}
+
+#[test]
 fn the_logins_of_browsers_are_known_to_the_pages_alone() {
     assert_eq!(who(|s| partitions(s).iter().any(|p| p == "SESSION#*")), ["approvals"]);
     assert!(

@@ -440,6 +440,66 @@ fn lambda_takes_every_mapping_because_none_repeats_a_source_for_the_same_name_of
     }
 }
 
+/// The events of the fixtures by the rules that let them through, as EventBridge matches: every field of a pattern is in the event,
+/// with one of the values.
+fn rules_of(event: &Value) -> Vec<String> {
+    fn matches(pattern: &Value, event: &Value) -> bool {
+        match pattern {
+            Value::Object(fields) => fields.iter().all(|(name, of)| matches(of, &event[name])),
+            Value::Array(values) => values.iter().any(|value| match value.get("wildcard") {
+                Some(wildcard) => like(wildcard.as_str().unwrap(), event.as_str().unwrap_or_default()),
+                // The submissions bucket; its name is in the fixtures.
+                None if value["Ref"] == "SubmissionsBucket" => event == "submissions",
+                None => value == event,
+            }),
+            _ => false,
+        }
+    }
+    fn like(wildcard: &str, text: &str) -> bool {
+        match wildcard.split_once('*') {
+            None => wildcard == text,
+            Some((before, after)) => text.strip_prefix(before).is_some_and(|rest| {
+                rest.char_indices().map(|(at, _)| at).chain([rest.len()]).any(|at| like(after, &rest[at..]))
+            }),
+        }
+    }
+    let t = template();
+    let rules = t.of_type("AWS::Events::Rule");
+    let with_pattern = rules.iter().filter(|(_, p)| p["EventPattern"].is_object());
+    with_pattern.filter(|(_, p)| matches(&p["EventPattern"], event)).map(|(n, _)| (*n).to_owned()).collect()
+}
+
+#[test]
+fn each_kind_of_event_reaches_intake_by_one_rule_and_nothing_else_does() {
+    let read = |name: &str| -> Value {
+        let path = repository("tests/fixtures/events").join(name);
+        serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+    };
+    for (file, rule) in [
+        ("sagemaker-training-job.json", "TrainingJobRule"),
+        ("sagemaker-model-package.json", "ModelPackageRule"),
+        ("s3-submission.json", "SubmissionRule"),
+        ("ci-request.json", "RequestRule"),
+    ] {
+        assert_eq!(rules_of(&read(file)), [rule], "{file}");
+    }
+    let mut failed = read("sagemaker-training-job.json");
+    failed["detail"]["TrainingJobStatus"] = json!("Failed");
+    let mut waiting = read("sagemaker-model-package.json");
+    waiting["detail"]["ModelApprovalStatus"] = json!("PendingManualApproval");
+    let mut unpacked = read("s3-submission.json");
+    unpacked["detail"]["object"]["key"] = json!("unpacked/adult-income/pr_1/submission.json");
+    for event in [failed, waiting, unpacked] {
+        assert!(rules_of(&event).is_empty(), "{event}");
+    }
+    // Whatever reaches `intake` and is refused has a place to go, with its reason.
+    let t = template();
+    let of = &t.properties("IntakeDeadLettersPolicy")["PolicyDocument"]["Statement"][0];
+    let senders = Template::references(&of["Condition"]);
+    let rules = ["ModelPackageRule", "RequestRule", "SubmissionRule", "TrainingJobRule"];
+    assert_eq!(senders.into_iter().collect::<Vec<_>>(), rules);
+}
+
 #[test]
 fn a_delivery_is_given_up_by_notify_with_its_reason_before_the_queue_does_it_without() {
     let t = template();

@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use jiff::Timestamp;
 use seatrial_domain::{Digest, canonical::sha256};
 
-use super::{BytesChunks, Chunks, DeletingStore, ObjectMeta, ObjectStore, StoreError};
+use super::{Buckets, BytesChunks, Chunks, DeletingStore, ObjectMeta, ObjectStore, StoreError};
 
 type Objects = BTreeMap<(String, String), (ObjectMeta, Bytes)>;
 
@@ -44,6 +44,12 @@ impl MemoryS3 {
 
     fn lock(&self) -> MutexGuard<'_, World> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Buckets for MemoryS3 {
+    fn open(&self, name: &str) -> Arc<dyn ObjectStore> {
+        Arc::new(self.bucket(name))
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::error::Error as StdError;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -25,7 +26,7 @@ pub use faulty::Faulty;
 
 pub use chunks::{BytesChunks, Chunks, FileChunks, Hasher};
 pub use memory::{MemoryS3, MemoryStore};
-pub use s3::{Parts, S3Store, s3_client};
+pub use s3::{Parts, S3Buckets, S3Store, s3_client};
 
 /// One state of an object: what reads and copies are pinned to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -208,6 +209,12 @@ pub trait DeletingStore: ObjectStore {
     /// # Errors
     /// [`StoreError::Failed`] when it is not known whether it is deleted.
     async fn delete(&self, key: &str) -> Result<(), StoreError>;
+}
+
+/// Buckets that are known by name only once an event tells of them.
+pub trait Buckets: Send + Sync {
+    /// The bucket of that name. Whether it is there and may be read shows when it is used.
+    fn open(&self, name: &str) -> Arc<dyn ObjectStore>;
 }
 
 /// Writes this very object to a local file, and gives the digest of what was written.

@@ -1,5 +1,6 @@
 //! A bucket of Amazon S3, or of anything that speaks its protocol.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,7 +14,7 @@ use bytes::{Bytes, BytesMut};
 use jiff::Timestamp;
 use seatrial_domain::Digest;
 
-use super::{Chunks, DeletingStore, ObjectMeta, ObjectStore, StoreError};
+use super::{Buckets, Chunks, DeletingStore, ObjectMeta, ObjectStore, StoreError};
 
 /// How often in a row, without a byte in between, a body that broke off is asked for again from where it broke.
 const RESUMES: u32 = 5;
@@ -53,6 +54,24 @@ pub struct S3Store {
     pub(super) client: Client,
     pub(super) bucket: String,
     pub(super) parts: Parts,
+}
+
+/// The buckets on S3.
+#[derive(Debug, Clone)]
+pub struct S3Buckets(Client);
+
+impl S3Buckets {
+    /// Those that this client reaches.
+    #[must_use]
+    pub const fn new(client: Client) -> Self {
+        Self(client)
+    }
+}
+
+impl Buckets for S3Buckets {
+    fn open(&self, name: &str) -> Arc<dyn ObjectStore> {
+        Arc::new(S3Store::new(self.0.clone(), name))
+    }
 }
 
 impl S3Store {

@@ -1,10 +1,10 @@
 //! Reads the graph out of the bytes that are being hashed, so that one pass is enough.
 
-use std::io::{self, Read};
-
-use bytes::{Buf as _, Bytes};
+use bytes::Bytes;
 use seatrial_inference::{GraphError, GraphInfo};
 use tokio::sync::mpsc;
+
+use super::channel::ChannelReader;
 
 /// How many chunks wait for the reader.
 const WAITING: usize = 4;
@@ -18,7 +18,7 @@ pub(super) struct GraphReader {
 impl GraphReader {
     pub(super) fn start() -> Self {
         let (feed, chunks) = mpsc::channel(WAITING);
-        let source = ChannelReader { chunks, current: Bytes::new() };
+        let source = ChannelReader::new(chunks);
         Self { feed: Some(feed), reading: tokio::task::spawn_blocking(move || GraphInfo::read(source)) }
     }
 
@@ -40,24 +40,5 @@ impl GraphReader {
             Ok(read) => read.map_err(|e| e.to_string()),
             Err(_) => Err("a graph that its reader gave up on".to_owned()),
         }
-    }
-}
-
-struct ChannelReader {
-    chunks: mpsc::Receiver<Bytes>,
-    current: Bytes,
-}
-
-impl Read for ChannelReader {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.current.is_empty() {
-            match self.chunks.blocking_recv() {
-                Some(chunk) => self.current = chunk,
-                None => return Ok(0),
-            }
-        }
-        let count = buffer.len().min(self.current.len());
-        self.current.copy_to_slice(&mut buffer[..count]);
-        Ok(count)
     }
 }

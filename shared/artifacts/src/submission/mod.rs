@@ -10,19 +10,24 @@
 //! reference.parquet   optional: a sample of the training data
 //! ```
 //!
-//! The checks are the same for a local folder and for an S3 prefix ([`Source`]), and they report every defect at once.
+//! The checks are the same for a local folder, for an S3 prefix and for an archive of such a folder ([`Source`]), and they report every defect at once.
 
 mod announcement;
+mod archive;
+mod channel;
 mod defect;
 mod documents;
 mod folder;
 mod graph;
 mod inspect;
 mod structure;
+#[cfg(any(test, feature = "contract"))]
+pub mod testing;
 mod upload;
 mod weights;
 
 pub use announcement::{ANNOUNCEMENT, Announcement, submission_prefix};
+pub use archive::{Unpacked, unpack};
 pub use defect::Defect;
 pub use folder::Folder;
 pub use inspect::{HashedFile, InspectError, Inspected, inspect, inspect_announced};

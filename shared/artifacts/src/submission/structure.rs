@@ -27,17 +27,7 @@ pub(super) const DOCUMENTS: [(&str, bool, u64); 6] = [
 
 /// Everything wrong with the names and sizes of these files.
 pub(super) fn check(files: &[Entry]) -> Vec<Defect> {
-    let mut defects = Vec::new();
-    let documents: BTreeMap<&str, u64> = DOCUMENTS.iter().map(|(name, _, limit)| (*name, *limit)).collect();
-    for file in files {
-        match bad_path(&file.path) {
-            Some(why) => defects.push(
-                Defect::new(&file.path, why, "a relative path of plain names, with '/' between them")
-                    .fix("rename it"),
-            ),
-            None => defects.extend(misplaced(file, &documents)),
-        }
-    }
+    let mut defects: Vec<Defect> = files.iter().filter_map(of_one).collect();
     for (name, _, _) in DOCUMENTS.iter().filter(|(name, required, _)| *required && !has(files, name)) {
         defects.push(Defect::new(*name, "no such file", describe(name)));
     }
@@ -47,6 +37,17 @@ pub(super) fn check(files: &[Entry]) -> Vec<Defect> {
     defects.extend(twins(files));
     defects.extend(too_much(files));
     defects
+}
+
+/// What is wrong with the name and size of one file by itself.
+pub(super) fn of_one(file: &Entry) -> Option<Defect> {
+    match bad_path(&file.path) {
+        Some(why) => Some(
+            Defect::new(&file.path, why, "a relative path of plain names, with '/' between them")
+                .fix("rename it"),
+        ),
+        None => misplaced(file),
+    }
 }
 
 fn has(files: &[Entry], name: &str) -> bool {
@@ -62,13 +63,13 @@ fn describe(name: &str) -> &'static str {
     }
 }
 
-fn misplaced(file: &Entry, documents: &BTreeMap<&str, u64>) -> Option<Defect> {
+fn misplaced(file: &Entry) -> Option<Defect> {
     if file.path.starts_with("weights/") || file.path == ANNOUNCEMENT {
         return (file.size == 0).then(|| {
             Defect::new(&file.path, "an empty file", "content").fix("remove it, or upload it again")
         });
     }
-    match documents.get(file.path.as_str()) {
+    match DOCUMENTS.iter().find(|(name, _, _)| *name == file.path).map(|(_, _, limit)| limit) {
         None => Some(
             Defect::new(&file.path, "a file that no submission has", "weights/…, config.yaml, eval_results.json, CHANGELOG.md, data_manifest.txt, model_card.md or reference.parquet")
                 .fix("remove it, or move it into weights/ if the model needs it"),

@@ -46,6 +46,11 @@ pub fn register_version<'a>(
     if let Some(of) = of {
         details["again"] = json!(of);
     }
+    if let Some(artifact) = submitted_by.artifact {
+        details["artifact"] = json!(artifact.name());
+        details["training_job"] = json!(artifact.lineage.training_job);
+        details["model_package"] = json!(artifact.lineage.model_package);
+    }
     let mut draft = Draft::new(context, "version_packaged", details).about(None, Some(version));
     draft.head.next_version = version.number() + 1;
     draft.change.claim = Some(Claim { digest: digest.clone(), version, of });
@@ -57,6 +62,7 @@ pub fn register_version<'a>(
         package,
         submitted_by: submitted_by.principal.to_owned(),
         submitted_auth: submitted_by.auth,
+        artifact: submitted_by.artifact.cloned(),
         created_at: context.now,
         promotion: None,
         retired_at: None,
