@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
-use fn_control::{Control, DeadEvents, Letter, Retaken, Start, Starter, app};
+use fn_control::{Execution, Control, DeadEvents, Letter, Retaken, Start, Starter, app};
 use jiff::Timestamp;
 use seatrial_artifacts::MemoryS3;
 use seatrial_domain::PromotionId;
@@ -24,6 +24,10 @@ struct NoStarter;
 impl Starter for NoStarter {
     async fn start(&self, _: &PromotionInput) -> Result<Start, Failure> {
         panic!("only intake starts what an event asks for")
+    }
+
+    async fn execution(&self, _: &PromotionId) -> Result<Execution, Failure> {
+        panic!("no execution is looked at here")
     }
 }
 

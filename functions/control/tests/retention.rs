@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
-use fn_control::{Control, Start, Starter, app};
+use fn_control::{Execution, Control, Start, Starter, app};
 use jiff::{SignedDuration, Timestamp};
 use seatrial_artifacts::MemoryS3;
 use seatrial_domain::VersionName;
@@ -27,6 +27,10 @@ struct Nobody;
 impl Starter for Nobody {
     async fn start(&self, input: &PromotionInput) -> Result<Start, Failure> {
         panic!("{input:?} was started");
+    }
+
+    async fn execution(&self, _: &PromotionId) -> Result<Execution, Failure> {
+        panic!("no execution is looked at here")
     }
 }
 

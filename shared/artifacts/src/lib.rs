@@ -21,8 +21,8 @@ pub use package::{
     sign_stored_version, sign_version, signature_key,
 };
 pub use store::{
-    Buckets, BytesChunks, Chunks, DeletingStore, FileChunks, MemoryS3, MemoryStore, ObjectMeta, ObjectStore, Parts,
-    S3Buckets, S3Store, StoreError, get_to_file, s3_client,
+    Buckets, BytesChunks, Chunks, DeletingStore, FileChunks, MemoryS3, MemoryStore, ObjectMeta, ObjectStore,
+    Parts, S3Buckets, S3Store, StoreError, get_to_file, s3_client,
 };
 pub use submission::{
     Announcement, Defect, Entry, Folder, InspectError, Inspected, Listing, OnProgress, Prefix, Progress,

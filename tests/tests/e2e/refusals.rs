@@ -140,7 +140,10 @@ async fn the_same_bytes_are_one_version_and_the_same_event_one_execution() {
     let folder = repository("tests/fixtures/submissions/v1").display().to_string();
     let again = stack.cli(&["package", &folder, "--model", model.name.as_str(), "--wait"]).await.json();
     assert_eq!((again["digest"].as_str(), again["version"].as_str()), (Some(digest.as_str()), Some("v1")));
-    assert_eq!(again["refusal"]["code"], "Seatrial.ModelBusy", "whoever waits hears why nothing began: {again}");
+    assert_eq!(
+        again["refusal"]["code"], "Seatrial.ModelBusy",
+        "whoever waits hears why nothing began: {again}"
+    );
     let second = again["submission"]["prefix"].as_str().unwrap().to_owned();
     let executions = async || {
         let mut pages = stack

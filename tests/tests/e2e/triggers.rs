@@ -95,7 +95,8 @@ async fn waiting(stack: &Stack, model: &str) -> Option<Value> {
 }
 
 #[tokio::test]
-async fn an_event_about_an_unknown_model_waits_with_its_reason_and_starts_its_promotion_when_it_is_replayed() {
+async fn an_event_about_an_unknown_model_waits_with_its_reason_and_starts_its_promotion_when_it_is_replayed()
+{
     let stack = Stack::connect().await;
     let name = unique("e2e-stranger");
     let artifact = train(&stack, &name).await;

@@ -61,6 +61,7 @@ fn version(n: u32, status: VersionStatus, files: &[&str]) -> VersionRecord {
         },
         submitted_by: "sue@example.com".into(),
         submitted_auth: None,
+        artifact: None,
         created_at: day(0),
         promotion: None,
         retired_at: (status == VersionStatus::Retired).then(|| day(10)),
