@@ -245,7 +245,12 @@ fn where_an_artifact_comes_from_is_told_and_is_no_markup() {
     let text = render(&card);
     let start = text.find("### Where it comes from").expect("a section of its own");
     let section = text[start..].split("\n## ").next().unwrap();
-    for said in ["s3://training/jobs/7/output/model.tar.gz@v1", "training-job/income-7", "`max_depth` | 3", "s3://data/train/"] {
+    for said in [
+        "s3://training/jobs/7/output/model.tar.gz@v1",
+        "training-job/income-7",
+        "`max_depth` | 3",
+        "s3://data/train/",
+    ] {
         assert!(section.contains(said), "{said}: {section}");
     }
     for event in Parser::new_ext(section, Options::all()) {

@@ -189,7 +189,11 @@ fn artifacts_of_training_are_read_where_the_deployment_says_and_unpacked_where_n
     assert_eq!(written["Resource"]["Fn::Sub"], "${SubmissionsBucket.Arn}/unpacked/*");
     let pattern = &t.properties("SubmissionRule")["EventPattern"]["detail"]["object"]["key"][0]["wildcard"];
     assert_eq!(pattern, "submissions/*/*/submission.json");
-    assert_eq!(t.root()["Parameters"]["TrainingArtifacts"]["Default"], "", "nothing is read that nobody named");
+    assert_eq!(
+        t.root()["Parameters"]["TrainingArtifacts"]["Default"],
+        "",
+        "nothing is read that nobody named"
+    );
 }
 
 #[test]
