@@ -33,7 +33,8 @@ pub struct Taken {
     /// The promotion it names; nothing for an event that asks for none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub promotion: Option<PromotionId>,
-    /// Whether this call started its execution.
+    /// Whether its execution was started: by this call, or by the very same event while it still runs, which Step Functions
+    /// answers like the first.
     pub started: bool,
 }
 

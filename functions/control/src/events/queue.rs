@@ -28,7 +28,7 @@ pub struct Retaken {
     /// The promotion it names; none for an event that asks for none.
     #[serde(default)]
     pub promotion: Option<PromotionId>,
-    /// Whether this started its execution; else it was started before.
+    /// Whether its execution was started, by this event once more or just before; else another event had started it.
     #[serde(default)]
     pub started: bool,
 }

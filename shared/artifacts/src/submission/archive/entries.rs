@@ -267,7 +267,7 @@ mod tests {
     fn a_bomb_is_left_where_its_limit_is() {
         let zeros = vec![0; 4 << 20];
         let bomb = gzip(&tar([("weights/a", zeros.as_slice())]));
-        assert!(bomb.len() < 40_000, "{}", bomb.len());
+        assert!(bomb.len() < 100_000, "{}", bomb.len());
         let mut told = 0_u64;
         let read = read_up_to(1 << 20, "model.tar.gz", &bomb[..], |step| {
             told += if let Step::Chunk(bytes) = step { bytes.len() as u64 } else { 0 };
@@ -277,7 +277,7 @@ mod tests {
         assert!(defect.found.contains("when it is unpacked"), "{defect}");
         assert!(told <= 1 << 20, "{told}");
         // What is passed over, and what comes after the end, counts too.
-        for hidden in [tar([("core.dump", zeros.as_slice())]), [tar([]), zeros.clone()].concat()] {
+        for hidden in [tar([("core.dump", zeros.as_slice())]), [tar([]), zeros].concat()] {
             let read = read_up_to(1 << 20, "model.tar.gz", &gzip(&hidden)[..], |_| true);
             let Err(Broken::Archive(defect)) = read else { panic!("{read:?}") };
             assert!(defect.found.contains("when it is unpacked"), "{defect}");
