@@ -12,9 +12,7 @@ use crate::emulator::Emulator;
 use crate::local::{self, Up};
 use crate::stack::STACK;
 use crate::venv::Venv;
-use crate::{
-    api, aws, cdk, interrupt, left_out, model_signing, paths, python, rights, run, say,
-};
+use crate::{api, aws, cdk, interrupt, left_out, model_signing, paths, python, rights, run, say};
 
 /// What to test.
 #[derive(Args)]
