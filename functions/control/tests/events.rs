@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
-use fn_control::{Execution, Control, DeadEvents, Letter, Retaken, Start, Starter, app};
+use fn_control::{Control, DeadEvents, Execution, Letter, Retaken, Start, Starter, app};
 use jiff::Timestamp;
 use seatrial_artifacts::MemoryS3;
 use seatrial_domain::PromotionId;

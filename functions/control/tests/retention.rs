@@ -7,19 +7,21 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
-use fn_control::{Execution, Control, Start, Starter, app};
+use fn_control::{Control, Execution, Start, Starter, app};
 use jiff::{SignedDuration, Timestamp};
 use seatrial_artifacts::MemoryS3;
-use seatrial_domain::VersionName;
 use seatrial_domain::policy::After;
 use seatrial_domain::promotion::EvidenceRef;
 use seatrial_domain::retention::{Fate, Freed, Plan, Reason};
 use seatrial_domain::task::PromotionInput;
+use seatrial_domain::{PromotionId, VersionName};
 use seatrial_registry::contract::{Scenario, policy};
 use seatrial_registry::{MemoryRegistry, Records};
 use seatrial_runtime::Failure;
 use serde_json::{Value, json};
 use tower::ServiceExt;
+
+use crate::support::NoEvents;
 
 struct Nobody;
 
@@ -44,6 +46,7 @@ async fn ask(s: &Scenario<MemoryRegistry>, method: &str, path: &str, body: Value
         data: empty(),
         evidence: empty(),
         starter: Arc::new(Nobody),
+        events: Arc::new(NoEvents),
         local_identity: Some("olga@example.com".into()),
         platform_owners: vec![],
         clock: Timestamp::now,
