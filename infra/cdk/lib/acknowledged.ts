@@ -90,19 +90,34 @@ export const FINDINGS: readonly Finding[] = [
     "Submissions of every model; only whoever uploads knows their names.",
   ),
   reaches(
+    "<SubmissionsBucket.Arn>/submissions/*/submission.json",
+    ["IntakeRole"],
+    "The completing file of every submission, whose state names its promotion; only the metadata are read.",
+  ),
+  reaches(
+    "<SubmissionsBucket.Arn>/unpacked/*",
+    ["PackageRole"],
+    "Where archives of training are unpacked, by model and promotion; nothing else lies there.",
+  ),
+  reaches(
     "<ModelsBucket.Arn>/*",
     ["PackageRole", "EvaluateRole", "ReplayRole", "ControlRole", "ServeRole"],
     "Packages of every model, named by their digest; the bucket holds nothing else.",
   ),
   reaches(
     "<ModelsBucket.Arn>/*/index.json",
-    ["AttestRole"],
-    "The index of each model's packages, to which model cards are added.",
+    ["AttestRole", "SweepRole"],
+    "The index of each model's packages, to which model cards are added, and from which collected versions are taken.",
   ),
   reaches(
     "<ModelsBucket.Arn>/*/blobs/*",
-    ["AttestRole"],
-    "Model cards, named by their digest, beside their packages.",
+    ["AttestRole", "SweepRole"],
+    "Named by their digest: model cards beside their packages, and what a collected version leaves to be deleted.",
+  ),
+  reaches(
+    "<ModelsBucket.Arn>/*/signatures/*",
+    ["SweepRole"],
+    "Signatures of collected versions, named by the digest of what they sign.",
   ),
   reaches(
     "<EvidenceBucket.Arn>/*",

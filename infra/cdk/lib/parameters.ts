@@ -76,6 +76,7 @@ export const SOURCES: Readonly<Record<string, Source>> = {
   OidcIdentity: plain("approvals.oidc.identity", (p) => p.approvals?.oidc?.identity),
   PlatformOwners: list("platformOwners", (p) => p.platformOwners),
   CheckHosts: list("checkHosts", (p) => p.checkHosts),
+  TrainingArtifacts: list("trainingArtifacts", (p) => p.trainingArtifacts),
   ObjectLockMode: plain("evidence.lockMode", (p) => p.evidence?.lockMode),
   ObjectLockDays: days("evidence.lock", (p) => p.evidence?.lock),
   SubmissionDays: days("retention.submissions", (p) => p.retention?.submissions),

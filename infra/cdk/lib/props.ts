@@ -24,6 +24,11 @@ export interface SeatrialProps {
   readonly platformOwners?: string[];
   /** Hosts that integration checks of policies may reach over https, with a port where it is not 443. Default: none. */
   readonly checkHosts?: string[];
+  /**
+   * Which objects training leaves behind may be read, for events of SageMaker and of your own: ARN patterns such as
+   * `bucket.arnForObjects("models/*")`. Default: none, and such events are refused.
+   */
+  readonly trainingArtifacts?: string[];
   /** How evidence is locked. */
   readonly evidence?: Evidence;
   /** How long what is no evidence is kept. */
