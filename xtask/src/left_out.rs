@@ -34,8 +34,8 @@ pub fn tell(left_out: &[LeftOut]) {
     }
 }
 
-/// An expression of nextest for the suite without these.
-pub fn filter(left_out: &[LeftOut]) -> String {
+/// An expression of nextest for the suite without these; where modules are named, for these alone.
+pub fn filter(left_out: &[LeftOut], only: &[&str]) -> String {
     let without = |one: &LeftOut| {
         if one.test.ends_with("::") {
             format!(" - test(/^{}/)", one.test)
@@ -43,7 +43,11 @@ pub fn filter(left_out: &[LeftOut]) -> String {
             format!(" - test(={})", one.test)
         }
     };
-    left_out.iter().fold("binary(e2e)".to_owned(), |all, one| all + &without(one))
+    let of = match only {
+        [] => "binary(e2e)".to_owned(),
+        modules => format!("binary(e2e) & test(/^({})/)", modules.join("|")),
+    };
+    left_out.iter().fold(of, |all, one| all + &without(one))
 }
 
 #[cfg(test)]
@@ -55,9 +59,10 @@ mod tests {
     fn the_suite_is_run_without_what_is_listed_and_nothing_else() {
         let one =
             |test: &str| LeftOut { engine: "e".to_owned(), test: test.to_owned(), reason: "r".to_owned() };
-        assert_eq!(filter(&[]), "binary(e2e)");
+        assert_eq!(filter(&[], &[]), "binary(e2e)");
+        assert_eq!(filter(&[], &["a::", "b::"]), "binary(e2e) & test(/^(a::|b::)/)");
         assert_eq!(
-            filter(&[one("login::"), one("gates::links")]),
+            filter(&[one("login::"), one("gates::links")], &[]),
             "binary(e2e) - test(/^login::/) - test(=gates::links)"
         );
     }

@@ -121,9 +121,12 @@ impl Step {
             Self::Tests => tests(),
             Self::Api => api::check(SUITE).map(|()| Outcome::Passed),
             Self::ModelSigning => signatures(),
-            Self::Engine => end_to_end(Emulator::Ministack, !wanted.without_iam, wanted.engine.is_some()),
+            Self::Engine => {
+                end_to_end(Emulator::Ministack, !wanted.without_iam, wanted.engine.is_some(), &[])
+            }
             Self::Localstack => localstack(wanted),
-            Self::Aws => aws::end_to_end(suite).map(|()| Outcome::Passed),
+            Self::Aws => aws::end_to_end(|engine, outputs, port| suite(engine, outputs, port, &[]))
+                .map(|()| Outcome::Passed),
         }
     }
 }
@@ -264,20 +267,27 @@ fn signatures() -> Result<Outcome> {
     model_signing::check(SUITE).map(|()| Outcome::Passed)
 }
 
-/// The suite on LocalStack. Whoever asks for everything and has no Python for it is told so.
+/// What a run of everything tries on the second engine: the whole way forward, and the way back. All of it, on request, doubles the
+/// time of a run.
+const SHORT: &[&str] = &["packages::", "promotion::", "rollback::"];
+
+/// The suite on LocalStack. Whoever asks for everything gets its main parts, and is told where there is no Python for it.
 fn localstack(wanted: &Test) -> Result<Outcome> {
+    let everything = wanted.engine.is_none() && wanted.steps.is_empty();
     match python::of(python::LOCALSTACK) {
-        Err(error) if wanted.engine.is_none() && wanted.steps.is_empty() => {
-            Ok(Outcome::Skipped(format!("{error:#}")))
+        Err(error) if everything => Ok(Outcome::Skipped(format!("{error:#}"))),
+        _ if everything => {
+            say::note(format!("{} of the suite; all of it: `--engine localstack`", SHORT.join(", ")));
+            end_to_end(Emulator::Localstack, false, false, SHORT)
         }
-        _ => end_to_end(Emulator::Localstack, false, wanted.engine.is_some()),
+        _ => end_to_end(Emulator::Localstack, false, wanted.engine.is_some(), &[]),
     }
 }
 
 /// An engine of its own on a free port: it touches nobody's, and ends whatever the tests do.
 ///
 /// Only where the engine was asked for by name, one that runs already may be used instead.
-fn end_to_end(emulator: Emulator, enforce_iam: bool, named: bool) -> Result<Outcome> {
+fn end_to_end(emulator: Emulator, enforce_iam: bool, named: bool, only: &[&str]) -> Result<Outcome> {
     let folder = paths::target().join("test-engine").join(emulator.name());
     local::down(&folder)?;
     fs::remove_file(folder.join("engine.log")).ok();
@@ -300,8 +310,8 @@ fn end_to_end(emulator: Emulator, enforce_iam: bool, named: bool) -> Result<Outc
             parameter("TrainingArtifacts", "arn:aws:s3:::seatrial-e2e-training/*"),
         ],
     };
-    let result =
-        local::up(&folder, &wanted).and_then(|(outputs, _)| suite(emulator.name(), &outputs, issuer_port));
+    let result = local::up(&folder, &wanted)
+        .and_then(|(outputs, _)| suite(emulator.name(), &outputs, issuer_port, only));
     let ended = local::down(&folder);
     if result.is_err() {
         keep_log(&folder);
@@ -314,13 +324,21 @@ fn end_to_end(emulator: Emulator, enforce_iam: bool, named: bool) -> Result<Outc
     Ok(Outcome::Passed)
 }
 
-/// The suite on the stack that `outputs` describes, without what the engine cannot do.
-fn suite(engine: &str, outputs: &Path, issuer_port: u16) -> Result<()> {
+/// The suite on the stack that `outputs` describes, without what the engine cannot do; where modules are named, these alone.
+fn suite(engine: &str, outputs: &Path, issuer_port: u16, only: &[&str]) -> Result<()> {
     let library = crate::onnxruntime::ensure()?;
     let without = left_out::on(engine)?;
     left_out::tell(&without);
     let mut command = if run::exists("cargo-nextest") {
-        cargo(&["nextest", "run", "--workspace", "--features", SUITE, "-E", &left_out::filter(&without)])
+        cargo(&[
+            "nextest",
+            "run",
+            "--workspace",
+            "--features",
+            SUITE,
+            "-E",
+            &left_out::filter(&without, only),
+        ])
     } else {
         let mut command = cargo(&[
             "test",
@@ -334,6 +352,7 @@ fn suite(engine: &str, outputs: &Path, issuer_port: u16) -> Result<()> {
             "--test-threads",
             "2",
         ]);
+        command.args(only);
         command.args(without.iter().flat_map(|one| ["--skip", one.test.as_str()]));
         command
     };

@@ -153,14 +153,21 @@ async fn packaged(session: &Session, model: &ModelName, id: &str, digest: &str) 
         let refusal = became.get("refusal").filter(|refusal| refusal.is_object());
         let view = tolerant(control.get::<Value>(&format!("/v1/models/{model}")).await)?.unwrap_or_default();
         let versions = view.get("versions").and_then(Value::as_array).cloned().unwrap_or_default();
-        let found = versions.iter().find(|v| v.get("digest").and_then(Value::as_str) == Some(digest));
-        match (found, refusal) {
-            (Some(found), refusal)
-                if refusal.is_some() || became.get("version").is_none_or(Value::is_string) =>
-            {
+        // These bytes may have been a version that is collected by now: that one is no answer.
+        let same = |v: &&Value| v.get("digest").and_then(Value::as_str) == Some(digest);
+        let found = versions
+            .iter()
+            .filter(same)
+            .find(|v| v.get("status").and_then(Value::as_str) != Some("collected"));
+        let own = became.get("version").filter(|version| version.is_string());
+        match (own, found, refusal) {
+            (Some(own), _, _) => {
+                return Ok(Packaged { version: own.as_str().unwrap_or_default().to_owned(), refusal: None });
+            }
+            (None, Some(found), refusal) if refusal.is_some() || became.get("version").is_none() => {
                 return Ok(Packaged { version: text(found, "/version"), refusal: refusal.cloned() });
             }
-            (None, Some(refusal)) => {
+            (None, None, Some(refusal)) => {
                 let said = format!("{}: {}", text(refusal, "/code"), text(refusal, "/detail"));
                 return Err(Failure::new(REFUSED, "submission_refused", said));
             }
