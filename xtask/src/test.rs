@@ -276,11 +276,11 @@ fn localstack(wanted: &Test) -> Result<Outcome> {
     let everything = wanted.engine.is_none() && wanted.steps.is_empty();
     match python::of(python::LOCALSTACK) {
         Err(error) if everything => Ok(Outcome::Skipped(format!("{error:#}"))),
-        _ if everything => {
+        _ if wanted.engine.is_none() => {
             say::note(format!("{} of the suite; all of it: `--engine localstack`", SHORT.join(", ")));
             end_to_end(Emulator::Localstack, false, false, SHORT)
         }
-        _ => end_to_end(Emulator::Localstack, false, wanted.engine.is_some(), &[]),
+        _ => end_to_end(Emulator::Localstack, false, true, &[]),
     }
 }
 
