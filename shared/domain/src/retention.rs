@@ -162,7 +162,7 @@ pub struct Line {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fate {
-    /// It stays as it is, for now at least.
+    /// It stays as it is until the plan is made again.
     Keep,
     /// It is a standby, and its retirement is due.
     Retire,
