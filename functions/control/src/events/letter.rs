@@ -68,8 +68,7 @@ impl DeadEvent {
         };
         let is_event = event.get("detail-type").is_some_and(Value::is_string);
         let event = if is_event { event } else { Value::Null };
-        let text =
-            |pointer: &str| event.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let text = |pointer: &str| plain(event.pointer(pointer).and_then(Value::as_str).unwrap_or_default());
         Self {
             id: letter.id.clone(),
             at: letter.sent_at,
@@ -161,7 +160,8 @@ mod tests {
             let dead = DeadEvent::of(&letter(body, &[]));
             assert!(dead.event.is_null() && dead.reason.contains("no event"), "{body}");
         }
-        let odd = json!({ "detail-type": "x", "source": "y", "detail": { "model": "a\u{1b}[2Jb" } });
-        assert_eq!(DeadEvent::of(&letter(&odd.to_string(), &[])).about, "a [2Jb");
+        let odd = json!({ "detail-type": "x\u{7}", "source": "y\n", "detail": { "model": "a\u{1b}[2Jb" } });
+        let dead = DeadEvent::of(&letter(&odd.to_string(), &[]));
+        assert_eq!((&*dead.kind, &*dead.source, &*dead.about), ("x ", "y ", "a [2Jb"));
     }
 }
