@@ -44,6 +44,9 @@ pub struct Up {
     /// Deploy the small release binaries instead of the quickly built ones.
     #[arg(long)]
     pub release: bool,
+    /// Deploy unoptimised binaries with their checks for overflow, as the tests do.
+    #[arg(long, conflicts_with = "release")]
+    pub debug: bool,
     /// Deploy the zips that are there instead of building them.
     #[arg(long)]
     pub no_build: bool,
@@ -110,7 +113,11 @@ pub fn run(command: &Local) -> Result<()> {
 /// engine was started in vain.
 pub fn up(folder: &Path, wanted: &Up) -> Result<(PathBuf, Place)> {
     let template = read_template()?;
-    let profile = if wanted.release { Profile::Release } else { Profile::Fast };
+    let profile = match (wanted.release, wanted.debug) {
+        (true, _) => Profile::Release,
+        (false, true) => Profile::Debug,
+        (false, false) => Profile::Fast,
+    };
     let packed = if wanted.no_build { zips::found()? } else { zips::build(profile)? };
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let start = say::step("Local engine");

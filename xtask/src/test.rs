@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything a change must pass, in the order of how fast each part can fail.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,7 @@ use crate::emulator::Emulator;
 use crate::local::{self, Up};
 use crate::stack::STACK;
 use crate::venv::Venv;
+use crate::zips::Profile;
 use crate::{api, aws, cdk, interrupt, left_out, model_signing, paths, python, rights, run, say};
 
 /// What to test.
@@ -36,7 +37,7 @@ pub struct Test {
 
 /// The feature that builds the end-to-end suite. Both steps of tests select the same packages and features, because another
 /// selection unifies the features of dependencies anew and compiles the AWS SDK a second time.
-const SUITE: &str = "seatrial-tests/engine";
+pub const SUITE: &str = "seatrial-tests/engine";
 
 /// What the end-to-end suite can run on.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -125,8 +126,10 @@ impl Step {
                 end_to_end(Emulator::Ministack, !wanted.without_iam, wanted.engine.is_some(), &[])
             }
             Self::Localstack => localstack(wanted),
-            Self::Aws => aws::end_to_end(|engine, outputs, port| suite(engine, outputs, port, &[]))
-                .map(|()| Outcome::Passed),
+            Self::Aws => {
+                aws::end_to_end(|engine, outputs, port| suite((engine, Profile::Fast), outputs, port, &[]))
+                    .map(|()| Outcome::Passed)
+            }
         }
     }
 }
@@ -300,6 +303,7 @@ fn end_to_end(emulator: Emulator, enforce_iam: bool, named: bool, only: &[&str])
         port: local::free_port()?,
         enforce_iam,
         release: false,
+        debug: true,
         no_build: false,
         own: !named,
         parameters: vec![
@@ -311,7 +315,7 @@ fn end_to_end(emulator: Emulator, enforce_iam: bool, named: bool, only: &[&str])
         ],
     };
     let result = local::up(&folder, &wanted)
-        .and_then(|(outputs, _)| suite(emulator.name(), &outputs, issuer_port, only));
+        .and_then(|(outputs, _)| suite((emulator.name(), Profile::Debug), &outputs, issuer_port, only));
     let ended = local::down(&folder);
     if result.is_err() {
         keep_log(&folder);
@@ -324,8 +328,9 @@ fn end_to_end(emulator: Emulator, enforce_iam: bool, named: bool, only: &[&str])
     Ok(Outcome::Passed)
 }
 
-/// The suite on the stack that `outputs` describes, without what the engine cannot do; where modules are named, these alone.
-fn suite(engine: &str, outputs: &Path, issuer_port: u16, only: &[&str]) -> Result<()> {
+/// The suite on the stack that `outputs` describes, without what the engine cannot do; where modules are named, these alone. The
+/// command line is the one of the profile.
+fn suite((engine, profile): (&str, Profile), outputs: &Path, issuer_port: u16, only: &[&str]) -> Result<()> {
     let library = crate::onnxruntime::ensure()?;
     let without = left_out::on(engine)?;
     left_out::tell(&without);
@@ -356,13 +361,11 @@ fn suite(engine: &str, outputs: &Path, issuer_port: u16, only: &[&str]) -> Resul
         command.args(without.iter().flat_map(|one| ["--skip", one.test.as_str()]));
         command
     };
-    command.env("SEATRIAL_OUTPUTS", outputs).env("SEATRIAL_CLI", cli()).env("ORT_DYLIB_PATH", library);
+    command
+        .env("SEATRIAL_OUTPUTS", outputs)
+        .env("SEATRIAL_CLI", profile.command())
+        .env("ORT_DYLIB_PATH", library);
     run::loud(command.env("SEATRIAL_ISSUER_PORT", issuer_port.to_string()))
-}
-
-/// The command line that was built with the zips.
-fn cli() -> PathBuf {
-    paths::target().join("fast/seatrial")
 }
 
 fn keep_log(folder: &Path) {

@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
-use crate::{digest, glibc, onnxruntime, paths, run, say};
+use crate::{digest, glibc, onnxruntime, paths, run, say, test};
 
 /// Functions that run models and so carry the ONNX Runtime library.
 const WITH_MODELS: [&str; 3] = ["evaluate", "replay", "serve"];
@@ -23,6 +23,9 @@ const WITH_MODELS: [&str; 3] = ["evaluate", "replay", "serve"];
 /// Which profile of the workspace to build with.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Profile {
+    /// Not optimised, with checks for overflow, from the very dependencies that the tests are built with: for the tests, which would
+    /// otherwise compile everything twice.
+    Debug,
     /// Quick to link: for the local engine.
     Fast,
     /// Small: what ships.
@@ -30,12 +33,25 @@ pub enum Profile {
 }
 
 impl Profile {
-    /// Its name in the manifest, which is the folder under `target` too.
+    /// Its name in the manifest.
     fn name(self) -> &'static str {
         match self {
+            Self::Debug => "dev",
             Self::Fast => "fast",
             Self::Release => "release",
         }
+    }
+}
+
+impl Profile {
+    /// Its folder under `target`.
+    fn folder(self) -> PathBuf {
+        paths::target().join(if self == Self::Debug { "debug" } else { self.name() })
+    }
+
+    /// The command line that is built with the zips.
+    pub fn command(self) -> PathBuf {
+        self.folder().join("seatrial")
     }
 }
 
@@ -62,15 +78,14 @@ pub fn build(profile: Profile) -> Result<Vec<Packed>> {
     let mut packed = Vec::new();
     let mut fresh = 0;
     for name in names {
-        let binary = paths::target().join(profile.name()).join(package(&name));
+        let binary = profile.folder().join(package(&name));
         let (one, new) = pack(&name, &binary, runs_models(&name).then_some(&library), profile)?;
         fresh += usize::from(new);
         packed.push(one);
     }
     let took = say::took(packing.elapsed());
     say::note(format!("{} zips in target/lambda, {fresh} packed anew in {took}", packed.len()));
-    let command = paths::target().join(profile.name()).join("seatrial");
-    say::note(format!("command line: {}", paths::shown(&command)));
+    say::note(format!("command line: {}", paths::shown(&profile.command())));
     say::note(format!("built in {}", say::took(start.elapsed())));
     Ok(packed)
 }
@@ -114,10 +129,15 @@ pub fn package(name: &str) -> String {
 fn compile(profile: Profile, names: &[String]) -> Result<()> {
     let mut cargo = Command::new("cargo");
     cargo.current_dir(paths::workspace()).args(["build", "--locked", "--bins", "--profile", profile.name()]);
-    for name in names {
-        cargo.args(["--package", &package(name)]);
+    if profile == Profile::Debug {
+        // The tests' own selection: another one unifies the features of dependencies anew.
+        cargo.args(["--workspace", "--features", test::SUITE]);
+    } else {
+        for name in names {
+            cargo.args(["--package", &package(name)]);
+        }
+        cargo.args(["--package", "seatrial-cli"]);
     }
-    cargo.args(["--package", "seatrial-cli"]);
     run::loud(&mut cargo).context("the functions do not compile")
 }
 
@@ -132,13 +152,26 @@ fn pack(name: &str, binary: &Path, library: Option<&PathBuf>, profile: Profile) 
     let same = zip.exists() && fs::read_to_string(&stamp).is_ok_and(|found| found == inputs);
     if !same {
         check_glibc(binary, profile)?;
-        write(&zip, binary, library.map(PathBuf::as_path))?;
+        let stripped = stripped(binary, profile)?;
+        write(&zip, stripped.as_deref().unwrap_or(binary), library.map(PathBuf::as_path))?;
         fs::write(&stamp, inputs).with_context(|| format!("cannot write {}", stamp.display()))?;
         let size = fs::metadata(&zip).map(|meta| meta.len()).unwrap_or(0);
         say::note(format!("{name}.zip: {:.1} MB", size as f64 / 1e6));
     }
     let sha256 = digest::of_file(&zip)?;
     Ok((Packed { name: name.to_owned(), zip, sha256 }, !same))
+}
+
+/// A copy without what only debuggers read, of binaries that the linker did not strip. They are three times as large with it.
+fn stripped(binary: &Path, profile: Profile) -> Result<Option<PathBuf>> {
+    if profile != Profile::Debug {
+        return Ok(None);
+    }
+    let name = binary.file_name().context("a binary without a name")?;
+    let copy = paths::lambda().join(name).with_extension("stripped");
+    run::quiet(Command::new("strip").arg("--strip-debug").arg("-o").args([&copy, &binary.to_owned()]))
+        .context("cannot strip a binary; `strip` comes with binutils, as the linker does")?;
+    Ok(Some(copy))
 }
 
 /// Writes a zip; half a file never bears the name.
@@ -170,7 +203,7 @@ fn archive(binary: &Path, library: Option<&Path>) -> Result<Vec<u8>> {
 fn check_glibc(artifact: &Path, profile: Profile) -> Result<()> {
     let needs = match glibc::needs(artifact) {
         Ok(needs) => needs,
-        Err(error) if profile == Profile::Fast => {
+        Err(error) if profile != Profile::Release => {
             say::note(format!("{error:#}"));
             return Ok(());
         }

@@ -47,6 +47,7 @@ pub fn run(wanted: &Demo) -> Result<()> {
         port: local::free_port()?,
         enforce_iam: false,
         release: false,
+        debug: false,
         no_build: wanted.no_build,
         own: true,
         parameters: Vec::new(),
