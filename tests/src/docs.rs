@@ -3,6 +3,7 @@
 use std::fs;
 
 use anyhow::{Context, Result};
+use serde::Deserialize;
 
 use crate::repository;
 
@@ -15,11 +16,24 @@ pub struct Shown {
     pub words: Vec<String>,
 }
 
-/// Every command of `program` in the `sh` blocks of README and `docs/`.
+/// A block of a document that is to be run: a script of the shell, or a program in Python.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Block {
+    /// The page, for example `docs/submit.md`.
+    pub page: String,
+    /// Its first line there.
+    pub line: usize,
+    /// `sh` or `python`.
+    pub language: String,
+    /// What stands in it.
+    pub text: String,
+}
+
+/// README and the pages of `docs/`.
 ///
 /// # Errors
-/// When a document cannot be read, or a command has a quote without its end.
-pub fn commands(program: &[&str]) -> Result<Vec<Shown>> {
+/// When `docs/` cannot be listed.
+pub fn pages() -> Result<Vec<String>> {
     let mut pages = vec!["README.md".to_owned()];
     for entry in fs::read_dir(repository("docs")).context("docs/ cannot be listed")? {
         let name = entry?.file_name().to_string_lossy().into_owned();
@@ -28,8 +42,84 @@ pub fn commands(program: &[&str]) -> Result<Vec<Shown>> {
         }
     }
     pages.sort();
+    Ok(pages)
+}
+
+/// The blocks of a page in `sh` and `python`.
+///
+/// # Errors
+/// When the page cannot be read.
+pub fn blocks(page: &str) -> Result<Vec<Block>> {
+    let text = fs::read_to_string(repository(page)).with_context(|| page.to_owned())?;
+    let (mut found, mut open) = (Vec::new(), None::<Block>);
+    for (number, line) in text.lines().enumerate() {
+        match (line.trim_start().strip_prefix("```"), &mut open) {
+            (Some(language), None) => {
+                let (page, language) = (page.to_owned(), language.trim().to_owned());
+                open = Some(Block { page, line: number + 2, language, text: String::new() });
+            }
+            (Some(_), Some(_)) => found.extend(open.take()),
+            (None, Some(block)) => {
+                block.text.push_str(line);
+                block.text.push('\n');
+            }
+            (None, None) => {}
+        }
+    }
+    found.retain(|block| matches!(block.language.as_str(), "sh" | "python"));
+    Ok(found)
+}
+
+/// What of a page is not run, and why.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LeftOut {
+    /// The page.
+    pub page: String,
+    /// Lines that begin so.
+    #[serde(default)]
+    pub lines: Option<String>,
+    /// A whole block that begins so.
+    #[serde(default)]
+    pub block: Option<String>,
+    /// Why.
+    pub reason: String,
+}
+
+/// What is not run of all pages.
+///
+/// # Errors
+/// When the list is no such list.
+pub fn left_out() -> Result<Vec<LeftOut>> {
+    let file = "tests/documents_left_out.json";
+    let text = fs::read_to_string(repository(file)).context(file)?;
+    serde_json::from_str(&text).context(file)
+}
+
+impl LeftOut {
+    /// Whether it is about this line of the block.
+    #[must_use]
+    pub fn takes(&self, block: &Block, line: &str) -> bool {
+        let begins =
+            |text: &str, start: &Option<String>| start.as_ref().is_some_and(|s| text.starts_with(s.as_str()));
+        self.page == block.page && (begins(&block.text, &self.block) || begins(line, &self.lines))
+    }
+}
+
+/// The rest of a block once the lines that are left out are gone.
+#[must_use]
+pub fn remaining(block: &Block, left_out: &[LeftOut]) -> String {
+    let kept = |line: &&str| !left_out.iter().any(|one| one.takes(block, line));
+    block.text.lines().filter(kept).map(|line| format!("{line}\n")).collect()
+}
+
+/// Every command of `program` in the `sh` blocks of README and `docs/`.
+///
+/// # Errors
+/// When a document cannot be read, or a command has a quote without its end.
+pub fn commands(program: &[&str]) -> Result<Vec<Shown>> {
     let mut found = Vec::new();
-    for page in pages {
+    for page in pages()? {
         let text = fs::read_to_string(repository(&page)).with_context(|| page.clone())?;
         found.extend(
             of_page(&page, &text)?.into_iter().filter(|shown| shown.words.starts_with(&owned(program))),

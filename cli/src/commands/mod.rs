@@ -232,6 +232,19 @@ pub enum Command {
         #[arg(long)]
         direct: bool,
     },
+    /// Take a promotion out of the line of those that wait for a model (`when_busy` of the policy); `status` shows the line.
+    #[command(
+        after_help = "Example:\n  seatrial withdraw credit-risk pr_0123… --reason \"v5 comes instead\""
+    )]
+    Withdraw {
+        /// The model.
+        model: ModelName,
+        /// The promotion that waits.
+        promotion: String,
+        /// Why, in a sentence; kept in the history.
+        #[arg(long)]
+        reason: String,
+    },
     /// Take a version out of use for good. Its bytes are deleted when the policy's time is over; `retention` says when.
     ///
     /// The standby is kept ready, and refused here, until the stability window of the last crown is over.
@@ -353,6 +366,9 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Approvals(command) => approvals::run(&session, command).await,
         Command::Rollback { model, reason, champion, direct } => {
             rollback::rollback(&session, &model, &reason, champion, direct).await
+        }
+        Command::Withdraw { model, promotion, reason } => {
+            promote::withdraw(&session, &model, &promotion, &reason).await
         }
         Command::Retire { model, version, reason } => {
             rollback::retire(&session, &model, version, &reason).await

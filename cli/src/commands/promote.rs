@@ -7,7 +7,7 @@ use seatrial_domain::ids::VersionName;
 use serde_json::{Value, json};
 
 use super::Session;
-use crate::failure::{Failure, NOT_PROMOTED, UNAVAILABLE};
+use crate::failure::{Failure, NOT_FOUND, NOT_PROMOTED, UNAVAILABLE};
 use crate::output::{self, Format, text};
 
 /// What is promoted, and how.
@@ -31,17 +31,42 @@ pub(crate) async fn promote(session: &Session, promotion: &Promotion) -> Result<
     let started: Value = control.post(&format!("/v1/models/{model}/promotions"), &body).await?;
     let promotion = text(&started, "/promotion");
     if !*wait {
-        return output::print(session.format, &started, |_| {
-            format!("promotion {promotion} of {version} started: `seatrial status {model}`")
+        return output::print(session.format, &started, |s| {
+            let begins = if s.get("waits") == Some(&Value::Bool(true)) { "waits in line" } else { "started" };
+            format!("promotion {promotion} of {version} {begins}: `seatrial status {model}`")
         });
     }
     let mut last = String::new();
+    let mut tell = |said: String| {
+        if said != last && session.format == Format::Table {
+            eprintln!("{said}");
+            last = said;
+        }
+    };
+    let mut stood_in_line = false;
     loop {
         tokio::time::sleep(Duration::from_secs(1)).await;
+        // Before its record: whoever leaves the line to begin has one then.
+        let view: Value = control.get(&format!("/v1/models/{model}")).await?;
+        let place = place_in_line(&view, &promotion);
         let record: Value = match control.get(&format!("/v1/models/{model}/promotions/{promotion}")).await {
             Ok(record) => record,
-            // The execution has not taken the model yet.
-            Err(e) if e.exit == crate::failure::NOT_FOUND || e.exit == UNAVAILABLE => continue,
+            Err(e) if e.exit == UNAVAILABLE => continue,
+            Err(e) if e.exit == NOT_FOUND => match place {
+                Some(place) => {
+                    stood_in_line = true;
+                    tell(format!("waits for the model, number {place} in line"));
+                    continue;
+                }
+                None if stood_in_line => {
+                    let said = format!(
+                        "promotion {promotion} was taken out of the line: `seatrial history {model}` says why"
+                    );
+                    return Err(Failure::new(NOT_PROMOTED, "withdrawn", said));
+                }
+                // The execution has not taken the model yet.
+                None => continue,
+            },
             Err(e) => return Err(e),
         };
         let status = text(&record, "/status");
@@ -57,11 +82,24 @@ pub(crate) async fn promote(session: &Session, promotion: &Promotion) -> Result<
                 ))
             };
         }
-        let view: Value = control.get(&format!("/v1/models/{model}")).await?;
-        let next = text(&view, "/next");
-        if next != last && session.format == Format::Table {
-            eprintln!("{next}");
-            last = next;
-        }
+        tell(text(&view, "/next"));
     }
+}
+
+/// Where a promotion stands among those that wait, from 1.
+fn place_in_line(view: &Value, promotion: &str) -> Option<usize> {
+    let waiting = view.pointer("/head/waiting").and_then(Value::as_array)?;
+    waiting.iter().position(|w| text(w, "/promotion") == promotion).map(|place| place + 1)
+}
+
+/// Takes a promotion out of the line of those that wait for a model.
+pub(crate) async fn withdraw(
+    session: &Session,
+    model: &ModelName,
+    promotion: &str,
+    reason: &str,
+) -> Result<(), Failure> {
+    let path = format!("/v1/models/{model}/promotions/{promotion}/withdraw");
+    let done: Value = session.control().await?.post(&path, &json!({ "reason": reason })).await?;
+    output::print(session.format, &done, |_| format!("promotion {promotion} waits for {model} no longer"))
 }

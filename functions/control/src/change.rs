@@ -11,7 +11,7 @@ use seatrial_domain::compliance::{self, Facts, Missing, ProfileName};
 use seatrial_domain::gate::{GateKind, GateRecord};
 use seatrial_domain::head::{BenchmarkRef, PolicyRef};
 use seatrial_domain::ids::{Actor, Digest, GateId, VersionName};
-use seatrial_domain::policy::Policy;
+use seatrial_domain::policy::{BusyMode, Policy};
 use seatrial_domain::promotion::Stage;
 use seatrial_domain::retention::{Line, Plan};
 use seatrial_domain::task::{Emergency, PromotionInput, SCHEMA};
@@ -59,6 +59,8 @@ pub(crate) struct Promote {
 pub(crate) struct Started {
     promotion: PromotionId,
     version: VersionName,
+    /// Whether others are before it.
+    waits: bool,
 }
 
 /// Starts a promotion of a packaged version. The promotion's name counts the attempts, so asking twice at once starts one.
@@ -72,13 +74,8 @@ pub(crate) async fn promote(
     let Promote { version, emergency } = parse(&body, r#"{"version": "v<n>"}"#)?;
     may_promote(&control, &model, &actor, emergency.as_ref()).await?;
     let head = control.registry.head(&model).await.map_err(Failure::from)?.ok_or_else(|| no_model(&model))?;
-    if let Some(running) = head.running {
-        return Err(seatrial_domain::Refusal::Busy {
-            by: running.promotion,
-            version: running.challenger.version,
-        }
-        .into());
-    }
+    let waits = head.running.is_some() || !head.waiting.is_empty();
+    let busy = head.free_for(None, emergency.is_some()).err();
     if head.policy.is_none() {
         return Err(Problem::bad_request(format!(
             "model {model} has no policy; `seatrial policy set {model} FILE` first"
@@ -87,7 +84,13 @@ pub(crate) async fn promote(
     let record = control.registry.version(&model, version).await.map_err(Failure::from)?;
     let record = record.ok_or_else(|| Problem::not_found(&format!("version {version} of model {model}")))?;
     record.apply(seatrial_domain::version::VersionEvent::StartPromotion)?;
-    may_start(&control, &model, &record, head.benchmark.is_some(), emergency.as_ref()).await?;
+    let policy = live_policy(control.registry.as_ref(), &model).await.map_err(problem)?.policy;
+    if let Some(busy) = busy
+        && (policy.when_busy.mode == BusyMode::Refuse || emergency.is_some())
+    {
+        return Err(busy.into());
+    }
+    may_start(&policy, &record, head.benchmark.is_some(), emergency.as_ref())?;
     let earlier = control.registry.promotions(&model).await.map_err(Failure::from)?;
     let first = earlier.iter().filter(|p| p.challenger.digest == record.digest).count() as u32 + 1;
     // An attempt that never held the model (another was faster, a dependency was away) left no promotion, but its name is
@@ -103,9 +106,10 @@ pub(crate) async fn promote(
             version: Some(version),
             requested_by: actor.clone(),
             emergency: emergency.clone(),
+            waited: false,
         };
         if control.starter.start(&input).await? == Start::Runs {
-            return Ok((StatusCode::ACCEPTED, Json(Started { promotion, version })));
+            return Ok((StatusCode::ACCEPTED, Json(Started { promotion, version, waits })));
         }
     }
     Err(Problem::new(
@@ -118,21 +122,19 @@ pub(crate) async fn promote(
 }
 
 /// Says at once what the compliance profile asks for and is missing. The registry asks again when the promotion begins.
-async fn may_start(
-    control: &Control,
-    model: &ModelName,
+fn may_start(
+    policy: &Policy,
     version: &VersionRecord,
     benchmark: bool,
     emergency: Option<&Emergency>,
 ) -> Result<(), Problem> {
-    let record = live_policy(control.registry.as_ref(), model).await.map_err(problem)?;
     let facts = Facts {
-        policy: &record.policy,
+        policy,
         benchmark,
         reference: Some(version.package.has_reference()),
         skips_approval: emergency.is_some_and(|e| e.skip.contains(&Stage::Approval)),
     };
-    let profile = record.policy.profile;
+    let profile = policy.profile;
     let missing = compliance::missing(profile.profile(), &facts);
     if missing.is_empty() {
         return Ok(());
@@ -186,6 +188,30 @@ pub(crate) async fn stop_shadow(
     }
     let decided = operations(&control, actor).decide_gate(&gate, true, reason(&body.reason)?, None).await;
     Ok(Json(decided.map_err(problem)?.value))
+}
+
+/// Takes a promotion out of the line of those that wait for the model. Its execution ends at its next look.
+pub(crate) async fn withdraw(
+    State(control): State<Control>,
+    Caller(actor): Caller,
+    Path((model, promotion)): Path<(String, String)>,
+    body: Bytes,
+) -> Result<Json<serde_json::Value>, Problem> {
+    let model = model_of(&model)?;
+    let promotion = PromotionId::parse(&promotion).map_err(|e| Problem::bad_request(e.to_string()))?;
+    let body: Reason = parse(&body, r#"{"reason": "…"}"#)?;
+    // Whoever could have asked for it, and whoever could end it once it runs.
+    if let Some(access) = people::access(&control, &model).await? {
+        let principal = &actor.principal;
+        access.may(Action::RollBack, principal).or_else(|_| access.may(Action::Promote, principal))?;
+    }
+    let reason = reason(&body.reason)?;
+    let left = operations(&control, actor).leave_line(&model, &promotion, reason).await.map_err(problem)?;
+    if !left.fresh {
+        let what = format!("promotion {promotion} among those that wait for {model}");
+        return Err(Problem::not_found(&what));
+    }
+    Ok(Json(json!({ "model": model, "promotion": promotion, "withdrawn": true })))
 }
 
 #[derive(Debug, Deserialize)]

@@ -82,6 +82,7 @@ pub fn app(control: Control) -> Router {
         .route("/v1/models/{model}/promotions/{promotion}/report", get(read::report))
         .route("/v1/models/{model}/promotions/{promotion}/canary", get(read::canary))
         .route("/v1/models/{model}/promotions/{promotion}/manifest", get(read::manifest))
+        .route("/v1/models/{model}/promotions/{promotion}/withdraw", post(change::withdraw))
         .route("/v1/models/{model}/retention", get(read::retention))
         .route("/v1/models/{model}/people", get(who::people))
         .route("/v1/models/{model}/submissions", post(submissions::announce))

@@ -19,7 +19,7 @@ use seatrial_runtime::problem::Problem;
 use serde::{Deserialize, Serialize};
 
 use crate::change::{retention_plan, will_be_missing};
-use crate::view::{ModelLine, ModelView, next_step, notices};
+use crate::view::{ModelLine, ModelView, in_line, next_step, notices};
 use crate::{Caller, Control, model_of, no_model};
 
 /// The largest report or manifest that is answered: what fits a Lambda's answer.
@@ -98,6 +98,7 @@ pub(crate) async fn model(
     };
     let profile = policy.as_ref().map(|record| record.policy.profile);
     let missing = policy.map(|p| will_be_missing(&p.policy, head.benchmark.is_some())).unwrap_or_default();
+    notices.extend(in_line(&head));
     notices.extend(missing.iter().map(|m| format!("THE NEXT PROMOTION IS REFUSED until this is there: {m}")));
     Ok(Json(ModelView { head, profile, versions, promotion, gate, next, notices }))
 }

@@ -73,6 +73,8 @@ enum Progress {
     Announced,
     /// It is complete, and is being checked and packaged.
     Packaging,
+    /// It is a version, and its promotion waits for the model.
+    Waiting,
     /// It is a version, and its promotion has begun.
     Promoted,
     /// It began no promotion.
@@ -107,8 +109,15 @@ pub(crate) async fn became(
     if let Some(promotion) = &became.promotion {
         let record = control.registry.promotion(&model, promotion).await.map_err(Failure::from)?;
         became.version = record.map(|record| record.challenger.version);
+        let head = control.registry.head(&model).await.map_err(Failure::from)?;
+        let line = head.map(|head| head.waiting).unwrap_or_default();
+        let waiting = line.into_iter().find(|w| w.promotion == *promotion);
         became.state = match &became.version {
             Some(_) => Progress::Promoted,
+            None if waiting.is_some() => {
+                became.version = waiting.map(|w| w.challenger.version);
+                Progress::Waiting
+            }
             None => match control.starter.execution(promotion).await? {
                 Execution::Failed { cause } => {
                     became.refusal = Some(refused(&cause));

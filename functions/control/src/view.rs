@@ -63,6 +63,14 @@ pub fn notices(promotion: Option<&PromotionRecord>, gate: Option<&GateRecord>) -
     skipped.chain(orphaned).chain(people).collect()
 }
 
+/// Who waits for a model, in their order.
+pub(crate) fn in_line(head: &Head) -> impl Iterator<Item = String> {
+    head.waiting.iter().enumerate().map(|(place, w)| {
+        let (version, id, since) = (w.challenger.version, &w.promotion, w.since);
+        format!("WAITS, number {} in line: promotion {id} of {version}, since {since}", place + 1)
+    })
+}
+
 /// Why an open gate waits for people although the policy grants a review window.
 fn waits_for_people(promotion: Option<&PromotionRecord>, gate: &GateRecord) -> Option<String> {
     if gate.status != GateStatus::Pending || gate.kind != GateKind::Approval {

@@ -182,8 +182,14 @@ async fn packaged(registry: &MemoryRegistry, s3: &MemoryS3) -> (ModelName, Promo
         version: None,
         requested_by: ann,
         emergency: None,
+        waited: false,
     };
-    let held = fn_package::handle(&ports, clock, PackageTask { input, execution: "e".into() }).await.unwrap();
+    let held =
+        fn_package::handle(&ports, clock, PackageTask { input, execution: "e".into(), may_wait: false })
+            .await
+            .unwrap()
+            .held()
+            .unwrap();
     ops.end_promotion(&model, &held.promotion, held.epoch, "the smoke test failed").await.unwrap();
     (model, held.promotion)
 }

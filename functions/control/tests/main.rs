@@ -4,6 +4,7 @@
 mod canary;
 mod compliance;
 mod events;
+mod line;
 mod retention;
 mod roles;
 mod submitter;

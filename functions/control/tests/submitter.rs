@@ -184,8 +184,8 @@ impl World {
             evidence: &evidence,
             signer: seatrial_artifacts::package::testing::key(),
         };
-        let task = PackageTask { input, execution: "arn:x".into() };
-        fn_package::handle(&ports, Timestamp::now, task).await.unwrap()
+        let task = PackageTask { input, execution: "arn:x".into(), may_wait: false };
+        fn_package::handle(&ports, Timestamp::now, task).await.unwrap().held().unwrap()
     }
 
     /// The approval gate of what was submitted.

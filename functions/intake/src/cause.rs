@@ -67,6 +67,7 @@ pub(crate) async fn execution(
         version,
         requested_by,
         emergency,
+        waited: false,
     };
     Ok(Execution { input, completed })
 }

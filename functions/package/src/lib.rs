@@ -6,8 +6,10 @@
 //! A version is signed before anybody knows it: nothing is registered, and no promotion begins, that could not be loaded.
 
 mod artifact;
+mod line;
 mod refusal;
 
+use line::Place;
 use seatrial_artifacts::{
     Buckets, Defect, InspectError, Inspected, ObjectStore, Package, Prefix, PublishError, inspect_announced,
     name_version, publish, sign_stored_version, sign_version,
@@ -22,7 +24,7 @@ use seatrial_domain::policy::Policy;
 use seatrial_domain::promotion::Stage;
 use seatrial_domain::refusal::Refusal;
 use seatrial_domain::submission::{Announced, Submitter};
-use seatrial_domain::task::{Held, PackageTask, PromotionInput, SCHEMA, SubmissionRef};
+use seatrial_domain::task::{PackageTask, Packaged, PromotionInput, SCHEMA, SubmissionRef};
 use seatrial_domain::{ModelName, VersionName};
 use seatrial_inference::ModelConfig;
 use seatrial_registry::ops::Ops;
@@ -64,11 +66,11 @@ impl std::fmt::Debug for Ports<'_> {
 /// `InvalidSubmission` with every defect; `ModelBusy` while another promotion holds the model; `Superseded` when this one
 /// has ended; `Invalid` for a model without a policy, an unknown version, a submission in a wrong place, or a version that lacks
 /// what the policy's compliance profile asks for; `Internal` for a version whose signature does not hold.
-pub async fn handle<C>(ports: &Ports<'_>, clock: C, task: PackageTask) -> Result<Held, Failure>
+pub async fn handle<C>(ports: &Ports<'_>, clock: C, task: PackageTask) -> Result<Packaged, Failure>
 where
     C: Fn() -> jiff::Timestamp + Send + Sync,
 {
-    let PackageTask { input, execution } = &task;
+    let PackageTask { input, execution, may_wait } = &task;
     if input.schema != SCHEMA {
         return Err(Failure::invalid(format!(
             "the task has schema {}; this function takes {SCHEMA}",
@@ -85,25 +87,18 @@ where
             find_version(ports, &ops, input, &rules).await?
         }
     };
-    let started = ops
-        .start_skipping(
-            &input.model,
-            &input.promotion,
-            version,
-            &input.requested_by,
-            Some(execution),
-            input.emergency.as_ref(),
-        )
-        .await
-        .map_err(|e| keep_label(e.into(), version))?
-        .value;
-    Ok(Held {
-        schema: SCHEMA,
-        model: input.model.clone(),
-        promotion: input.promotion.clone(),
-        epoch: started.epoch,
-        version,
-    })
+    let place = Place { ports, ops: &ops, input, execution, version };
+    if input.waited && place.gone().await? {
+        return Err(place.withdrawn());
+    }
+    match place.start().await {
+        Ok(held) => Ok(Packaged::Held(held)),
+        // An emergency waits for nobody: a rollback makes room at once.
+        Err(failure) if failure.label == label::MODEL_BUSY && *may_wait && input.emergency.is_none() => {
+            place.wait(clock(), failure).await.map(Packaged::InLine)
+        }
+        Err(failure) => Err(failure),
+    }
 }
 
 /// What a promotion that starts now would be held to.
@@ -340,12 +335,4 @@ fn not_published(error: PublishError) -> Failure {
         PublishError::Store(e) => changed_or(e),
         PublishError::Layout { .. } => Failure::internal(&format!("naming the version ({error})"), error),
     }
-}
-
-/// The version is packaged even where its promotion may not begin: whoever reads the refusal should know.
-fn keep_label(failure: Failure, version: VersionName) -> Failure {
-    if failure.label == label::MODEL_BUSY {
-        return Failure { message: format!("{version} is packaged, but {}", failure.message), ..failure };
-    }
-    failure
 }

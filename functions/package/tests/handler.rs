@@ -2,12 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod artifact;
+mod line;
 
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use fn_package::{Ports, handle};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use seatrial_artifacts::package::testing;
 use seatrial_artifacts::store::Faulty;
 use seatrial_artifacts::{
@@ -24,7 +25,7 @@ use seatrial_domain::policy::{After, ApprovalMode, Explanations, Inventory, Pers
 use seatrial_domain::promotion::{EvidenceRef, Stage};
 use seatrial_domain::retention::{Collecting, Freed};
 use seatrial_domain::submission::Announced;
-use seatrial_domain::task::{Emergency, Held, PackageTask, PromotionInput, SubmissionRef};
+use seatrial_domain::task::{Emergency, Held, PackageTask, Packaged, PromotionInput, SubmissionRef};
 use seatrial_domain::version::VersionStatus;
 use seatrial_domain::{Digest, ModelName, PromotionId, VersionName};
 use seatrial_registry::contract::Scenario;
@@ -90,13 +91,23 @@ impl World {
                 version,
                 requested_by: ann(),
                 emergency: None,
+                waited: false,
             },
             execution: "arn:aws:states:r:1:execution:m:pr".into(),
+            may_wait: false,
         }
     }
 
     async fn run(&self, task: &PackageTask) -> Result<Held, Failure> {
         self.run_with(task, testing::key(), &self.models).await
+    }
+
+    /// The same of a state machine that lets promotions wait, so many seconds later.
+    async fn ask(&self, input: &PromotionInput, seconds: i64) -> Result<Packaged, Failure> {
+        let task = PackageTask { input: input.clone(), execution: "arn:x".into(), may_wait: true };
+        let (models, submissions) = (&self.models, &self.submissions);
+        let later = move || clock() + SignedDuration::from_secs(seconds);
+        self.answer(&task, testing::key(), submissions, models, later).await
     }
 
     async fn run_with(
@@ -115,6 +126,18 @@ impl World {
         submissions: &dyn ObjectStore,
         models: &dyn ObjectStore,
     ) -> Result<Held, Failure> {
+        let answer = self.answer(task, signer, submissions, models, clock).await?;
+        Ok(answer.held().expect("a task that may not wait does not"))
+    }
+
+    async fn answer(
+        &self,
+        task: &PackageTask,
+        signer: &dyn Signer,
+        submissions: &dyn ObjectStore,
+        models: &dyn ObjectStore,
+        clock: impl Fn() -> Timestamp + Send + Sync,
+    ) -> Result<Packaged, Failure> {
         let (registry, evidence) = (&self.registry, &self.evidence);
         let (buckets, readable) = (&self.s3, &artifact::readable());
         let ports = Ports { registry, submissions, buckets, readable, models, evidence, signer };

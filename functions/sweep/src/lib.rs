@@ -1,5 +1,5 @@
 //! Brings what nobody finishes to its lawful end: promotions whose execution died, gates past their time, promotions that
-//! ended without a manifest, holdbacks past the stability window, histories whose end nobody signed; and, about once an hour, versions
+//! ended without a manifest, promotions in line that nobody carries out, holdbacks past the stability window, histories whose end nobody signed; and, about once an hour, versions
 //! that are out of use for as long as the policy keeps them.
 //!
 //! It only ever ends things; nothing here leads a challenger forward.
@@ -13,6 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use seatrial_artifacts::store::{DeletingStore, ObjectStore};
 use seatrial_domain::gate::{GateKind, GateStatus};
 use seatrial_domain::ids::Actor;
+use seatrial_domain::line::Waiting;
 use seatrial_domain::promotion::{PromotionRecord, PromotionStatus};
 use seatrial_domain::route::Weight;
 use seatrial_domain::task::{AttestAnswer, AttestTask, Held};
@@ -142,6 +143,7 @@ impl<C: Fn() -> Timestamp + Send + Sync> Sweep<'_, C> {
     async fn model(&mut self, model: &ModelName, promotion: Option<&PromotionId>) {
         let ended = self.end_dead(model).await;
         self.note(ended);
+        self.thin_line(model).await;
         let records = match promotion {
             Some(id) => self.ports.registry.promotion(model, id).await.map(|p| p.into_iter().collect()),
             None => self.ports.registry.promotions(model).await,
@@ -178,6 +180,26 @@ impl<C: Fn() -> Timestamp + Send + Sync> Sweep<'_, C> {
         }
         let ended = self.ops().end_promotion(model, &running.promotion, running.epoch, &reason).await?;
         Ok(ended.fresh.then(|| format!("promotion {} of {model} ended: {reason}", running.promotion)))
+    }
+
+    /// Takes promotions out of the line of `model` that nobody is left to carry out: they would hold up all behind them.
+    async fn thin_line(&mut self, model: &ModelName) {
+        let waiting = match self.ports.registry.head(model).await {
+            Ok(head) => head.map(|head| head.waiting).unwrap_or_default(),
+            Err(e) => return self.note(Err(e.into())),
+        };
+        for one in waiting {
+            let left = self.leave_dead(model, &one).await;
+            self.note(left);
+        }
+    }
+
+    async fn leave_dead(&self, model: &ModelName, waiting: &Waiting) -> Result<Option<String>, Failure> {
+        let Some(arn) = &waiting.execution else { return Ok(None) };
+        let Standing::Dead(how) = self.ports.executions.standing(arn).await? else { return Ok(None) };
+        let (id, reason) = (&waiting.promotion, format!("its execution is {how}"));
+        let left = self.ops().leave_line(model, id, &reason).await?;
+        Ok(left.fresh.then(|| format!("promotion {id} waits for {model} no longer: {reason}")))
     }
 
     /// Has a promotion attested that ended without.

@@ -3,9 +3,12 @@
 
 use crate::common;
 
+use seatrial_domain::PromotionId;
 use seatrial_domain::gate::{GateRecord, GateStatus};
+use seatrial_domain::ids::{Actor, VersionName};
+use seatrial_domain::policy::BusyMode;
 use seatrial_domain::promotion::PromotionStatus;
-use seatrial_registry::contract::{Run, Scenario};
+use seatrial_registry::contract::{Run, Scenario, policy};
 use seatrial_registry::{MemoryRegistry, Records};
 
 use common::Swept;
@@ -55,4 +58,28 @@ async fn a_decision_that_moved_traffic_was_heard_and_an_undecided_gate_is_only_c
     let after = gate(&s, &open).await;
     assert_eq!((after.status, after.orphaned), (GateStatus::Cancelled, None));
     ended(&s, &run).await;
+}
+
+#[tokio::test]
+async fn who_waits_and_is_dead_leaves_the_line_and_holds_nobody_up() {
+    let s = Scenario::with_champion(&MemoryRegistry::default()).await;
+    let mut rules = policy();
+    rules.when_busy.mode = BusyMode::Wait;
+    s.system().set_policy(&s.model, &rules).await.unwrap();
+    s.register(3).await;
+    s.register(4).await;
+    s.start(2).await;
+    let asker = Actor::function("intake");
+    for (version, execution) in [(3, Some("arn:dead")), (4, None)] {
+        let id = PromotionId::derive(&s.model, &format!("v{version}"), 1);
+        let version = VersionName::new(version);
+        s.system().wait_for_model(&s.model, &id, version, &asker, execution).await.unwrap();
+    }
+    assert_eq!(s.head().await.waiting.len(), 2);
+    sweep(&s).await;
+    let line: Vec<_> = s.head().await.waiting.iter().map(|w| w.challenger.version).collect();
+    assert_eq!(line, [VersionName::new(4)], "of whom no execution is known, nothing is assumed");
+    sweep(&s).await;
+    assert_eq!(s.events("promotion_withdrawn").await, 1, "once");
+    s.check().await;
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::history::ChainTip;
 use crate::ids::{Digest, ModelName, PromotionId, VersionName, VersionRef};
+use crate::line::Waiting;
 use crate::refusal::Refusal;
 use crate::retention::Collecting;
 use crate::route::{Route, Weight};
@@ -29,6 +30,9 @@ pub struct Head {
     pub route: Route,
     /// The promotion that holds the model.
     pub running: Option<Running>,
+    /// Promotions that wait for the model, in the order of arrival.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waiting: Vec<Waiting>,
     /// The policy in force for promotions that start now.
     pub policy: Option<PolicyRef>,
     /// The benchmark in force for promotions that start now.
@@ -101,6 +105,7 @@ impl Head {
                 since: now,
             },
             running: None,
+            waiting: Vec::new(),
             policy: None,
             benchmark: None,
             collecting: None,

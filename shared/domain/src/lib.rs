@@ -17,6 +17,7 @@ pub mod head;
 pub mod history;
 pub mod ids;
 pub mod inventory;
+pub mod line;
 pub mod links;
 pub mod notice;
 pub mod package;

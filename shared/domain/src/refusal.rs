@@ -17,6 +17,18 @@ pub enum Refusal {
         /// What it promotes.
         version: VersionName,
     },
+    /// Others wait for this model, and came first.
+    #[error(
+        "promotion {first} of {version} waits for this model and came first ({waiting} in line); a promotion of a version that may wait joins the line"
+    )]
+    InLine {
+        /// The promotion whose turn it is.
+        first: PromotionId,
+        /// What it promotes.
+        version: VersionName,
+        /// How many wait.
+        waiting: usize,
+    },
     /// The promotion no longer holds the model: a rollback or another end came first. Nothing must be written.
     #[error("promotion {promotion} at epoch {epoch} was superseded; the model is at epoch {found}")]
     Superseded {
@@ -172,7 +184,7 @@ impl Refusal {
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
-            Self::Busy { .. } => "model_busy",
+            Self::Busy { .. } | Self::InLine { .. } => "model_busy",
             Self::Superseded { .. } => "superseded",
             Self::IllegalTransition { .. } => "illegal_transition",
             Self::NotApproved { .. } => "not_approved",

@@ -45,6 +45,9 @@ pub struct PromotionInput {
     /// Stages to skip from the start, in an emergency.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub emergency: Option<Emergency>,
+    /// Whether it stood in line before. Then it goes on only from its place there, and joins no line anew.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub waited: bool,
 }
 
 /// A promotion that skips stages from its start.
@@ -65,6 +68,41 @@ pub struct PackageTask {
     pub input: PromotionInput,
     /// `$states.context.Execution.Id`.
     pub execution: String,
+    /// Whether the state machine knows what to do with [`InLine`]. One from before there was a line does not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub may_wait: bool,
+}
+
+/// What `package` answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Packaged {
+    /// The promotion waits for its model.
+    InLine(InLine),
+    /// The promotion holds its model.
+    Held(Held),
+}
+
+impl Packaged {
+    /// What the promotion holds, where it does not wait.
+    #[must_use]
+    pub fn held(self) -> Option<Held> {
+        match self {
+            Self::Held(held) => Some(held),
+            Self::InLine(_) => None,
+        }
+    }
+}
+
+/// The promotion waits: its execution asks again later.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InLine {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// Seconds until it should ask again.
+    pub wait_seconds: u32,
+    /// With what: the same promotion of the version that is packaged by now.
+    pub again: PromotionInput,
 }
 
 /// The answer of `package`, and what the state machine carries from then on as `$held`.

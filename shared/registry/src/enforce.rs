@@ -12,6 +12,7 @@ use seatrial_domain::gate::{Decision, GateKind, GateRecord, GateStatus};
 use seatrial_domain::head::Head;
 use seatrial_domain::history::ChainTip;
 use seatrial_domain::ids::{Auth, VersionRef};
+use seatrial_domain::line::{LONGEST, Waiting};
 use seatrial_domain::promotion::Stage;
 use seatrial_domain::route::Weight;
 use seatrial_domain::version::VersionStatus;
@@ -33,6 +34,7 @@ pub fn enforce(change: &Change, previous: Option<&Head>) -> Result<(), Refusal> 
     chain(change, previous)?;
     belongs(change)?;
     hands(change, previous)?;
+    line(change, previous)?;
     champion(change, previous)?;
     traffic(change, previous)?;
     statuses(change, previous)?;
@@ -90,6 +92,33 @@ fn hands(change: &Change, previous: &Head) -> Result<(), Refusal> {
         head.running.as_ref().is_none_or(|r| r.epoch == head.epoch),
         "the running promotion does not hold the head's epoch",
     )
+}
+
+/// Nobody takes the model past those who wait for it but in an emergency, and nobody loses a place but by leaving the line.
+fn line(change: &Change, previous: &Head) -> Result<(), Refusal> {
+    let (now, before) = (&change.head.waiting, &previous.waiting);
+    match change.entry.event.as_str() {
+        "promotion_waits" => {
+            let joined = now.len() == before.len() + 1 && now.starts_with(before) && now.len() <= LONGEST;
+            let twice = |w: &Waiting| now.iter().filter(|o| o.promotion == w.promotion).count() > 1;
+            must(joined && !now.iter().any(twice), "a promotion joins a line elsewhere than at its end")
+        }
+        "promotion_withdrawn" => {
+            let left = before.iter().filter(|w| Some(&w.promotion) != change.entry.promotion.as_ref());
+            let right = now.len() + 1 == before.len() && now.iter().eq(left);
+            must(right, "another promotion leaves the line than the one that is said to")
+        }
+        "promotion_started" => {
+            let starter = change.head.running.as_ref().map(|r| &r.promotion);
+            let others = before.iter().filter(|w| Some(&w.promotion) != starter);
+            let first = before.first().is_none_or(|w| Some(&w.promotion) == starter);
+            let emergency = change.promotion.as_ref().is_some_and(|p| !p.bypasses.is_empty());
+            must(now.iter().eq(others), "a promotion starts and changes the place of others in line")?;
+            must(first || emergency, "a promotion takes the model past those who wait for it")
+        }
+        // The end of a promotion leaves the line as it is.
+        _ => must(now == before, "the line changes by another event than joining, leaving and starting"),
+    }
 }
 
 /// A challenger gets a share, or more of one, only with the approval of the promotion that holds the model.

@@ -64,7 +64,7 @@ impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
         let label = match &refusal {
             Refusal::Superseded { .. } => label::SUPERSEDED,
-            Refusal::Busy { .. } => label::MODEL_BUSY,
+            Refusal::Busy { .. } | Refusal::InLine { .. } => label::MODEL_BUSY,
             // Over in minutes: the state machine asks again.
             Refusal::Collecting { .. } => label::UNAVAILABLE,
             Refusal::NotApproved { .. } | Refusal::Changed { .. } => label::NOT_APPROVED,

@@ -84,6 +84,7 @@ impl From<Refusal> for Problem {
             Refusal::Collected { .. } => StatusCode::GONE,
             Refusal::Collecting { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Refusal::Busy { .. }
+            | Refusal::InLine { .. }
             | Refusal::Superseded { .. }
             | Refusal::IllegalTransition { .. }
             | Refusal::Changed { .. }

@@ -11,6 +11,7 @@ mod model;
 mod objects;
 mod role;
 mod server;
+mod tour;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -26,6 +27,7 @@ pub use load::{Load, request};
 pub use mail::Mail;
 pub use model::Model;
 pub use server::Server;
+pub use tour::Tour;
 
 /// The stack that `SEATRIAL_OUTPUTS` describes.
 pub struct Stack {

@@ -205,7 +205,11 @@ impl<'a> Model<'a> {
 
     /// How the execution of a promotion ended: its status, error and cause.
     pub async fn execution(&self, promotion: &PromotionRecord) -> (String, String, String) {
-        let arn = promotion.execution.as_deref().expect("an execution");
+        self.execution_of(promotion.execution.as_deref().expect("an execution")).await
+    }
+
+    /// How an execution ended: its status, error and cause.
+    pub async fn execution_of(&self, arn: &str) -> (String, String, String) {
         until("the execution's end", 60, async || {
             let found =
                 self.stack.sfn.describe_execution().execution_arn(arn).send().await.expect("Step Functions");

@@ -4,8 +4,10 @@
 mod browser;
 mod checks;
 mod compliance;
+mod documents;
 mod emergency;
 mod gates;
+mod line;
 mod login;
 mod notify;
 mod observe;

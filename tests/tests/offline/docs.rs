@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use seatrial_tests::repository;
+use seatrial_tests::{docs, repository};
 
 fn pages() -> Vec<PathBuf> {
     let docs = fs::read_dir(repository("docs")).unwrap().map(|entry| entry.unwrap().path());
@@ -66,5 +66,32 @@ fn every_page_that_is_linked_exists() {
             let there = page.parent().unwrap().join(file);
             assert!(there.exists(), "{} links {target}, which is not there", page.display());
         }
+    }
+}
+
+#[test]
+fn every_command_and_program_of_a_document_is_run_by_the_suite_or_left_out_by_name() {
+    let suite = fs::read_to_string(repository("tests/tests/e2e/documents.rs")).unwrap();
+    let left_out = docs::left_out().unwrap();
+    let mut used = vec![false; left_out.len()];
+    let mut toured = 0;
+    for page in docs::pages().unwrap() {
+        let blocks = docs::blocks(&page).unwrap();
+        for block in &blocks {
+            for (one, used) in left_out.iter().zip(&mut used) {
+                *used |= block.text.lines().any(|line| one.takes(block, line));
+            }
+        }
+        if blocks.iter().any(|block| !docs::remaining(block, &left_out).trim().is_empty()) {
+            assert!(
+                suite.contains(&format!("Tour::new(&stack, \"{page}\"")),
+                "nothing runs what {page} shows"
+            );
+            toured += 1;
+        }
+    }
+    assert!(toured >= 10, "{toured} pages");
+    for (one, used) in left_out.iter().zip(used) {
+        assert!(used && !one.reason.is_empty(), "nothing of {} is left out by {one:?}", one.page);
     }
 }

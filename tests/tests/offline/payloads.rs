@@ -6,8 +6,8 @@ use seatrial_domain::promotion::PromotionStatus;
 use seatrial_domain::route::Weight;
 use seatrial_domain::task::{
     Attested, CompareTask, Compared, Crowned, Evaluated, Frozen, GateAnswer, GateOutcome, GateTask,
-    HealthAnswer, HealthState, HealthTask, Held, HeldTask, PackageTask, PromotionInput, RollbackTask,
-    RolledBack, SCHEMA, ShadowCheck, ShadowState, ShiftTask, Shifted, Summarised,
+    HealthAnswer, HealthState, HealthTask, Held, HeldTask, InLine, PackageTask, Packaged, PromotionInput,
+    RollbackTask, RolledBack, SCHEMA, ShadowCheck, ShadowState, ShiftTask, Shifted, Summarised,
 };
 use seatrial_domain::{PromotionId, Verdict};
 use seatrial_tests::asl;
@@ -52,6 +52,7 @@ fn payload(expression: &str) -> Value {
             "$states.input" => json!(3),
             "$reason" => json!("the report fails"),
             "$states.context.Task.Token" => json!("AAAA+/="),
+            "true" => json!(true),
             "$states.context.Execution.Id" => json!("arn:aws:states:eu-west-1:000000000000:execution:p:e"),
             other => panic!("{expression}: what is {other}?"),
         };
@@ -120,7 +121,7 @@ fn answer(task: &Value) -> Value {
         task["Arguments"]["FunctionName"].as_str().unwrap(),
         sent["action"].as_str().unwrap_or_default(),
     ) {
-        ("${PackageFunction}", _) => serde_json::to_value(held()),
+        ("${PackageFunction}", _) => serde_json::to_value(Packaged::Held(held())),
         ("${EvaluateFunction}", _) => {
             serde_json::to_value(Evaluated { verdict: Verdict::Pass, shadow: true, first: false, why: why() })
         }
@@ -176,6 +177,26 @@ fn inputs_of_before_there_were_artifacts_are_still_read_and_newer_ones_come_thro
     fits::<PromotionInput>("a promotion of an artifact", &newer);
     newer["execution"] = json!("arn:aws:states:eu-west-1:000000000000:execution:p:e");
     fits::<PackageTask>("its task", &newer);
+}
+
+#[test]
+fn who_waits_asks_again_with_what_the_answer_says() {
+    let again: PromotionInput = serde_json::from_value(input()).unwrap();
+    let line = Packaged::InLine(InLine { schema: SCHEMA, wait_seconds: 30, again });
+    let sent = serde_json::to_value(&line).unwrap();
+    assert_eq!(serde_json::from_value::<Packaged>(sent.clone()).unwrap(), line);
+    let held = Packaged::Held(held());
+    assert_eq!(serde_json::from_value::<Packaged>(json!(held)).unwrap(), held, "and no word for the other");
+    let promotion = asl::machine("promotion").unwrap();
+    let states = promotion.states();
+    let (judge, wait) = (&states["JudgeLine"], &states["AwaitModel"]);
+    assert_eq!(judge["Choices"][0]["Condition"], "{% $exists($held.again) %}");
+    assert!(sent["again"].is_object() && json!(held)["again"].is_null());
+    assert_eq!(
+        (&judge["Choices"][0]["Next"], &judge["Default"]),
+        (&json!("AwaitModel"), &json!("EvaluateChallenger"))
+    );
+    assert_eq!((&wait["Output"], &wait["Next"]), (&json!("{% $held.again %}"), &json!("PackageSubmission")));
 }
 
 #[test]

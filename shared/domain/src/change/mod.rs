@@ -10,6 +10,7 @@ mod gates;
 mod promoting;
 mod retention;
 mod settings;
+mod waiting;
 
 pub use canary::{bound_now, crown, end_holdback, shift};
 pub use emergency::bypass;
@@ -23,6 +24,7 @@ pub use promoting::{
 };
 pub use retention::{collect_version, finish_collection, resume_collection};
 pub use settings::{Right, set_benchmark, set_policy};
+pub use waiting::{leave_line, wait_for_model};
 
 use jiff::Timestamp;
 use serde_json::Value;

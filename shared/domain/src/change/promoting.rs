@@ -74,7 +74,7 @@ pub fn register_version<'a>(
 /// Lets a promotion take the model: it holds the model from here on, at a new epoch.
 ///
 /// # Errors
-/// [`Refusal::Busy`] when another promotion holds it; [`Refusal::Invalid`] for a policy that is not the one in force, or for the
+/// [`Refusal::Busy`] when another promotion holds it; [`Refusal::InLine`] when others came first; [`Refusal::Invalid`] for a policy that is not the one in force, or for the
 /// champion itself; [`Refusal::ProfileUnmet`] when the policy's compliance profile asks for what is not there.
 pub fn start_promotion(
     context: &Context<'_>,
@@ -87,9 +87,7 @@ pub fn start_promotion(
 ) -> Result<Change, Refusal> {
     let head = context.head;
     let bypasses = bypasses(context, policy, requested_by, emergency)?;
-    if let Some(running) = &head.running {
-        return Err(Refusal::Busy { by: running.promotion.clone(), version: running.challenger.version });
-    }
+    head.free_for(Some(id), !bypasses.is_empty())?;
     if head.champion().is_some_and(|c| c.version == version.version) {
         return Err(Refusal::Invalid {
             why: format!("{} is the champion already; there is nothing to promote", version.version),
@@ -102,6 +100,7 @@ pub fn start_promotion(
     });
     let mut draft = Draft::new(context, "promotion_started", details).about(Some(id), Some(version.version));
     draft.head.epoch += 1;
+    draft.head.waiting.retain(|w| w.promotion != *id);
     let epoch = draft.head.epoch;
     // A standby that is promoted again is no rollback target while it is the challenger.
     let mut taken = version.clone();

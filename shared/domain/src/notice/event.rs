@@ -31,9 +31,9 @@ pub const TOLD: [&str; 14] = [
 
 /// The events that nobody is told of: steps of a pipeline on its way, the end of a holdback, what becomes of versions that are out of
 /// use (the policy says so beforehand, and `seatrial retention` when), links that were taken back or sent
-/// anew (whose they are has the mail), and what another notice says already (a gate that no execution waits for ends its
+/// anew (whose they are has the mail), who waits for a model (whoever asked sees it, and the end of its wait), and what another notice says already (a gate that no execution waits for ends its
 /// promotion).
-pub const SILENT: [&str; 13] = [
+pub const SILENT: [&str; 15] = [
     "version_packaged",
     "version_retired",
     "version_collected",
@@ -47,6 +47,8 @@ pub const SILENT: [&str; 13] = [
     "gate_links_sent",
     "holdback_ended",
     "attested",
+    "promotion_waits",
+    "promotion_withdrawn",
 ];
 
 /// What is told of `entry`; nothing of most of them.

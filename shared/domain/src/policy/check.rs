@@ -134,6 +134,9 @@ impl Policy {
         for (field, problem) in self.retention.defects() {
             add(field, problem);
         }
+        if let Some((field, problem)) = self.when_busy.defect() {
+            add(field, problem);
+        }
         for (field, problem) in self.notify.defects() {
             add(field, problem);
         }
@@ -566,7 +569,7 @@ mod tests {
     #[test]
     fn a_policy_that_names_no_profile_keeps_the_digest_it_was_stored_under() {
         let stored = serde_json::to_value(usable()).unwrap();
-        for later in ["profile", "inventory", "evidence_retention_days", "retention"] {
+        for later in ["profile", "inventory", "evidence_retention_days", "retention", "when_busy"] {
             assert_eq!(stored.get(later), None, "{later}");
         }
         let digest = crate::canonical::digest(&usable()).unwrap();

@@ -3,6 +3,7 @@
 //! A policy is JSON (or YAML at the command line), versioned and hashed. Every field has a default, unknown fields are
 //! refused, and [`Policy::check`] reports every defect at once.
 
+mod busy;
 mod canary;
 mod check;
 mod explanations;
@@ -22,6 +23,7 @@ use crate::compliance::ProfileName;
 use crate::route::Weight;
 use crate::verdict::{Direction, MetricClass};
 
+pub use busy::{BusyMode, LONGEST_WAIT_SECONDS, WhenBusy};
 pub use canary::{
     ACCURACY, Absent, Canary, CanaryMetric, ERROR_RATE, LATENCY_P99, NotYetKnown, OUTPUT_DISTRIBUTION, Unit,
 };
@@ -97,6 +99,9 @@ pub struct Policy {
     /// How long versions that are out of use are kept.
     #[serde(skip_serializing_if = "Retention::is_default")]
     pub retention: Retention,
+    /// What becomes of a promotion whose model another one holds.
+    #[serde(skip_serializing_if = "WhenBusy::is_default")]
+    pub when_busy: WhenBusy,
 }
 
 impl Default for Policy {
@@ -126,6 +131,7 @@ impl Default for Policy {
             canary: Canary::default(),
             observations: Observations::default(),
             retention: Retention::default(),
+            when_busy: WhenBusy::default(),
         }
     }
 }

@@ -3,17 +3,19 @@
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use seatrial_domain::Refusal;
 use seatrial_domain::canonical::sha256;
+use seatrial_domain::change::{self, Context};
 use seatrial_domain::gate::{Capability, GateStatus};
 use seatrial_domain::head::BenchmarkRef;
 use seatrial_domain::ids::{Actor, Auth};
+use seatrial_domain::policy::BusyMode;
 use seatrial_domain::promotion::PromotionStatus;
 use seatrial_domain::route::Weight;
 use seatrial_domain::version::VersionStatus;
+use seatrial_domain::{PromotionId, Refusal};
 use tokio::task::JoinSet;
 
-use super::scenario::{Full, Run, Scenario, ann, evidence, links_decide, package, person, v};
+use super::scenario::{Full, Run, Scenario, ann, evidence, links_decide, package, person, policy, v};
 use crate::error::OpError;
 use crate::ops::{By, Clock};
 
@@ -214,6 +216,102 @@ pub async fn two_promotions_at_once_and_one_holds_the_model<R: Full>(registry: &
     assert_eq!(won.len(), 1, "{answers:?}");
     assert!(answers.iter().any(|a| matches!(a, Err(OpError::Refused(Refusal::Busy { .. })))), "{answers:?}");
     assert_eq!(&s.head().await.running.unwrap().promotion, won[0]);
+    s.check().await;
+}
+
+/// A scenario in which v2 is being promoted and who comes second waits; v3 to v12 are registered.
+async fn busy<R: Full>(registry: &R) -> (Scenario<R>, Run) {
+    let s = Scenario::with_champion(registry).await;
+    let mut rules = policy();
+    rules.when_busy.mode = BusyMode::Wait;
+    s.system().set_policy(&s.model, &rules).await.unwrap();
+    for n in 3..=12 {
+        s.register(n).await;
+    }
+    let run = s.start(2).await;
+    (s, run)
+}
+
+fn waiter<R: Full>(s: &Scenario<R>, version: u32) -> PromotionId {
+    PromotionId::derive(&s.model, &format!("v{version}"), 1)
+}
+
+async fn join<R: Full>(s: &Scenario<R>, version: u32) -> Result<bool, OpError> {
+    let asker = Actor::function("intake");
+    let joined = s.system().wait_for_model(&s.model, &waiter(s, version), v(version), &asker, None).await;
+    joined.map(|o| o.fresh)
+}
+
+pub async fn ten_that_wait_at_once_stand_in_one_line_and_start_in_its_order<R: Full>(registry: &R) {
+    let (s, run) = busy(registry).await;
+    // Each of five versions asks twice.
+    let answers = at_once(&s, 10, |s, i| async move { join(&s, 3 + i % 5).await.unwrap() }).await;
+    assert_eq!(answers.iter().filter(|fresh| **fresh).count(), 5, "{answers:?}");
+    let line: Vec<_> = s.head().await.waiting.iter().map(|w| w.promotion.clone()).collect();
+    assert_eq!(line.len(), 5);
+    assert_eq!(s.events("promotion_waits").await, 5);
+    s.system().end_promotion(&s.model, &run.id, run.epoch, "a test").await.unwrap();
+    // All of them try at once, again and again: they get the model one after the other, as they stand.
+    let mut started = Vec::new();
+    while started.len() < 5 {
+        let answers = at_once(&s, 5, |s, i| async move {
+            let asker = Actor::function("intake");
+            s.system().start_promotion(&s.model, &waiter(&s, 3 + i), v(3 + i), &asker, None).await
+        })
+        .await;
+        let won: Vec<_> = answers.into_iter().filter_map(|a| a.ok().filter(|o| o.fresh)).collect();
+        assert_eq!(won.len(), 1, "one holds the model");
+        let (id, epoch) = (won[0].value.id.clone(), won[0].value.epoch);
+        s.system().end_promotion(&s.model, &id, epoch, "a test").await.unwrap();
+        started.push(id);
+    }
+    assert_eq!(started, line);
+    assert!(s.head().await.waiting.is_empty());
+    s.check().await;
+}
+
+async fn refused<R: Full>(registry: &R, forged: &change::Change) {
+    let why = registry.commit(forged.clone()).await.unwrap_err().to_string();
+    assert!(
+        why.contains("the registry refuses this change") && (why.contains("line") || why.contains("wait")),
+        "{why}"
+    );
+}
+
+pub async fn a_line_of_anothers_making_is_refused<R: Full>(registry: &R) {
+    let (s, run) = busy(registry).await;
+    join(&s, 3).await.unwrap();
+    join(&s, 4).await.unwrap();
+    s.system().end_promotion(&s.model, &run.id, run.epoch, "a test").await.unwrap();
+    let head = s.head().await;
+    let actor = Actor::function("forger");
+    let context = Context { head: &head, actor: &actor, now: s.clock.now() };
+    let first = waiter(&s, 3);
+    let change = change::leave_line(&context, &first, "a test").unwrap();
+    // Another leaves than the one that is said to; everybody does; nobody does.
+    for line in [vec![head.waiting[0].clone()], vec![], head.waiting.clone()] {
+        let mut forged = change.clone();
+        forged.head.waiting = line;
+        refused(registry, &forged).await;
+    }
+    // Two change places while a policy is set.
+    let record = registry.policy(&s.model, head.policy.as_ref().unwrap().number).await.unwrap().unwrap();
+    let mut forged =
+        change::set_policy(&context, record.policy.clone(), &change::Right::Owner(None)).unwrap();
+    forged.head.waiting.reverse();
+    refused(registry, &forged).await;
+    // The second takes the model past the first.
+    let version = registry.version(&s.model, v(4)).await.unwrap().unwrap();
+    let mut other = head.clone();
+    other.waiting.clear();
+    let past = Context { head: &other, ..context.clone() };
+    let asker = Actor::function("intake");
+    let mut forged =
+        change::start_promotion(&past, &waiter(&s, 4), &version, &record, &asker, None, None).unwrap();
+    forged.head.waiting = vec![head.waiting[0].clone()];
+    refused(registry, &forged).await;
+    assert_eq!(s.head().await.waiting, head.waiting);
+    registry.commit(change).await.unwrap();
     s.check().await;
 }
 

@@ -2,6 +2,7 @@
 
 use seatrial_domain::change;
 use seatrial_domain::ids::Actor;
+use seatrial_domain::line::Waiting;
 use seatrial_domain::package::PackageSummary;
 use seatrial_domain::promotion::{Automatic, EvidenceKind, EvidenceRef, PromotionRecord, PromotionStatus};
 use seatrial_domain::submission::Submitter;
@@ -102,6 +103,61 @@ impl Ops<'_> {
                     execution,
                     emergency,
                 )?)
+            })
+        })
+        .await
+    }
+
+    /// Lets a promotion stand in line for its model, where the policy in force allows it. One that stands there already keeps its place;
+    /// of one whose turn it is meanwhile the answer is none.
+    ///
+    /// # Errors
+    /// [`Refusal::Busy`] or [`Refusal::InLine`] where it may not wait.
+    pub async fn wait_for_model(
+        &self,
+        model: &ModelName,
+        id: &PromotionId,
+        version: VersionName,
+        requested_by: &Actor,
+        execution: Option<&str>,
+    ) -> Result<Outcome<Option<Waiting>>, OpError> {
+        self.transact(model, Missing::Refuse, |head| {
+            Box::pin(async move {
+                if let Some(place) = head.place_of(id) {
+                    return Ok(Next::Already(Some(head.waiting[place].clone())));
+                }
+                if head.free_for(Some(id), false).is_ok() {
+                    return Ok(Next::Already(None));
+                }
+                let challenger = self.version(model, version).await?;
+                let policy = self.live_policy(&head).await?;
+                let context = self.context(&head);
+                let change =
+                    change::wait_for_model(&context, id, &challenger, &policy, requested_by, execution)?;
+                let joined = change.head.waiting.last().cloned();
+                Next::commit(change, joined)
+            })
+        })
+        .await
+    }
+
+    /// Takes a promotion out of the line. One that does not stand there leaves nothing to do.
+    ///
+    /// # Errors
+    /// [`OpError`] when the table fails or others keep changing the model.
+    pub async fn leave_line(
+        &self,
+        model: &ModelName,
+        id: &PromotionId,
+        reason: &str,
+    ) -> Result<Outcome<()>, OpError> {
+        self.transact(model, Missing::Refuse, |head| {
+            Box::pin(async move {
+                if head.place_of(id).is_none() {
+                    return Ok(Next::Already(()));
+                }
+                let change = change::leave_line(&self.context(&head), id, reason)?;
+                Next::commit(change, ())
             })
         })
         .await

@@ -13,6 +13,8 @@ use crate::route::Weight;
 enum Act {
     Register,
     Start(u32, u32),
+    Join(u32, u32),
+    Leave(u32, u32),
     Advance,
     Record(EvidenceKind, u8),
     OpenShadow,
@@ -56,6 +58,8 @@ fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
         2 => Just(Act::Register),
         6 => (1..6_u32, 1..9_u32).prop_map(|(v, a)| Act::Start(v, a)),
+        3 => (1..6_u32, 1..9_u32).prop_map(|(v, a)| Act::Join(v, a)),
+        1 => (1..6_u32, 1..9_u32).prop_map(|(v, a)| Act::Leave(v, a)),
         24 => Just(Act::Advance),
         2 => (kind, 0..2_u8).prop_map(|(k, n)| Act::Record(k, n)),
         1 => Just(Act::OpenShadow),
@@ -102,6 +106,14 @@ fn run(w: &mut World, act: &Act) -> bool {
             }
             w.start(*version, *attempt)
         }
+        Act::Join(version, attempt) => {
+            let id = crate::PromotionId::derive(&w.head.model, &format!("v{version}"), *attempt);
+            if !w.versions.contains_key(&VersionName::new(*version)) || w.promotions.contains_key(&id) {
+                return false;
+            }
+            w.join(*version, *attempt)
+        }
+        Act::Leave(version, attempt) => w.leave(*version, *attempt),
         Act::Advance => w.advance(),
         Act::Record(kind, n) => w.record(*kind, &format!("{kind:?} {n}")),
         Act::OpenShadow => w.open_shadow(),
@@ -158,6 +170,7 @@ fn run(w: &mut World, act: &Act) -> bool {
             rules.approval.mode = modes[usize::from(!*two)];
             rules.retention.collect_retired_after_days = crate::policy::After::Days(0);
             rules.canary.holdback_percent = if *two { 0.0 } else { 1.0 };
+            rules.when_busy.mode = crate::policy::BusyMode::Wait;
             w.act(|w| change::set_policy(&w.context(), rules, &Right::Owner(None)))
         }
         Act::Attest(n) => {

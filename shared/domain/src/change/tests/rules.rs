@@ -7,10 +7,12 @@ use crate::canonical::sha256;
 use crate::change::{self, Context, Right};
 use crate::gate::{Decision, GateKind, GateStatus};
 use crate::ids::{Auth, VersionName};
-use crate::policy::Policy;
+use crate::line;
+use crate::policy::{BusyMode, Policy};
 use crate::promotion::{EvidenceKind, PromotionStatus, Stage};
 use crate::refusal::Refusal;
 use crate::route::Weight;
+use crate::task::Emergency;
 use crate::version::VersionStatus;
 
 fn v(n: u32) -> VersionName {
@@ -126,6 +128,101 @@ fn one_promotion_holds_a_model() {
     assert!(matches!(w.start(3, 1), Err(Refusal::Busy { .. })));
     w.end("enough").unwrap();
     assert!(w.start(3, 1).is_ok());
+}
+
+/// A model with a champion, v2 being promoted and v3 to v5 registered; who comes second waits.
+fn busy() -> World {
+    let mut w = World::with_champion();
+    (0..3).for_each(|_| w.register());
+    let mut rules = policy();
+    rules.when_busy.mode = BusyMode::Wait;
+    w.act(|w| change::set_policy(&w.context(), rules, &Right::Owner(None))).unwrap();
+    w.start(2, 1).unwrap();
+    w
+}
+
+fn in_line(w: &World) -> Vec<u32> {
+    w.head.waiting.iter().map(|w| w.challenger.version.number()).collect()
+}
+
+#[test]
+fn whoever_waits_starts_in_the_order_of_arrival() {
+    let mut w = busy();
+    let (epoch, running) = (w.head.epoch, w.head.running.clone());
+    w.join(4, 1).unwrap();
+    w.join(3, 1).unwrap();
+    assert_eq!(
+        (in_line(&w), w.head.epoch, &w.head.running),
+        (vec![4, 3], epoch, &running),
+        "who runs goes on"
+    );
+    assert!(matches!(w.start(4, 1), Err(Refusal::Busy { .. })));
+    w.end("worse").unwrap();
+    let late = w.start(3, 1).unwrap_err();
+    assert!(matches!(late, Refusal::InLine { waiting: 2, .. }), "{late}");
+    assert!(matches!(w.start(5, 1), Err(Refusal::InLine { .. })), "who comes now is behind them");
+    w.join(5, 1).unwrap();
+    w.start(4, 1).unwrap();
+    assert_eq!(in_line(&w), [3, 5]);
+    w.end("worse").unwrap();
+    w.leave(3, 1).unwrap();
+    w.start(5, 1).unwrap();
+    assert_eq!(in_line(&w), [0; 0]);
+}
+
+#[test]
+fn a_version_waits_once_and_a_free_model_or_one_whose_policy_refuses_lets_nobody_wait() {
+    let mut w = busy();
+    w.join(3, 1).unwrap();
+    for (version, attempt) in [(3, 1), (3, 2), (2, 2)] {
+        assert!(matches!(w.join(version, attempt), Err(Refusal::Busy { .. })), "v{version}/{attempt}");
+    }
+    assert!(matches!(w.join(1, 2), Err(Refusal::IllegalTransition { .. })), "the champion");
+    assert!(matches!(w.leave(4, 1), Err(Refusal::NotFound { .. })));
+    w.end("worse").unwrap();
+    w.leave(3, 1).unwrap();
+    assert!(matches!(w.join(3, 1), Err(Refusal::Invalid { .. })), "the model is free");
+    let mut w = World::with_champion();
+    w.register();
+    w.start(2, 1).unwrap();
+    assert!(matches!(w.join(3, 1), Err(Refusal::Busy { .. })), "the policy lets nobody wait");
+}
+
+#[test]
+fn a_line_is_no_longer_than_the_head_should_carry() {
+    let mut w = busy();
+    for _ in 0..line::LONGEST {
+        w.register();
+        let newest = w.head.next_version - 1;
+        w.join(newest, 1).unwrap();
+    }
+    assert!(matches!(w.join(3, 1), Err(Refusal::Busy { .. })));
+}
+
+#[test]
+fn an_emergency_waits_for_nobody_in_line_but_ends_no_promotion() {
+    let mut w = busy();
+    w.join(3, 1).unwrap();
+    let start = |w: &mut World| {
+        let id = crate::PromotionId::derive(&w.head.model, "urgent", 1);
+        let emergency = Emergency { skip: vec![Stage::Shadow], reason: "it burns".into() };
+        w.act(|w| {
+            let policy = &w.policies[&w.head.policy.as_ref().unwrap().number];
+            change::start_promotion(
+                &w.context(),
+                &id,
+                &w.versions[&v(4)],
+                policy,
+                &actor("olga@example.com"),
+                None,
+                Some(&emergency),
+            )
+        })
+    };
+    assert!(matches!(start(&mut w), Err(Refusal::Busy { .. })), "a rollback makes room");
+    w.end("operator").unwrap();
+    start(&mut w).unwrap();
+    assert_eq!(in_line(&w), [3], "who waited still does");
 }
 
 #[test]

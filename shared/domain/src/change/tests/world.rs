@@ -105,6 +105,7 @@ impl World {
 
     fn apply(&mut self, change: &Change) {
         let before = std::mem::replace(&mut self.head, change.head.clone());
+        check_line(&before, change);
         assert_eq!(change.head.revision, before.revision + 1);
         assert!(change.head.epoch >= before.epoch);
         for version in &change.versions {
@@ -269,6 +270,22 @@ impl World {
     }
 }
 
+/// Nobody takes the model past those who wait for it but in an emergency, and the others keep their order.
+fn check_line(before: &Head, change: &Change) {
+    let left: Vec<_> = before.waiting.iter().filter(|w| change.head.waiting.contains(w)).collect();
+    assert!(change.head.waiting.iter().zip(&left).all(|(now, then)| now == *then), "the order changed");
+    assert!(change.head.waiting.len() <= left.len() + 1 && left.len() + 1 >= before.waiting.len());
+    if before.running.is_none()
+        && let (Some(running), Some(first)) = (&change.head.running, before.waiting.first())
+        && running.promotion != first.promotion
+    {
+        let started = change.promotion.as_ref().unwrap();
+        assert!(!started.bypasses.is_empty(), "a promotion began past those who wait");
+    }
+    let running = change.head.running.as_ref().map(|r| &r.promotion);
+    assert!(change.head.waiting.iter().all(|w| Some(&w.promotion) != running), "it waits and runs");
+}
+
 /// The approval gate of `promotion`; it binds what the promotion has, or the package where there is no report.
 pub(super) fn draft_gate(promotion: &PromotionRecord, version: &VersionRecord, now: Timestamp) -> GateRecord {
     let package = promotion.challenger.digest.clone();
@@ -370,6 +387,22 @@ impl World {
             let version = &w.versions[&VersionName::new(version)];
             change::start_promotion(&w.context(), &id, version, policy, &asker, None, None)
         })
+    }
+
+    /// Lets a promotion of `version` stand in line.
+    pub(super) fn join(&mut self, version: u32, attempt: u32) -> Result<(), Refusal> {
+        let id = PromotionId::derive(&self.head.model, &format!("v{version}"), attempt);
+        let asker = Actor::function("intake");
+        self.act(|w| {
+            let policy = &w.policies[&w.head.policy.as_ref().unwrap().number];
+            let version = &w.versions[&VersionName::new(version)];
+            change::wait_for_model(&w.context(), &id, version, policy, &asker, None)
+        })
+    }
+
+    pub(super) fn leave(&mut self, version: u32, attempt: u32) -> Result<(), Refusal> {
+        let id = PromotionId::derive(&self.head.model, &format!("v{version}"), attempt);
+        self.act(|w| change::leave_line(&w.context(), &id, "another comes instead"))
     }
 
     pub(super) fn on_running(

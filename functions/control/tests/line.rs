@@ -1,0 +1,147 @@
+//! Who waits for a model, over the operator API.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use axum::body::{Body, to_bytes};
+use axum::http::{Request, StatusCode};
+use fn_control::{Control, Execution, Start, Starter, app};
+use jiff::Timestamp;
+use seatrial_artifacts::MemoryS3;
+use seatrial_domain::PromotionId;
+use seatrial_domain::ids::{Actor, VersionName};
+use seatrial_domain::policy::{BusyMode, Person, Role};
+use seatrial_domain::task::PromotionInput;
+use seatrial_registry::MemoryRegistry;
+use seatrial_registry::contract::{Scenario, policy};
+use seatrial_runtime::Failure;
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+use crate::support::NoEvents;
+
+#[derive(Default)]
+struct Started(Mutex<Vec<PromotionInput>>);
+
+#[async_trait]
+impl Starter for Started {
+    async fn start(&self, input: &PromotionInput) -> Result<Start, Failure> {
+        self.0.lock().unwrap().push(input.clone());
+        Ok(Start::Runs)
+    }
+
+    async fn execution(&self, _: &PromotionId) -> Result<Execution, Failure> {
+        Ok(Execution::Runs)
+    }
+}
+
+struct World {
+    s: Scenario<MemoryRegistry>,
+    started: Arc<Started>,
+}
+
+impl World {
+    /// v2 is being promoted, v3 and v4 are packaged.
+    async fn new(mode: BusyMode) -> Self {
+        let s = Scenario::with_champion(&MemoryRegistry::default()).await;
+        let mut rules = policy();
+        rules.when_busy.mode = mode;
+        let person = |email: &str, role| Person {
+            email: email.into(),
+            principals: vec![],
+            roles: [role].into(),
+            emergency: role == Role::Operator,
+        };
+        rules.people = vec![
+            person("olga@example.com", Role::Operator),
+            person("sue@example.com", Role::Submitter),
+            person("uwe@example.com", Role::Auditor),
+        ];
+        s.system().set_policy(&s.model, &rules).await.unwrap();
+        s.register(3).await;
+        s.register(4).await;
+        s.start(2).await;
+        Self { s, started: Arc::default() }
+    }
+
+    async fn ask(&self, who: &str, method: &str, path: &str, body: Value) -> (StatusCode, Value) {
+        let registry = Arc::new(self.s.registry.clone());
+        let empty = || Arc::new(MemoryS3::default().bucket("empty"));
+        let control = Control {
+            tallies: registry.clone(),
+            registry,
+            models: empty(),
+            data: empty(),
+            evidence: empty(),
+            starter: self.started.clone(),
+            events: Arc::new(NoEvents),
+            local_identity: Some(who.into()),
+            platform_owners: vec![],
+            clock: Timestamp::now,
+        };
+        let path = format!("/v1/models/{}{path}", self.s.model);
+        let request = Request::builder().method(method).uri(path).body(Body::from(body.to_string())).unwrap();
+        let answer = app(control).oneshot(request).await.unwrap();
+        let status = answer.status();
+        let bytes = to_bytes(answer.into_body(), 1 << 20).await.unwrap();
+        (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+    }
+
+    async fn join(&self, version: u32) -> PromotionId {
+        let id = PromotionId::derive(&self.s.model, &format!("v{version}"), 1);
+        let (asker, version) = (Actor::function("intake"), VersionName::new(version));
+        self.s.system().wait_for_model(&self.s.model, &id, version, &asker, None).await.unwrap();
+        id
+    }
+}
+
+#[tokio::test]
+async fn a_promotion_of_a_busy_model_is_begun_where_it_may_wait_and_refused_at_once_where_it_may_not() {
+    let world = World::new(BusyMode::Wait).await;
+    let (status, answer) =
+        world.ask("sue@example.com", "POST", "/promotions", json!({ "version": "v3" })).await;
+    assert_eq!((status, &answer["waits"]), (StatusCode::ACCEPTED, &json!(true)), "{answer}");
+    assert_eq!(world.started.0.lock().unwrap().len(), 1);
+    let urgent = json!({ "version": "v3", "emergency": { "skip": ["shadow"], "reason": "it burns" } });
+    let (status, answer) = world.ask("olga@example.com", "POST", "/promotions", urgent).await;
+    assert_eq!((status, &answer["code"]), (StatusCode::CONFLICT, &json!("model_busy")), "{answer}");
+
+    let world = World::new(BusyMode::Refuse).await;
+    let (status, answer) =
+        world.ask("sue@example.com", "POST", "/promotions", json!({ "version": "v3" })).await;
+    assert_eq!((status, &answer["code"]), (StatusCode::CONFLICT, &json!("model_busy")), "{answer}");
+    assert!(world.started.0.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn the_line_is_shown_and_who_may_promote_or_roll_back_takes_a_promotion_out_of_it() {
+    let world = World::new(BusyMode::Wait).await;
+    let (first, second) = (world.join(3).await, world.join(4).await);
+    let (_, view) = world.ask("uwe@example.com", "GET", "", Value::Null).await;
+    let notices: Vec<_> = view["notices"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    let said = |n: &str, id: &PromotionId, v: &str| {
+        let wanted = format!("WAITS, number {n} in line: promotion {id} of {v}, since ");
+        notices.iter().any(|notice| notice.starts_with(&wanted))
+    };
+    assert!(said("1", &first, "v3") && said("2", &second, "v4"), "{notices:?}");
+    assert_eq!(view["head"]["waiting"][1]["promotion"], json!(second));
+
+    let withdraw = |id: &PromotionId| format!("/promotions/{id}/withdraw");
+    let reason = || json!({ "reason": "v5 comes instead" });
+    let (status, answer) = world.ask("uwe@example.com", "POST", &withdraw(&first), reason()).await;
+    assert_eq!((status, &answer["code"]), (StatusCode::FORBIDDEN, &json!("forbidden")), "{answer}");
+    let (status, _) = world.ask("sue@example.com", "POST", &withdraw(&first), json!({ "reason": " " })).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST, "why is kept, so it is asked for");
+    assert_eq!(world.s.head().await.waiting.len(), 2, "nothing changed");
+    let (status, answer) = world.ask("sue@example.com", "POST", &withdraw(&first), reason()).await;
+    assert_eq!((status, &answer["withdrawn"]), (StatusCode::OK, &json!(true)), "{answer}");
+    let (status, _) = world.ask("olga@example.com", "POST", &withdraw(&second), reason()).await;
+    assert_eq!(status, StatusCode::OK);
+    let (status, answer) = world.ask("olga@example.com", "POST", &withdraw(&second), reason()).await;
+    assert_eq!((status, &answer["code"]), (StatusCode::NOT_FOUND, &json!("not_found")), "{answer}");
+    let head = world.s.head().await;
+    assert!(head.waiting.is_empty() && head.running.is_some(), "who runs is not touched");
+    assert_eq!(world.s.events("promotion_withdrawn").await, 2);
+    world.s.check().await;
+}
