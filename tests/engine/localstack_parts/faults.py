@@ -7,12 +7,14 @@ reach a state that little data does not lead to. `GET /_seatrial/faults/<model>`
 function was truly called. All of it happens where Step Functions calls: functions and definitions are those of the product.
 
 Faults, by when they strike. Before the effect: `throttled`, `timeout`, `permanent`. After it, in place of the answer: `crash`, `late`
-(a timeout), `runtime`, `oversize`, and `stop` and `stop_parent`, which stop executions from outside at that moment. `duplicate` calls
-twice. `lost` and `repeated` are of task tokens: their answer does not get through; it gets through, and whoever gave it is not told.
+(a timeout), `runtime`, `oversize`, and `stop`, `stop_parent` and `stop_child`, which stop executions from outside at that moment.
+`duplicate` calls twice. Three are of task tokens: `lost`, their answer does not get through; `repeated`, it gets through, and whoever
+gave it is not told; `forgotten`, the record of the stream that leads to it is given up.
 """
 
 import copy
 import json
+import re
 import threading
 
 from botocore.exceptions import ClientError
@@ -23,7 +25,7 @@ PATH = "/_seatrial/faults"
 # More than Step Functions passes on: https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
 OVERSIZE = "x" * (256 * 1024)
 BEFORE = {"throttled", "timeout", "permanent"}
-CALLBACK = {"lost", "repeated"}
+CALLBACK = {"lost", "repeated", "forgotten"}
 # The field of a nested execution's input that names the execution that started it.
 PARENT = "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID"
 
@@ -31,6 +33,8 @@ _lock = threading.Lock()
 _models: dict[str, dict] = {}
 # Who waits for a task token: model and state.
 _waiting: dict[str, tuple[str, str]] = {}
+# And for which gate, by its id.
+_gates: dict[str, tuple[str, str]] = {}
 _retry_scale = 1.0
 
 
@@ -38,6 +42,7 @@ def install() -> None:
     _router()
     _tasks()
     _callbacks()
+    _streams()
     _retries()
 
 
@@ -155,6 +160,8 @@ def _tasks() -> None:
             call()
             if n + 1 < calls:
                 env.stack.pop()
+        if waits and (gate := re.search("ga_[0-9a-f]+", json.dumps(env.stack[-1].get("Payload")))):
+            _gates[gate.group()] = (model, state)
         if state in _models[model]["answers"]:
             env.stack[-1]["Payload"] = {**env.stack[-1]["Payload"], **_models[model]["answers"][state]}
         match fault:
@@ -218,7 +225,7 @@ def _callbacks() -> None:
 
     def send_task_success(self, context, task_token, output, **kwargs):
         model, state = _waiting.get(task_token, (None, None))
-        fault = _struck(model, state, kinds=CALLBACK | {"oversize"}) if model else None
+        fault = _struck(model, state, kinds={"lost", "repeated", "oversize"}) if model else None
         if fault == "lost":
             raise lost()
         if fault == "oversize":
@@ -232,6 +239,27 @@ def _callbacks() -> None:
     # The wrapped method is known to the dispatcher by its own attributes.
     send_task_success.__dict__.update(succeed.__dict__)
     replace(StepFunctionsProvider, "send_task_success", send_task_success)
+
+
+def _streams() -> None:
+    from localstack.services.lambda_.event_source_mapping.senders.lambda_sender import LambdaSender
+
+    send = LambdaSender.send_events
+
+    def forgotten(event) -> bool:
+        keys = event.get("dynamodb", {}).get("Keys", {}) if isinstance(event, dict) else {}
+        gate = keys.get("pk", {}).get("S", "").removeprefix("GATE#")
+        model, state = _gates.get(gate, (None, None))
+        return bool(model) and _struck(model, state, kinds={"forgotten"}) is not None
+
+    def send_events(self, events):
+        if isinstance(events, list):
+            events = [event for event in events if not forgotten(event)]
+            if not events:
+                return {}
+        return send(self, events)
+
+    replace(LambdaSender, "send_events", send_events)
 
 
 def _retries() -> None:

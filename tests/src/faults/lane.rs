@@ -14,10 +14,14 @@ use super::runs::Run;
 use crate::stack::{Model, Stack};
 
 /// How long an execution may take, whatever strikes it. Its own waits are seconds, and the engine shortens those of retries.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(200);
 
 /// Waits between attempts are made for AWS and are this much shorter here. The definitions are the product's.
 const RETRY_SCALE: f64 = 0.02;
+
+/// How long a shadow is in seconds: it ends by itself, or a person has the time to stop it.
+const SHORT: u32 = 1;
+const LONG: u32 = 45;
 
 /// The states that little data does not lead to, and what the function before them has to say.
 fn answers() -> Value {
@@ -27,9 +31,9 @@ fn answers() -> Value {
 
 /// The shortest way through everything: a shadow that is over at once, and a canary that an operator skips, because nobody sends
 /// requests. Ann plays all parts.
-fn rules() -> Value {
+fn rules(shadow_seconds: u32) -> Value {
     json!({
-        "shadow": { "window_seconds": 1, "max_seconds": 1, "min_pairs": 1 },
+        "shadow": { "window_seconds": shadow_seconds, "max_seconds": shadow_seconds, "min_pairs": 1 },
         "canary": { "steps": [50], "hold_seconds": 1, "max_hold_seconds": 60, "check_seconds": 1 },
         "observations": { "lateness_seconds": 1 },
         "people": [{ "email": "ann@example.com", "roles": ["submitter", "operator", "owner"], "emergency": true }],
@@ -45,7 +49,7 @@ pub struct Lane {
 impl Lane {
     /// A new one.
     pub async fn new(stack: &'static Stack, name: &str) -> Self {
-        let model = Model::new(stack, name, &rules()).await;
+        let model = Model::new(stack, name, &rules(SHORT)).await;
         model.first_champion("v1").await;
         // Packaging it starts a promotion; taken back, it leaves the version.
         let first = model.submit("v2").await;
@@ -58,11 +62,17 @@ impl Lane {
     /// Promotes the challenger while the faults of `run` strike, and looks at everything that is left; says how it ended.
     pub async fn run(&self, run: &Run) -> String {
         let (stack, name) = (self.model.stack, self.model.name.as_str());
+        if run.stops_the_shadow() {
+            self.model.set_policy(&rules(LONG)).await;
+        }
         let before = oracle::Before::of(&self.model).await;
         stack.faults(&json!({ "model": name, "rules": run.rules(), "answers": answers(), "retry_scale": RETRY_SCALE })).await;
         let started = stack.cli(&["promote", name, &self.challenger.to_string()]).await.json();
         let id = PromotionId::parse(started["promotion"].as_str().expect("a promotion")).expect("its name");
-        let (status, error, cause) = self.accompany(&id, run.crowns).await;
+        let (status, error, cause) = self.accompany(&id, run).await;
+        if run.stops_the_shadow() {
+            self.model.set_policy(&rules(SHORT)).await;
+        }
         let struck = stack.struck(name).await;
         run.check_struck(&struck, &format!("{status} {error}: {cause}"));
         let record = oracle::settled(&self.model, &id).await;
@@ -73,23 +83,33 @@ impl Lane {
     }
 
     /// Plays the people of a promotion until its execution has ended; says how it did.
-    async fn accompany(&self, id: &PromotionId, approve: bool) -> (String, String, String) {
+    async fn accompany(&self, id: &PromotionId, run: &Run) -> (String, String, String) {
         let (stack, since) = (self.model.stack, Instant::now());
-        let gate = GateId::derive(id, GateKind::Approval.as_str(), 1);
-        let mut decided = false;
+        let gate = |kind: GateKind| GateId::derive(id, kind.as_str(), 1);
+        let (window, approval) = (gate(GateKind::ShadowWindow), gate(GateKind::Approval));
+        let (mut stopped, mut decided) = (!run.stops_the_shadow(), false);
         loop {
             let (status, error, cause) = stack.execution_of("Promotion", id.as_str()).await.unwrap_or_default();
             if !["", "RUNNING"].contains(&status.as_str()) {
                 return (status, error, cause);
             }
-            let open = stack.registry.gate(&gate).await.expect("the registry");
-            if !decided && open.is_some_and(|gate| gate.status == GateStatus::Pending) {
-                self.decide(&gate, approve).await;
+            if !stopped && self.waits(&window).await {
+                let why = ["--reason", "the suite stops it"];
+                drop(stack.cli(&[&["shadow", "stop", self.model.name.as_str()][..], &why].concat()).await.json());
+                stopped = true;
+            }
+            if !decided && self.waits(&approval).await {
+                self.decide(&approval, run.crowns).await;
                 decided = true;
             }
             assert!(since.elapsed() < PATIENCE, "{id} waits for ever: its execution is {status:?}");
             tokio::time::sleep(Duration::from_millis(250)).await;
         }
+    }
+
+    async fn waits(&self, gate: &GateId) -> bool {
+        let gate = self.model.stack.registry.gate(gate).await.expect("the registry");
+        gate.is_some_and(|gate| gate.status == GateStatus::Pending)
     }
 
     /// Whoever is too late is told so: the promotion may have been stopped in this very moment.

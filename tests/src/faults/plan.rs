@@ -32,11 +32,13 @@ pub enum Fault {
     CallbackLost,
     /// The answer of a task token gets through, and whoever gave it is not told so.
     CallbackRepeated,
+    /// The record of the stream that leads to the answer of a task token is given up.
+    CallbackForgotten,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Throttled,
         Self::Timeout,
         Self::Permanent,
@@ -48,6 +50,7 @@ impl Fault {
         Self::StopChild,
         Self::CallbackLost,
         Self::CallbackRepeated,
+        Self::CallbackForgotten,
     ];
 
     /// Whether it strikes when what the task is for has been done.
@@ -71,6 +74,7 @@ impl Fault {
             Self::StopChild => "child stopped",
             Self::CallbackLost => "lost callback",
             Self::CallbackRepeated => "repeated callback",
+            Self::CallbackForgotten => "forgotten callback",
         }
     }
 
@@ -87,14 +91,26 @@ impl Fault {
             (Self::Runtime, _) => Some("States.Runtime"),
             (Self::Oversize, _) => Some("States.DataLimitExceeded"),
             (Self::StopChild, _) => Some("States.TaskFailed"),
-            (Self::StopParent | Self::Duplicate | Self::CallbackLost | Self::CallbackRepeated, _) => None,
+            (
+                Self::StopParent
+                | Self::Duplicate
+                | Self::CallbackLost
+                | Self::CallbackRepeated
+                | Self::CallbackForgotten,
+                _,
+            ) => None,
         }
+    }
+
+    /// Whether it strikes the answer of a task token.
+    const fn is_of_a_callback(self) -> bool {
+        matches!(self, Self::CallbackLost | Self::CallbackRepeated | Self::CallbackForgotten)
     }
 }
 
 /// Combinations that cannot occur, each with its reason. All others are in the plan.
 pub const NOT_APPLICABLE: [(&str, &str); 3] = [
-    ("lost callback, repeated callback", "only a task that waits for a task token has one"),
+    ("lost, repeated and forgotten callback", "only a task that waits for a task token has one"),
     ("child stopped", "only a canary's own tasks, and the task that waits for a canary, have a child that runs"),
     ("throttled, timeout and crash without end", "where no retry answers the error, once is without end"),
 ];
@@ -166,6 +182,8 @@ pub struct Case {
     pub on_the_way_back: bool,
     /// The word for it in the engine's rules.
     pub rule: &'static str,
+    /// Whether it strikes only when the task's token is answered.
+    pub needs_an_answer: bool,
 }
 
 impl std::fmt::Display for Case {
@@ -188,7 +206,7 @@ struct Task<'a> {
     name: &'a str,
     state: &'a Value,
     /// The Map that runs it, which may catch what it does not.
-    around: Option<&'a Value>,
+    around: Option<(&'a str, &'a Value)>,
     kind: Kind,
 }
 
@@ -203,7 +221,7 @@ impl Task<'_> {
 
     /// Where a Catch leads for this error, of the task or of what surrounds it.
     fn caught(&self, error: &str) -> Option<&str> {
-        let catchers = rules(self.state, "Catch").chain(self.around.into_iter().flat_map(|s| rules(s, "Catch")));
+        let catchers = rules(self.state, "Catch").chain(self.around.into_iter().flat_map(|(_, map)| rules(map, "Catch")));
         catchers.filter(|rule| names(rule, error)).find_map(|rule| rule["Next"].as_str())
     }
 }
@@ -226,8 +244,8 @@ fn tasks(machine: &Machine) -> Result<Vec<Task<'_>>> {
         found.extend(of_state(machine, name, state, None)?);
         if state["Type"] == "Map" {
             let inner = state["ItemProcessor"]["States"].as_object();
-            for (name, one) in inner.with_context(|| format!("{}: {name} has no states", machine.name))? {
-                found.extend(of_state(machine, name, one, Some(state))?);
+            for (inside, one) in inner.with_context(|| format!("{}: {name} has no states", machine.name))? {
+                found.extend(of_state(machine, inside, one, Some((name, state)))?);
             }
         } else if state["Type"] == "Parallel" {
             bail!("{}: {name} is a Parallel: say in `faults/plan.rs` how its branches fail", machine.name);
@@ -240,7 +258,7 @@ fn of_state<'a>(
     machine: &'a Machine,
     name: &'a str,
     state: &'a Value,
-    around: Option<&'a Value>,
+    around: Option<(&'a str, &'a Value)>,
 ) -> Result<Option<Task<'a>>> {
     if state["Type"] != "Task" {
         return Ok(None);
@@ -315,7 +333,7 @@ pub fn plan(machines: &[Machine]) -> Result<Plan> {
 /// The cases of one fault at one task: none where it cannot strike, two where a retry makes a difference.
 fn of_task(task: &Task<'_>, parent: Option<&Task<'_>>, fault: Fault, ways: &Ways<'_>) -> Vec<Case> {
     let applies = match fault {
-        Fault::CallbackLost | Fault::CallbackRepeated => task.kind == Kind::Callback,
+        fault if fault.is_of_a_callback() => task.kind == Kind::Callback,
         Fault::StopChild => parent.is_some() || task.kind == Kind::Execution,
         _ => true,
     };
@@ -326,8 +344,9 @@ fn of_task(task: &Task<'_>, parent: Option<&Task<'_>>, fault: Fault, ways: &Ways
     let times: &[Times] = if retried { &[Times::Once, Times::Always] } else { &[Times::Once] };
     let case = |times: Times| {
         let consequence = consequence(task, parent, fault, times, ways);
-        // A child's effects are those of the parent's state that waits for it.
-        let state = parent.map_or(task.name, |parent| parent.name);
+        // A child's effects are those of the parent's state that waits for it, an iteration's those of its Map.
+        let outer = parent.unwrap_or(task);
+        let state = outer.around.map_or(outer.name, |(map, _)| map);
         let on_the_way_back = ways.calls(state, END);
         let done = ways.calls(state, CROWN) && fault.is_after_the_effect()
             || !ways.is_reached_without(state, &[CROWN, END]) && !on_the_way_back;
@@ -340,6 +359,7 @@ fn of_task(task: &Task<'_>, parent: Option<&Task<'_>>, fault: Fault, ways: &Ways
             consequence,
             on_the_way_back,
             rule: rule(task, parent.is_some(), fault),
+            needs_an_answer: task.kind == Kind::Callback && (fault.is_of_a_callback() || fault == Fault::Oversize),
         }
     };
     times.iter().copied().map(case).collect()
@@ -393,5 +413,6 @@ fn rule(task: &Task<'_>, is_child: bool, fault: Fault) -> &'static str {
         (Fault::StopParent | Fault::StopChild, _) => "stop",
         (Fault::CallbackLost, _) => "lost",
         (Fault::CallbackRepeated, _) => "repeated",
+        (Fault::CallbackForgotten, _) => "forgotten",
     }
 }

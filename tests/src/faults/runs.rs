@@ -1,10 +1,10 @@
 //! Which cases share a promotion, and which of them a short run takes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::plan::{Case, Consequence, Fault, Plan, Times};
+use super::plan::{Case, Consequence, Fault, Plan, Target, Times};
 
 /// One promotion, and what strikes it.
 #[derive(Debug, Clone)]
@@ -42,13 +42,21 @@ impl Run {
         self.cases.iter().all(|case| matches!(case.consequence, Consequence::Cured | Consequence::LedOn(_)))
     }
 
+    /// Whether a person has to stop the shadow: left alone, its wait runs out and its token is never answered.
+    #[must_use]
+    pub fn stops_the_shadow(&self) -> bool {
+        self.cases.iter().any(|case| case.needs_an_answer && case.at.state == "AwaitShadow")
+    }
+
     /// For the engine. Beside its own faults the wait for an approval runs out once: nothing else leads to what comes after that.
     #[must_use]
     pub fn rules(&self) -> Vec<Value> {
         let rule = |case: &Case| {
             // The first calls of an answer are its client's own attempts, within one invocation.
             let once = if case.fault == Fault::CallbackLost { 4 } else { 1 };
-            let times = if case.times == Times::Once { json!(once) } else { Value::Null };
+            // What is given up does not come again.
+            let ends = case.times == Times::Once && case.fault != Fault::CallbackForgotten;
+            let times = if ends { json!(once) } else { Value::Null };
             json!({ "state": case.at.state, "fault": case.rule, "times": times })
         };
         let own = self.cases.iter().map(rule);
@@ -88,27 +96,28 @@ impl Plan {
     }
 
     /// As much of it as fits into a run of everything: all that is cured, and of the rest one case for each task, so chosen that
-    /// every fault has its turn.
+    /// every fault has its turn. What few tasks can have is chosen first.
     #[must_use]
     pub fn short(&self) -> Vec<Run> {
         let (mut chosen, alone): (Vec<Run>, Vec<Run>) = self.runs().into_iter().partition(Run::cured);
-        let mut taken: BTreeMap<(Fault, Times), usize> = BTreeMap::new();
-        let mut at: BTreeMap<_, Vec<Run>> = BTreeMap::new();
-        for run in alone {
-            if let Some(case) = run.cases.first() {
-                at.entry(case.at.clone()).or_default().push(run);
-            }
+        let mut kinds: BTreeMap<(Fault, Times), Vec<&Case>> = BTreeMap::new();
+        for case in alone.iter().flat_map(|run| &run.cases) {
+            kinds.entry((case.fault, case.times)).or_default().push(case);
         }
-        for runs in at.into_values() {
-            let turn = |run: &Run| run.cases.first().map(|case| (case.fault, case.times));
-            let next = runs.into_iter().min_by_key(|run| turn(run).map(|t| taken.get(&t).copied().unwrap_or(0)));
-            if let Some(run) = next {
-                if let Some(turn) = turn(&run) {
-                    *taken.entry(turn).or_default() += 1;
+        let mut kinds: Vec<Vec<&Case>> = kinds.into_values().collect();
+        kinds.sort_by_key(Vec::len);
+        let mut taken: BTreeMap<Target, &Case> = BTreeMap::new();
+        let tasks: BTreeSet<&Target> = alone.iter().flat_map(|run| &run.cases).map(|case| &case.at).collect();
+        // Round after round, until every task has its case.
+        while taken.len() < tasks.len() {
+            for cases in &kinds {
+                if let Some(case) = cases.iter().find(|case| !taken.contains_key(&case.at)) {
+                    taken.insert(case.at.clone(), case);
                 }
-                chosen.push(run);
             }
         }
+        let one = |case: &Case| Run { cases: vec![case.clone()], crowns: !case.on_the_way_back };
+        chosen.extend(taken.into_values().map(one));
         chosen
     }
 }

@@ -54,7 +54,9 @@ fn every_task_of_every_machine_meets_every_fault_that_can_strike_it() {
     for (state, faults) in &met {
         for fault in Fault::ALL {
             let can = match fault {
-                Fault::CallbackLost | Fault::CallbackRepeated => waits_for_a_token.contains(state),
+                Fault::CallbackLost | Fault::CallbackRepeated | Fault::CallbackForgotten => {
+                    waits_for_a_token.contains(state)
+                }
                 Fault::StopChild => has_a_child.contains(state),
                 _ => true,
             };
