@@ -8,6 +8,7 @@ mod lane;
 mod oracle;
 mod plan;
 mod runs;
+mod table;
 
 #[cfg(feature = "engine")]
 pub use lane::Lane;

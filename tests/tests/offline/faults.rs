@@ -158,3 +158,10 @@ fn every_case_is_in_a_run_and_a_short_run_has_every_task_and_every_fault() {
         assert!(of_it().any(|case| matches!(case.consequence, Consequence::Ended(_) | Consequence::Dead)), "{state}");
     }
 }
+
+#[test]
+fn the_table_of_the_architecture_page_is_the_plan() {
+    let page = std::fs::read_to_string(seatrial_tests::repository("docs/ARCHITECTURE.md")).unwrap();
+    let table = plan(&machines()).unwrap().table();
+    assert!(page.contains(&table), "docs/ARCHITECTURE.md has another table; put this there:\n\n{table}\n");
+}
