@@ -41,14 +41,14 @@ fn rules(shadow_seconds: u32) -> Value {
 }
 
 /// A model with a champion, and a challenger that is promoted again and again.
-pub struct Lane {
-    pub(super) model: Model<'static>,
+pub struct Lane<'a> {
+    model: Model<'a>,
     challenger: VersionName,
 }
 
-impl Lane {
+impl<'a> Lane<'a> {
     /// A new one.
-    pub async fn new(stack: &'static Stack, name: &str) -> Self {
+    pub async fn new(stack: &'a Stack, name: &str) -> Self {
         let model = Model::new(stack, name, &rules(SHORT)).await;
         model.first_champion("v1").await;
         // Packaging it starts a promotion; taken back, it leaves the version.

@@ -2,10 +2,14 @@
 //! the cases are made from the machines (`tests/src/faults`).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::any::Any;
+use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
+use futures::FutureExt as _;
+use futures::future::join_all;
 use seatrial_tests::asl;
 use seatrial_tests::faults::{Lane, Run, plan};
 use seatrial_tests::stack::Stack;
@@ -31,51 +35,52 @@ struct Told {
     failed: Vec<String>,
 }
 
-async fn work(stack: &'static Stack, n: usize, open: Arc<Mutex<VecDeque<Run>>>, told: Arc<Mutex<Told>>) {
-    let mut lane: Option<Arc<Lane>> = None;
+/// What a panic says.
+fn words(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_else(|| "it panicked".to_owned())
+}
+
+/// Takes one run after the other, on a model that the one before left as it found it.
+async fn work(stack: &Stack, n: usize, open: &RefCell<VecDeque<Run>>, told: &RefCell<Told>) {
+    let mut lane: Option<Lane<'_>> = None;
     loop {
-        let Some(run) = open.lock().unwrap().pop_front() else { return };
+        let Some(run) = open.borrow_mut().pop_front() else { return };
         let since = Instant::now();
-        let on = match &lane {
-            Some(lane) => Arc::clone(lane),
-            None => Arc::clone(lane.insert(Arc::new(Lane::new(stack, &format!("faults-{n}")).await))),
-        };
-        let (name, this) = (run.name(), run.clone());
-        // A task of its own: what does not hold there fails this case, and the next one gets a fresh model.
-        let ended = tokio::spawn(async move { on.run(&this).await }).await;
-        let took = since.elapsed().as_secs_f64();
-        let mut told = told.lock().unwrap();
-        told.ended += 1;
+        // What does not hold fails this run alone, and the next one gets a fresh model.
+        let ended = AssertUnwindSafe(async {
+            if lane.is_none() {
+                lane = Some(Lane::new(stack, &format!("faults-{n}")).await);
+            }
+            lane.as_ref().expect("a lane").run(&run).await
+        })
+        .catch_unwind()
+        .await;
+        let (took, name) = (since.elapsed().as_secs_f64(), run.name());
+        told.borrow_mut().ended += 1;
         match ended {
             Ok(how) => println!("{took:5.1} s  {name}: {how}"),
-            Err(error) => {
-                let why = error.into_panic();
-                let why = why.downcast_ref::<String>().cloned().unwrap_or_else(|| {
-                    why.downcast_ref::<&str>().map_or("it panicked", |text| text).to_owned()
-                });
+            Err(panic) => {
+                let why = words(panic.as_ref());
                 println!("{took:5.1} s  {name}: DOES NOT HOLD: {why}");
-                told.failed.push(format!("{name}: {why}"));
+                told.borrow_mut().failed.push(format!("{name}: {why}"));
                 lane = None;
             }
         }
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn whatever_strikes_a_task_the_promotion_ends_lawfully() {
     let plan = plan(&asl::machines().unwrap()).unwrap();
     let (chosen, all) = wanted(plan.runs(), plan.short());
     let cases: usize = chosen.iter().map(|run| run.cases.len()).sum();
     println!("{} of {all} promotions, {cases} of {} cases", chosen.len(), plan.cases.len());
     assert!(!chosen.is_empty(), "no case is chosen");
-    let stack: &'static Stack = Box::leak(Box::new(Stack::connect().await));
-    let wanted = chosen.len();
-    let (open, told) = (Arc::new(Mutex::new(VecDeque::from(chosen))), Arc::new(Mutex::new(Told::default())));
-    let lanes = (0..LANES.min(wanted)).map(|n| tokio::spawn(work(stack, n, Arc::clone(&open), Arc::clone(&told))));
-    for lane in lanes.collect::<Vec<_>>() {
-        lane.await.unwrap();
-    }
-    let told = told.lock().unwrap();
+    let (stack, wanted) = (Stack::connect().await, chosen.len());
+    let (open, told) = (RefCell::new(VecDeque::from(chosen)), RefCell::new(Told::default()));
+    join_all((0..LANES.min(wanted)).map(|n| work(&stack, n, &open, &told))).await;
+    let told = told.into_inner();
     assert_eq!(told.ended, wanted, "promotions that were tried");
     assert!(told.failed.is_empty(), "{} of {wanted} do not hold:\n{}", told.failed.len(), told.failed.join("\n"));
 }
