@@ -104,7 +104,7 @@ fn task_tokens_are_known_to_gate_and_answer_only() {
     assert_eq!(who(|s| partitions(s).iter().any(|p| p == "TOKEN#*")), ["answer", "gate"]);
     assert_eq!(
         who(|s| allows(s, &["states:SendTaskSuccess", "states:SendTaskFailure", "states:SendTaskHeartbeat"])),
-        ["answer"]
+        ["answer", "gate"]
     );
     // Nobody reads the history of an execution: it holds the payloads of gates.
     assert!(who(|s| allows(s, &["states:GetExecutionHistory"])).is_empty());

@@ -1,0 +1,429 @@
+//! Which fault strikes which task, and what the machine does about it: read from the machines, nothing is run.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::asl::{Machine, edges, strings};
+
+/// What can go wrong at a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fault {
+    /// The call is refused for now; nothing was done.
+    Throttled,
+    /// The task takes too long. A function has done nothing; a gate is open and nobody has decided.
+    Timeout,
+    /// It fails for a reason that no retry cures; nothing was done.
+    Permanent,
+    /// The effect is there, the answer is lost with the process.
+    Crash,
+    /// The same call twice.
+    Duplicate,
+    /// An error of Step Functions itself after the effect, which no `States.ALL` catches.
+    Runtime,
+    /// An answer that is larger than Step Functions passes on, which no `States.ALL` catches either.
+    Oversize,
+    /// The promotion's execution is stopped from outside, after the effect.
+    StopParent,
+    /// The canary's execution is stopped from outside, after the effect.
+    StopChild,
+    /// Whoever answers a task token does not get through.
+    CallbackLost,
+    /// The answer of a task token gets through, and whoever gave it is not told so.
+    CallbackRepeated,
+    /// The record of the stream that leads to the answer of a task token is given up.
+    CallbackForgotten,
+}
+
+impl Fault {
+    /// All of them.
+    pub const ALL: [Self; 12] = [
+        Self::Throttled,
+        Self::Timeout,
+        Self::Permanent,
+        Self::Crash,
+        Self::Duplicate,
+        Self::Runtime,
+        Self::Oversize,
+        Self::StopParent,
+        Self::StopChild,
+        Self::CallbackLost,
+        Self::CallbackRepeated,
+        Self::CallbackForgotten,
+    ];
+
+    /// Whether it strikes when what the task is for has been done.
+    #[must_use]
+    pub const fn is_after_the_effect(self) -> bool {
+        !matches!(self, Self::Throttled | Self::Timeout | Self::Permanent)
+    }
+
+    /// Its name in the list of cases.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Throttled => "throttled",
+            Self::Timeout => "timeout",
+            Self::Permanent => "permanent error",
+            Self::Crash => "crash after the effect",
+            Self::Duplicate => "duplicate",
+            Self::Runtime => "States.Runtime",
+            Self::Oversize => "oversize output",
+            Self::StopParent => "parent stopped",
+            Self::StopChild => "child stopped",
+            Self::CallbackLost => "lost callback",
+            Self::CallbackRepeated => "repeated callback",
+            Self::CallbackForgotten => "forgotten callback",
+        }
+    }
+
+    /// The error that the machine sees; none where it sees nothing.
+    fn error(self, kind: Kind) -> Option<&'static str> {
+        match (self, kind) {
+            (Self::Throttled, Kind::Execution) => Some("StepFunctions.ExecutionLimitExceededException"),
+            (Self::Throttled, _) => Some("Lambda.TooManyRequestsException"),
+            (Self::Timeout, _) => Some("States.Timeout"),
+            (Self::Permanent, Kind::Execution) => Some("StepFunctions.AccessDeniedException"),
+            (Self::Permanent, _) => Some("Seatrial.Internal"),
+            (Self::Crash, Kind::Execution) => Some("StepFunctions.SdkClientException"),
+            (Self::Crash, _) => Some("Runtime.ExitError"),
+            (Self::Runtime, _) => Some("States.Runtime"),
+            (Self::Oversize, _) => Some("States.DataLimitExceeded"),
+            (Self::StopChild, _) => Some("States.TaskFailed"),
+            (
+                Self::StopParent
+                | Self::Duplicate
+                | Self::CallbackLost
+                | Self::CallbackRepeated
+                | Self::CallbackForgotten,
+                _,
+            ) => None,
+        }
+    }
+
+    /// Whether it strikes the answer of a task token.
+    const fn is_of_a_callback(self) -> bool {
+        matches!(self, Self::CallbackLost | Self::CallbackRepeated | Self::CallbackForgotten)
+    }
+}
+
+/// Combinations that cannot occur, each with its reason. All others are in the plan.
+pub const NOT_APPLICABLE: [(&str, &str); 3] = [
+    ("lost, repeated and forgotten callback", "only a task that waits for a task token has one"),
+    (
+        "child stopped",
+        "only a canary's own tasks, and the task that waits for a canary, have a child that runs",
+    ),
+    ("throttled, timeout and crash without end", "where no retry answers the error, once is without end"),
+];
+
+/// How often a fault strikes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Times {
+    /// The first attempt only.
+    Once,
+    /// Every attempt.
+    Always,
+}
+
+/// What a task calls, and how it waits for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Function,
+    Callback,
+    Execution,
+}
+
+impl Kind {
+    fn of(resource: &str) -> Result<Self> {
+        match resource.split_once(":states:::") {
+            Some((_, "lambda:invoke")) => Ok(Self::Function),
+            Some((_, "lambda:invoke.waitForTaskToken")) => Ok(Self::Callback),
+            Some((_, "states:startExecution.sync:2")) => Ok(Self::Execution),
+            _ => bail!(
+                "no fault is known for tasks of {resource}: say in `faults/plan.rs` what can go wrong there"
+            ),
+        }
+    }
+}
+
+/// What the machine does about a fault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Consequence {
+    /// A retry or a repetition cures it: all goes on as if nothing had happened.
+    Cured,
+    /// A Catch leads on, on a way that can still end with a crown.
+    LedOn(String),
+    /// A Catch leads to an end without a crown.
+    Ended(String),
+    /// Nothing catches it: the execution is dead, and others bring the promotion to its end.
+    Dead,
+}
+
+/// Where a fault strikes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Target {
+    /// The state machine.
+    pub machine: String,
+    /// The task. Its name is unique among all machines.
+    pub state: String,
+}
+
+/// One fault at one task.
+#[derive(Debug, Clone)]
+pub struct Case {
+    /// Where.
+    pub at: Target,
+    /// What.
+    pub fault: Fault,
+    /// How often.
+    pub times: Times,
+    /// What the machine does about it.
+    pub consequence: Consequence,
+    /// Whether the challenger is champion in the end, if its gate is approved.
+    pub crowned: bool,
+    /// Whether the task is only reached by a promotion that ends without a crown.
+    pub on_the_way_back: bool,
+    /// The word for it in the engine's rules.
+    pub rule: &'static str,
+    /// Whether it strikes only when the task's token is answered.
+    pub needs_an_answer: bool,
+}
+
+impl std::fmt::Display for Case {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let always = if self.times == Times::Always { ", always" } else { "" };
+        write!(f, "{}.{}: {}{always}", self.at.machine, self.at.state, self.fault.name())
+    }
+}
+
+/// All cases of all machines.
+#[derive(Debug)]
+pub struct Plan {
+    /// In the order of machines and states.
+    pub cases: Vec<Case>,
+}
+
+/// A task, and what surrounds it.
+struct Task<'a> {
+    machine: &'a Machine,
+    name: &'a str,
+    state: &'a Value,
+    /// The Map that runs it, which may catch what it does not.
+    around: Option<(&'a str, &'a Value)>,
+    kind: Kind,
+}
+
+impl Task<'_> {
+    fn function(&self) -> &str {
+        self.state["Arguments"]["FunctionName"].as_str().unwrap_or_default()
+    }
+
+    fn retries(&self, error: &str) -> bool {
+        rules(self.state, "Retry").any(|rule| names(rule, error))
+    }
+
+    /// Where a Catch leads for this error, of the task or of what surrounds it.
+    fn caught(&self, error: &str) -> Option<&str> {
+        let catchers = rules(self.state, "Catch")
+            .chain(self.around.into_iter().flat_map(|(_, map)| rules(map, "Catch")));
+        catchers.filter(|rule| names(rule, error)).find_map(|rule| rule["Next"].as_str())
+    }
+}
+
+fn rules<'a>(state: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
+    state[key].as_array().into_iter().flatten()
+}
+
+/// Whether a rule is for this error. `States.ALL` is not for these two:
+/// <https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html>
+fn names(rule: &Value, error: &str) -> bool {
+    let catchable = !["States.Runtime", "States.DataLimitExceeded"].contains(&error);
+    strings(&rule["ErrorEquals"]).into_iter().any(|name| name == error || (name == "States.ALL" && catchable))
+}
+
+/// The tasks of a machine in the order of their names, those of its Maps among them.
+fn tasks(machine: &Machine) -> Result<Vec<Task<'_>>> {
+    let mut found = Vec::new();
+    for (name, state) in machine.states() {
+        found.extend(of_state(machine, name, state, None)?);
+        if state["Type"] == "Map" {
+            let inner = state["ItemProcessor"]["States"].as_object();
+            for (inside, one) in inner.with_context(|| format!("{}: {name} has no states", machine.name))? {
+                found.extend(of_state(machine, inside, one, Some((name, state)))?);
+            }
+        } else if state["Type"] == "Parallel" {
+            bail!("{}: {name} is a Parallel: say in `faults/plan.rs` how its branches fail", machine.name);
+        }
+    }
+    Ok(found)
+}
+
+fn of_state<'a>(
+    machine: &'a Machine,
+    name: &'a str,
+    state: &'a Value,
+    around: Option<(&'a str, &'a Value)>,
+) -> Result<Option<Task<'a>>> {
+    if state["Type"] != "Task" {
+        return Ok(None);
+    }
+    let kind = Kind::of(state["Resource"].as_str().unwrap_or_default())
+        .with_context(|| format!("{}: {name}", machine.name))?;
+    Ok(Some(Task { machine, name, state, around, kind }))
+}
+
+/// What the plan asks of the graph of the machine that promotes.
+struct Ways<'a> {
+    tasks: BTreeMap<&'a str, &'a str>,
+    machine: &'a Machine,
+}
+
+const CROWN: &str = "${CrownFunction}";
+const END: &str = "${RollbackFunction}";
+
+impl Ways<'_> {
+    fn calls(&self, state: &str, function: &str) -> bool {
+        self.tasks.get(state).is_some_and(|called| *called == function)
+    }
+
+    /// Whether a crown can still come from this state on.
+    fn leads_to_a_crown(&self, from: &str) -> bool {
+        self.machine.reachable(from).iter().any(|state| self.calls(state, CROWN))
+    }
+
+    /// Whether a state is reached without passing one that calls one of these functions.
+    fn is_reached_without(&self, state: &str, functions: &[&str]) -> bool {
+        let states = self.machine.states();
+        let mut seen = Vec::new();
+        let mut open =
+            self.machine.root["StartAt"].as_str().map(str::to_owned).into_iter().collect::<Vec<_>>();
+        while let Some(name) = open.pop() {
+            if name == state {
+                return true;
+            }
+            if seen.contains(&name) || functions.iter().any(|f| self.calls(&name, f)) {
+                continue;
+            }
+            open.extend(states.get(name.as_str()).into_iter().flat_map(|s| edges(s)));
+            seen.push(name);
+        }
+        false
+    }
+}
+
+/// Every task of every machine with every fault that can strike it.
+///
+/// # Errors
+/// When a machine has a task of a kind for which no fault is known, or two tasks have one name.
+pub fn plan(machines: &[Machine]) -> Result<Plan> {
+    let all: Vec<Task<'_>> =
+        machines.iter().map(tasks).collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
+    // The machine that waits for another is the parent of all that it can start.
+    let waits = all.iter().find(|task| task.kind == Kind::Execution);
+    let main = waits.map(|task| task.machine).or(machines.first()).context("there is no state machine")?;
+    let of_main = all.iter().filter(|task| task.machine.name == main.name);
+    let ways = Ways { tasks: of_main.map(|task| (task.name, task.function())).collect(), machine: main };
+    let mut cases = Vec::new();
+    for task in &all {
+        if all.iter().filter(|other| other.name == task.name).count() > 1 {
+            bail!("two tasks are named {}: faults name their task by its state alone", task.name);
+        }
+        let parent = (task.machine.name != main.name).then_some(waits).flatten();
+        for fault in Fault::ALL {
+            cases.extend(of_task(task, parent, fault, &ways));
+        }
+    }
+    Ok(Plan { cases })
+}
+
+/// The cases of one fault at one task: none where it cannot strike, two where a retry makes a difference.
+fn of_task(task: &Task<'_>, parent: Option<&Task<'_>>, fault: Fault, ways: &Ways<'_>) -> Vec<Case> {
+    let applies = match fault {
+        fault if fault.is_of_a_callback() => task.kind == Kind::Callback,
+        Fault::StopChild => parent.is_some() || task.kind == Kind::Execution,
+        _ => true,
+    };
+    if !applies {
+        return Vec::new();
+    }
+    let retried = fault.error(task.kind).is_some_and(|error| task.retries(error));
+    let times: &[Times] = if retried { &[Times::Once, Times::Always] } else { &[Times::Once] };
+    let case = |times: Times| {
+        let consequence = consequence(task, parent, fault, times, ways);
+        // A child's effects are those of the parent's state that waits for it, an iteration's those of its Map.
+        let outer = parent.unwrap_or(task);
+        let state = outer.around.map_or(outer.name, |(map, _)| map);
+        let on_the_way_back = ways.calls(state, END);
+        let done = ways.calls(state, CROWN) && fault.is_after_the_effect()
+            || !ways.is_reached_without(state, &[CROWN, END]) && !on_the_way_back;
+        let goes_on = matches!(consequence, Consequence::Cured | Consequence::LedOn(_));
+        Case {
+            at: Target { machine: task.machine.name.clone(), state: task.name.to_owned() },
+            fault,
+            times,
+            crowned: !on_the_way_back && (goes_on || done),
+            consequence,
+            on_the_way_back,
+            rule: rule(task, parent.is_some(), fault),
+            needs_an_answer: task.kind == Kind::Callback
+                && (fault.is_of_a_callback() || fault == Fault::Oversize),
+        }
+    };
+    times.iter().copied().map(case).collect()
+}
+
+fn consequence(
+    task: &Task<'_>,
+    parent: Option<&Task<'_>>,
+    fault: Fault,
+    times: Times,
+    ways: &Ways<'_>,
+) -> Consequence {
+    let Some(error) = fault.error(task.kind) else {
+        return if fault == Fault::StopParent { Consequence::Dead } else { Consequence::Cured };
+    };
+    if task.retries(error) && times == Times::Once {
+        return Consequence::Cured;
+    }
+    let own = if fault == Fault::StopChild && parent.is_some() { None } else { task.caught(error) };
+    match (own, parent) {
+        (Some(next), None) => led(next, ways),
+        (None, None) => Consequence::Dead,
+        // A canary that catches says that it failed, and only the promotion decides what that means; one that dies is an error
+        // of the task that waits for it.
+        (Some(next), Some(_)) => Consequence::Ended(next.to_owned()),
+        (None, Some(waits)) => {
+            waits.caught("States.TaskFailed").map_or(Consequence::Dead, |next| led(next, ways))
+        }
+    }
+}
+
+fn led(next: &str, ways: &Ways<'_>) -> Consequence {
+    if ways.leads_to_a_crown(next) {
+        Consequence::LedOn(next.to_owned())
+    } else {
+        Consequence::Ended(next.to_owned())
+    }
+}
+
+/// The fault in the words of `engine/localstack_parts/faults.py`.
+fn rule(task: &Task<'_>, is_child: bool, fault: Fault) -> &'static str {
+    match (fault, task.kind) {
+        (Fault::Throttled, _) => "throttled",
+        (Fault::Timeout, Kind::Callback) => "late",
+        (Fault::Timeout, _) => "timeout",
+        (Fault::Permanent, _) => "permanent",
+        (Fault::Crash, _) => "crash",
+        (Fault::Duplicate, _) => "duplicate",
+        (Fault::Runtime, _) => "runtime",
+        (Fault::Oversize, _) => "oversize",
+        (Fault::StopParent, _) if is_child => "stop_parent",
+        (Fault::StopChild, Kind::Execution) => "stop_child",
+        (Fault::StopParent | Fault::StopChild, _) => "stop",
+        (Fault::CallbackLost, _) => "lost",
+        (Fault::CallbackRepeated, _) => "repeated",
+        (Fault::CallbackForgotten, _) => "forgotten",
+    }
+}
