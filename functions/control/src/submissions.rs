@@ -6,7 +6,9 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use jiff::Timestamp;
 use seatrial_domain::access::Action;
+use seatrial_domain::adoption::Adoption;
 use seatrial_domain::ids::{Actor, SubmissionId, VersionName};
+use seatrial_domain::promotion::PromotionStatus;
 use seatrial_domain::submission::Announced;
 use seatrial_domain::{Digest, PromotionId};
 use seatrial_runtime::Failure;
@@ -24,6 +26,9 @@ pub(crate) struct Announce {
     id: SubmissionId,
     /// The SHA-256 of the `submission.json` that will complete it.
     digest: Digest,
+    /// That it serves already and is to be adopted, and why; left out where it is to be promoted.
+    #[serde(default)]
+    adopt: Option<Adoption>,
 }
 
 /// Keeps who submits which bytes. The first announcement of an id stays; the same by the same person is no second one.
@@ -35,10 +40,16 @@ pub(crate) async fn announce(
 ) -> Result<(StatusCode, Json<Announced>), Problem> {
     let model = model_of(&model)?;
     let form = r#"{"id": "…", "digest": "sha256:…"}, with the digest of submission.json"#;
-    let Announce { id, digest } = parse(&body, form)?;
+    let Announce { id, digest, adopt } = parse(&body, form)?;
     let access = people::access(&control, &model).await?.ok_or_else(|| no_model(&model))?;
     access.may(Action::Promote, &actor.principal)?;
-    let asked = Announced::new(model, id, digest, actor, (control.clock)());
+    let now = (control.clock)();
+    let adopt = match adopt {
+        // Whether they may, and whether the model has a champion then, is asked when the bytes are there.
+        Some(adoption) => Some(adoption.checked(now)?),
+        None => None,
+    };
+    let asked = Announced::new(model, id, digest, actor, now).to_adopt(adopt);
     let kept = control.registry.announce(&asked).await.map_err(Failure::from)?;
     kept.repeated_by(&asked, &access)?;
     tracing::info!(model = %kept.model, submission = %kept.id, by = kept.by.principal, "a submission was announced");
@@ -75,6 +86,8 @@ enum Progress {
     Packaging,
     /// It is a version, and its promotion has begun.
     Promoted,
+    /// It is a version, and was adopted as champion.
+    Adopted,
     /// It began no promotion.
     Refused,
 }
@@ -106,8 +119,10 @@ pub(crate) async fn became(
         Became { id, by, at, state: Progress::Announced, promotion, version: None, refusal: None };
     if let Some(promotion) = &became.promotion {
         let record = control.registry.promotion(&model, promotion).await.map_err(Failure::from)?;
+        let adopted = record.as_ref().is_some_and(|record| record.status == PromotionStatus::Adopted);
         became.version = record.map(|record| record.challenger.version);
         became.state = match &became.version {
+            Some(_) if adopted => Progress::Adopted,
             Some(_) => Progress::Promoted,
             None => match control.starter.execution(promotion).await? {
                 Execution::Failed { cause } => {

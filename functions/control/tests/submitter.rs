@@ -185,7 +185,7 @@ impl World {
             signer: seatrial_artifacts::package::testing::key(),
         };
         let task = PackageTask { input, execution: "arn:x".into() };
-        fn_package::handle(&ports, Timestamp::now, task).await.unwrap()
+        fn_package::handle(&ports, Timestamp::now, task).await.unwrap().held
     }
 
     /// The approval gate of what was submitted.

@@ -1,10 +1,12 @@
-//! Makes a version of a submission, or takes one that is there, and lets its promotion take the model.
+//! Makes a version of a submission, or takes one that is there, and lets its promotion take the model; or adopts it, where a person
+//! announced the submission for that.
 //!
 //! Every step is named by what it makes: blobs by their digests, the version and its signature by its digest, the promotion
 //! by its id. So a task that is repeated finds what the first one did and gives the same answer.
 //!
 //! A version is signed before anybody knows it: nothing is registered, and no promotion begins, that could not be loaded.
 
+mod adoption;
 mod artifact;
 mod refusal;
 
@@ -19,10 +21,10 @@ use seatrial_domain::compliance::{self, Facts};
 use seatrial_domain::ids::{Actor, SubmissionId, VersionRef};
 use seatrial_domain::package::PackageSummary;
 use seatrial_domain::policy::Policy;
-use seatrial_domain::promotion::Stage;
+use seatrial_domain::promotion::{PromotionStatus, Stage};
 use seatrial_domain::refusal::Refusal;
 use seatrial_domain::submission::{Announced, Submitter};
-use seatrial_domain::task::{Held, PackageTask, PromotionInput, SCHEMA, SubmissionRef};
+use seatrial_domain::task::{Held, PackageTask, Packaged, PromotionInput, SCHEMA, SubmissionRef};
 use seatrial_domain::{ModelName, VersionName};
 use seatrial_inference::ModelConfig;
 use seatrial_registry::ops::Ops;
@@ -64,7 +66,7 @@ impl std::fmt::Debug for Ports<'_> {
 /// `InvalidSubmission` with every defect; `ModelBusy` while another promotion holds the model; `Superseded` when this one
 /// has ended; `Invalid` for a model without a policy, an unknown version, a submission in a wrong place, or a version that lacks
 /// what the policy's compliance profile asks for; `Internal` for a version whose signature does not hold.
-pub async fn handle<C>(ports: &Ports<'_>, clock: C, task: PackageTask) -> Result<Held, Failure>
+pub async fn handle<C>(ports: &Ports<'_>, clock: C, task: PackageTask) -> Result<Packaged, Failure>
 where
     C: Fn() -> jiff::Timestamp + Send + Sync,
 {
@@ -76,15 +78,20 @@ where
         )));
     }
     let ops = Ops::new(ports.registry, Actor::function("package"), &clock);
-    let version = match ports.registry.promotion(&input.model, &input.promotion).await? {
+    let found = match ports.registry.promotion(&input.model, &input.promotion).await? {
+        Some(known) if known.status == PromotionStatus::Adopted => return Ok(adoption::answer(&known)),
         // The task is repeated: the promotion has begun, so its version is packaged.
-        Some(known) => known.challenger.version,
+        Some(known) => Found::to_promote(known.challenger.version),
         None => {
             let rules = needs_policy(ports.registry, &input.model).await?;
             sign_champion(ports, &input.model).await?;
             find_version(ports, &ops, input, &rules).await?
         }
     };
+    let version = found.version;
+    if let Some(announced) = &found.to_adopt {
+        return adoption::adopt(ports, &clock, &task, version, announced).await;
+    }
     let started = ops
         .start_skipping(
             &input.model,
@@ -97,13 +104,27 @@ where
         .await
         .map_err(|e| keep_label(e.into(), version))?
         .value;
-    Ok(Held {
+    let held = Held {
         schema: SCHEMA,
         model: input.model.clone(),
         promotion: input.promotion.clone(),
         epoch: started.epoch,
         version,
-    })
+    };
+    Ok(Packaged { held, adopted: false })
+}
+
+/// A version that is there.
+struct Found {
+    version: VersionName,
+    /// The announcement by which it is to be adopted; none where it is to be promoted.
+    to_adopt: Option<Announced>,
+}
+
+impl Found {
+    const fn to_promote(version: VersionName) -> Self {
+        Self { version, to_adopt: None }
+    }
 }
 
 /// What a promotion that starts now would be held to.
@@ -179,7 +200,7 @@ async fn find_version(
     ops: &Ops<'_>,
     input: &PromotionInput,
     rules: &Rules,
-) -> Result<VersionName, Failure> {
+) -> Result<Found, Failure> {
     match (&input.submission, &input.artifact, input.version) {
         (None, None, Some(version)) => {
             let found = ports.registry.version(&input.model, version).await?;
@@ -192,7 +213,7 @@ async fn find_version(
             }
             version.loadable()?;
             sign_stored(ports, &input.model, &version.reference()).await?;
-            Ok(version.version)
+            Ok(Found::to_promote(version.version))
         }
         (Some(submission), None, None) => of_submission(ports, ops, input, submission, rules).await,
         (None, Some(artifact), None) => of_artifact(ports, ops, input, artifact, rules).await,
@@ -211,7 +232,7 @@ async fn of_submission(
     input: &PromotionInput,
     submission: &SubmissionRef,
     rules: &Rules,
-) -> Result<VersionName, Failure> {
+) -> Result<Found, Failure> {
     let id = belongs(submission, &input.model, ports.submissions.bucket())?;
     let announced = announced(ports.registry, &input.model, id).await?;
     if let Some(defect) = announced.as_ref().and_then(|by| may_not(by, &rules.policy)) {
@@ -224,7 +245,10 @@ async fn of_submission(
     };
     // The announced bytes are the announcer's. What nobody announced is whose the event says: an account's.
     let submitter = announced.as_ref().map_or(&input.requested_by, |a| &a.by);
-    package(ports, ops, input, &inspected, submitter.into(), rules).await
+    let to_adopt = announced.clone().filter(|a| a.adoption.is_some());
+    let asked = if to_adopt.is_some() { Asked::Adoption } else { Asked::Promotion };
+    let version = package(ports, ops, input, &inspected, submitter.into(), rules, asked).await?;
+    Ok(Found { version, to_adopt })
 }
 
 /// An archive of training is submitted by whose event told of it: an account, which is nobody in particular.
@@ -234,13 +258,14 @@ async fn of_artifact(
     input: &PromotionInput,
     artifact: &ArtifactRef,
     rules: &Rules,
-) -> Result<VersionName, Failure> {
+) -> Result<Found, Failure> {
     let inspected = match artifact::inspect(ports, input, artifact).await? {
         Ok(inspected) => inspected,
         Err(e) => return Err(not_inspected(ports, input, e).await),
     };
     let submitter = Submitter::from(&input.requested_by).with_artifact(artifact);
-    package(ports, ops, input, &inspected, submitter, rules).await
+    let asked = Asked::Promotion;
+    Ok(Found::to_promote(package(ports, ops, input, &inspected, submitter, rules, asked).await?))
 }
 
 async fn not_inspected(ports: &Ports<'_>, input: &PromotionInput, error: InspectError) -> Failure {
@@ -252,6 +277,13 @@ async fn not_inspected(ports: &Ports<'_>, input: &PromotionInput, error: Inspect
     }
 }
 
+/// What a submission is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Promotion,
+    Adoption,
+}
+
 async fn package(
     ports: &Ports<'_>,
     ops: &Ops<'_>,
@@ -259,13 +291,18 @@ async fn package(
     inspected: &Inspected,
     submitter: Submitter<'_>,
     rules: &Rules,
+    asked: Asked,
 ) -> Result<VersionName, Failure> {
     let policy = &rules.policy;
     if let Some(defect) = other_task(&inspected.config, policy) {
         return Err(refusal::refuse(ports.evidence, input, &[defect]).await?);
     }
     let package = inspected.package().map_err(|e| Failure::internal("writing the manifest", e))?;
-    let missing = rules.missing(&package.summary, input);
+    // What a profile asks for, it asks of a promotion. What serves already is not made better by being kept out of the registry.
+    let missing = match asked {
+        Asked::Promotion => rules.missing(&package.summary, input),
+        Asked::Adoption => Vec::new(),
+    };
     if !missing.is_empty() {
         let defects: Vec<_> = missing.into_iter().map(|m| as_defect(policy, m)).collect();
         return Err(refusal::refuse(ports.evidence, input, &defects).await?);
@@ -344,8 +381,9 @@ fn not_published(error: PublishError) -> Failure {
 
 /// The version is packaged even where its promotion may not begin: whoever reads the refusal should know.
 fn keep_label(failure: Failure, version: VersionName) -> Failure {
-    if failure.label == label::MODEL_BUSY {
-        return Failure { message: format!("{version} is packaged, but {}", failure.message), ..failure };
-    }
-    failure
+    if failure.label == label::MODEL_BUSY { but_packaged(failure, version) } else { failure }
+}
+
+fn but_packaged(failure: Failure, version: VersionName) -> Failure {
+    Failure { message: format!("{version} is packaged, but {}", failure.message), ..failure }
 }

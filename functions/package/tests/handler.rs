@@ -118,7 +118,7 @@ impl World {
         let (registry, evidence) = (&self.registry, &self.evidence);
         let (buckets, readable) = (&self.s3, &artifact::readable());
         let ports = Ports { registry, submissions, buckets, readable, models, evidence, signer };
-        handle(&ports, clock, task.clone()).await
+        handle(&ports, clock, task.clone()).await.map(|packaged| packaged.held)
     }
 }
 

@@ -67,7 +67,7 @@ pub struct PackageTask {
     pub execution: String,
 }
 
-/// The answer of `package`, and what the state machine carries from then on as `$held`.
+/// What the state machine carries as `$held` from the answer of `package` on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Held {
     /// [`SCHEMA`].
@@ -80,6 +80,17 @@ pub struct Held {
     pub epoch: u64,
     /// What it promotes.
     pub version: VersionName,
+}
+
+/// The answer of `package`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Packaged {
+    /// The promotion, or the adoption in its place.
+    #[serde(flatten)]
+    pub held: Held,
+    /// Whether the version was adopted as champion: nothing is left to do but to attest it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub adopted: bool,
 }
 
 /// The answer of `evaluate`.

@@ -84,6 +84,7 @@ impl From<Refusal> for Problem {
             Refusal::Collected { .. } => StatusCode::GONE,
             Refusal::Collecting { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Refusal::Busy { .. }
+            | Refusal::HasChampion { .. }
             | Refusal::Superseded { .. }
             | Refusal::IllegalTransition { .. }
             | Refusal::Changed { .. }

@@ -140,6 +140,7 @@ pub fn start_promotion(
         attested: false,
         automatic: None,
         bypasses,
+        adoption: None,
     });
     draft.finish()
 }

@@ -12,6 +12,7 @@ use crate::route::Weight;
 #[derive(Debug, Clone)]
 enum Act {
     Register,
+    Adopt(u32, bool),
     Start(u32, u32),
     Advance,
     Record(EvidenceKind, u8),
@@ -55,6 +56,7 @@ fn act() -> impl Strategy<Value = Act> {
     ];
     prop_oneof![
         2 => Just(Act::Register),
+        1 => (1..6_u32, any::<bool>()).prop_map(|(v, ann)| Act::Adopt(v, ann)),
         6 => (1..6_u32, 1..9_u32).prop_map(|(v, a)| Act::Start(v, a)),
         24 => Just(Act::Advance),
         2 => (kind, 0..2_u8).prop_map(|(k, n)| Act::Record(k, n)),
@@ -101,6 +103,14 @@ fn run(w: &mut World, act: &Act) -> bool {
                 return false;
             }
             w.start(*version, *attempt)
+        }
+        Act::Adopt(version, owner) => {
+            if !w.versions.contains_key(&VersionName::new(*version)) {
+                return false;
+            }
+            // Who set the policy owns it; as a function of the product they are nobody who could adopt.
+            let by = if *owner { actor(&w.owner()) } else { w.actor.clone() };
+            w.adopt(*version, &by)
         }
         Act::Advance => w.advance(),
         Act::Record(kind, n) => w.record(*kind, &format!("{kind:?} {n}")),
@@ -212,6 +222,16 @@ proptest! {
             prop_assert!(superseded, "{:?}", late);
         }
     }
+}
+
+#[test]
+fn random_sequences_adopt_too() {
+    let mut world = World::new();
+    world.register();
+    assert!(!run(&mut world, &Act::Adopt(1, false)), "by a function");
+    assert!(run(&mut world, &Act::Adopt(1, true)));
+    assert!(!run(&mut world, &Act::Adopt(1, true)), "there is a champion");
+    world.verify();
 }
 
 /// The random sequences are worth something only if they get far.
