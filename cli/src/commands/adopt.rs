@@ -74,18 +74,22 @@ async fn folder(
         Err(e) if e.exit == NOT_FOUND => None,
         Err(e) => return Err(e),
     };
-    // The service refuses it too, but only when all is uploaded.
-    if let Some(champion) =
-        view.as_ref().and_then(|v| v.pointer("/head/route/champion/version")).and_then(Value::as_str)
-    {
+    let (inspected, digest) = submit::sound(session, folder, model).await?;
+    let champion = view.as_ref().and_then(|v| v.pointer("/head/route/champion")).filter(|c| c.is_object());
+    if let Some(champion) = champion {
+        let version = text(champion, "/version");
+        if let (Ok(version), true) = (version.parse(), text(champion, "/digest") == digest.as_str()) {
+            return packaged(session, model, version, adoption).await;
+        }
+        // The service refuses it too, but only when all is uploaded.
         let said = format!(
-            "model {model} has the champion {champion}; only a model without one adopts. `seatrial package {} --model {model}` tries \
+            "model {model} has the champion {version}; only a model without one adopts. `seatrial package {} --model {model}` tries \
              this one against it",
             folder.display()
         );
         return Err(Failure::new(REFUSED, "has_champion", said));
     }
-    let uploaded = submit::upload(session, folder, model, Some(adoption)).await?;
+    let uploaded = submit::upload(session, folder, model, &inspected, Some(adoption)).await?;
     let path = format!("/v1/models/{model}/submissions/{}", uploaded.id);
     let started = Instant::now();
     while started.elapsed() < submit::WAIT {
@@ -96,7 +100,8 @@ async fn folder(
                 return control.get(&format!("/v1/models/{model}/promotions/{promotion}")).await;
             }
             Some("refused") => {
-                let said = format!("{}: {}", text(&became, "/refusal/code"), text(&became, "/refusal/detail"));
+                let said =
+                    format!("{}: {}", text(&became, "/refusal/code"), text(&became, "/refusal/detail"));
                 return Err(Failure::new(REFUSED, "adoption_refused", said));
             }
             Some("promoted") => {

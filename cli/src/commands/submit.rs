@@ -86,7 +86,9 @@ pub(crate) async fn submit(
     model: &ModelName,
     wait: bool,
 ) -> Result<(), Failure> {
-    let Uploaded { submission, id, digest, announced } = upload(session, folder, model, None).await?;
+    let (inspected, _) = sound(session, folder, model).await?;
+    let Uploaded { submission, id, digest, announced } =
+        upload(session, folder, model, &inspected, None).await?;
     let end = match wait {
         true => Some(packaged(session, model, &id, digest.as_str()).await?),
         false => None,
@@ -121,16 +123,29 @@ pub(crate) struct Uploaded {
     announced: Value,
 }
 
-/// Checks a submission, announces it, to be adopted where `adopt` says why, and uploads it.
+/// A submission without defects, and the digest that it has as a package.
+pub(crate) async fn sound(
+    session: &Session,
+    folder: &Path,
+    model: &ModelName,
+) -> Result<(Inspected, Digest), Failure> {
+    let bar = bar(session.format);
+    let inspected = inspected(folder, model, &bar).await?;
+    bar.finish_and_clear();
+    let digest = digest_of(&inspected)?;
+    Ok((inspected, digest))
+}
+
+/// Announces a submission, to be adopted where `adopt` says why, and uploads it.
 pub(crate) async fn upload(
     session: &Session,
     folder: &Path,
     model: &ModelName,
+    inspected: &Inspected,
     adopt: Option<&Adoption>,
 ) -> Result<Uploaded, Failure> {
     let bar = bar(session.format);
-    let inspected = inspected(folder, model, &bar).await?;
-    let digest = digest_of(&inspected)?;
+    let digest = digest_of(inspected)?;
     let control = session.control().await?;
     // A model without a policy refuses the promotion; better to hear it before gigabytes are uploaded.
     control.get::<Value>(&format!("/v1/models/{model}/policy")).await?;
@@ -149,7 +164,7 @@ pub(crate) async fn upload(
     }
     let announced: Value = control.post(&format!("/v1/models/{model}/submissions"), &body).await?;
     let submission =
-        upload_submission(&store, &inspected, folder, &id, &by, &|p| show(&bar, p)).await.map_err(|e| {
+        upload_submission(&store, inspected, folder, &id, &by, &|p| show(&bar, p)).await.map_err(|e| {
             Failure::new(
                 UNAVAILABLE,
                 "upload_failed",

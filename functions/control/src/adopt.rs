@@ -23,8 +23,7 @@ pub(crate) async fn adopt(
     body: Bytes,
 ) -> Result<(StatusCode, Json<PromotionRecord>), Problem> {
     let model = model_of(&model)?;
-    let version: VersionName =
-        version.parse().map_err(|e: InvalidId| Problem::bad_request(e.to_string()))?;
+    let version: VersionName = version.parse().map_err(|e: InvalidId| Problem::bad_request(e.to_string()))?;
     let adoption: Adoption = parse(&body, r#"{"comment": "…", "serving_since": "2026-01-31T00:00:00Z"}"#)?;
     control.registry.head(&model).await.map_err(Failure::from)?.ok_or_else(|| no_model(&model))?;
     let record = control.registry.version(&model, version).await.map_err(Failure::from)?;

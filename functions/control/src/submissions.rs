@@ -10,7 +10,7 @@ use seatrial_domain::adoption::Adoption;
 use seatrial_domain::ids::{Actor, SubmissionId, VersionName};
 use seatrial_domain::promotion::PromotionStatus;
 use seatrial_domain::submission::Announced;
-use seatrial_domain::{Digest, PromotionId};
+use seatrial_domain::{Digest, ModelName, PromotionId};
 use seatrial_runtime::Failure;
 use seatrial_runtime::problem::Problem;
 use serde::{Deserialize, Serialize};
@@ -109,12 +109,17 @@ pub(crate) async fn became(
     let model = model_of(&model)?;
     let id = SubmissionId::parse(&id).map_err(|e| Problem::bad_request(e.to_string()))?;
     let announced = control.registry.announced(&model, &id).await.map_err(Failure::from)?;
-    let Some(Announced { by, at, .. }) = announced else {
+    let Some(Announced { by, at, adoption, .. }) = announced else {
         return Err(Problem::not_found(&format!(
             "submission {id} of {model}; only announced ones are known here"
         )));
     };
-    let promotion = control.registry.taken_by(&model, &id).await.map_err(Failure::from)?;
+    let mut promotion = control.registry.taken_by(&model, &id).await.map_err(Failure::from)?;
+    if let (true, Some(taken)) = (adoption.is_some(), &promotion)
+        && let Some(first) = adopted_before(&control, &model, taken).await?
+    {
+        promotion = Some(first);
+    }
     let mut became =
         Became { id, by, at, state: Progress::Announced, promotion, version: None, refusal: None };
     if let Some(promotion) = &became.promotion {
@@ -134,6 +139,22 @@ pub(crate) async fn became(
         };
     }
     Ok(Json(became))
+}
+
+/// The adoption that an execution found done: the same files were adopted before, and their record has the first one's name.
+async fn adopted_before(
+    control: &Control,
+    model: &ModelName,
+    taken: &PromotionId,
+) -> Result<Option<PromotionId>, Problem> {
+    let registry = &control.registry;
+    if registry.promotion(model, taken).await.map_err(Failure::from)?.is_some()
+        || control.starter.execution(taken).await? != Execution::Succeeded
+    {
+        return Ok(None);
+    }
+    let all = registry.promotions(model).await.map_err(Failure::from)?;
+    Ok(all.into_iter().find(|p| p.status == PromotionStatus::Adopted).map(|p| p.id))
 }
 
 /// Reads the cause of an execution that did not start a promotion: `Seatrial.ModelBusy: promotion … is running`.

@@ -183,7 +183,8 @@ async fn packaged(registry: &MemoryRegistry, s3: &MemoryS3) -> (ModelName, Promo
         requested_by: ann,
         emergency: None,
     };
-    let held = fn_package::handle(&ports, clock, PackageTask { input, execution: "e".into() }).await.unwrap().held;
+    let held =
+        fn_package::handle(&ports, clock, PackageTask { input, execution: "e".into() }).await.unwrap().held;
     ops.end_promotion(&model, &held.promotion, held.epoch, "the smoke test failed").await.unwrap();
     (model, held.promotion)
 }

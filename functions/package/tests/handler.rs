@@ -1,6 +1,7 @@
 //! The `package` task, over memory: what it makes, what it refuses, and that twice is once.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod adoption;
 mod artifact;
 
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use seatrial_artifacts::{
 };
 use seatrial_attestation::model_signing::verify;
 use seatrial_attestation::{LocalKey, PublicKey, SignError, Signer};
+use seatrial_domain::adoption::Adoption;
 use seatrial_domain::canonical::sha256;
 use seatrial_domain::compliance::{ProfileName, Requirement};
 use seatrial_domain::head::BenchmarkRef;
@@ -24,7 +26,7 @@ use seatrial_domain::policy::{After, ApprovalMode, Explanations, Inventory, Pers
 use seatrial_domain::promotion::{EvidenceRef, Stage};
 use seatrial_domain::retention::{Collecting, Freed};
 use seatrial_domain::submission::Announced;
-use seatrial_domain::task::{Emergency, Held, PackageTask, PromotionInput, SubmissionRef};
+use seatrial_domain::task::{Emergency, Held, PackageTask, Packaged, PromotionInput, SubmissionRef};
 use seatrial_domain::version::VersionStatus;
 use seatrial_domain::{Digest, ModelName, PromotionId, VersionName};
 use seatrial_registry::contract::Scenario;
@@ -93,6 +95,20 @@ impl World {
             },
             execution: "arn:aws:states:r:1:execution:m:pr".into(),
         }
+    }
+
+    /// The whole answer.
+    async fn packaged(&self, task: &PackageTask) -> Result<Packaged, Failure> {
+        let ports = Ports {
+            registry: &self.registry,
+            submissions: &self.submissions,
+            buckets: &self.s3,
+            readable: &artifact::readable(),
+            models: &self.models,
+            evidence: &self.evidence,
+            signer: testing::key(),
+        };
+        handle(&ports, clock, task.clone()).await
     }
 
     async fn run(&self, task: &PackageTask) -> Result<Held, Failure> {
@@ -272,6 +288,18 @@ impl World {
         let id = SubmissionId::parse(id).unwrap();
         let announced = Announced::new(self.model.clone(), id, sha256(&bytes), by, clock());
         self.registry.announce(&announced).await.unwrap();
+        at
+    }
+
+    /// Announces the fixture to be adopted, and uploads it.
+    async fn to_adopt(&self, id: &str, by: &str) -> SubmissionRef {
+        let at = self.submit(id).await;
+        let bytes = self.submissions.get(&format!("{}submission.json", at.prefix), 1 << 20).await.unwrap();
+        let by = Actor { principal: by.into(), auth: Auth::Iam };
+        let id = SubmissionId::parse(id).unwrap();
+        let adoption = Adoption { comment: "in use since May".into(), serving_since: None };
+        let announced = Announced::new(self.model.clone(), id, sha256(&bytes.unwrap()), by, clock());
+        self.registry.announce(&announced.to_adopt(Some(adoption))).await.unwrap();
         at
     }
 

@@ -258,7 +258,9 @@ impl Access {
         let (who, submitted_by) = (actor.principal.as_str(), version.submitted_by.as_str());
         let refuse = |why: &str| Err(forbidden(who, &format!("adopt {}", version.version), why));
         if !actor.is_person() {
-            return refuse("a person with a right to it adopts a version, and never a program of the product or an account");
+            return refuse(
+                "a person with a right to it adopts a version, and never a program of the product or an account",
+            );
         }
         self.owns(who, set_by).or_else(|why| refuse(&why))?;
         if !self.separation_of_duties {

@@ -182,7 +182,11 @@ mod tests {
         assert_eq!(may(&policy, "AROAANN", 0), ["decide", "roll_back", "block"]);
         assert_eq!(may(&policy, "dan@example.com", 99), ["decide"], "while it holds");
         assert_eq!(may(&policy, "dan@example.com", 100), Vec::<&str>::new());
-        assert_eq!(may(&policy, "owen@example.com", 0), ["own", "adopt"], "who set a policy without an owner");
+        assert_eq!(
+            may(&policy, "owen@example.com", 0),
+            ["own", "adopt"],
+            "who set a policy without an owner"
+        );
         let dan = policy.access().standing("dan@example.com", "x", Timestamp::from_second(1).unwrap());
         assert_eq!(dan.decides_for.as_deref(), Some("ann@example.com"));
         let eve = policy.access().standing("eve", "x", Timestamp::UNIX_EPOCH);

@@ -232,7 +232,8 @@ mod tests {
     ];
 
     #[test]
-    fn nothing_becomes_champion_but_by_crown_reinstatement_of_the_standby_or_adoption_of_what_nobody_judged() {
+    fn nothing_becomes_champion_but_by_crown_reinstatement_of_the_standby_or_adoption_of_what_nobody_judged()
+    {
         for status in STATUSES {
             for event in EVENTS {
                 if transition(status, event) == Ok(S::Champion) {

@@ -288,6 +288,7 @@ mod tests {
             ("canary_rolled_back", json!({ "reason": "errors", "from": 500 }), K::RolledBack),
             ("rolled_back", json!({ "from": v(4), "to": v(3), "reason": "errors" }), K::RolledBack),
             ("crowned", json!({ "champion": v(4), "standby": v(3), "bypasses": [] }), K::Crowned),
+            ("adopted", json!({ "champion": v(4), "comment": "in use since May" }), K::Adopted),
             ("promotion_ended", json!({ "status": "rejected", "reason": "worse" }), K::Failed),
             ("promotion_started", json!({ "requested_by": by, "bypasses": bypass }), K::Emergency),
             ("emergency_bypass", json!({ "stage": "shadow", "reason": "it burns" }), K::Emergency),

@@ -17,7 +17,12 @@ fn v(n: u32) -> VersionName {
 }
 
 fn person(email: &str, roles: &[Role]) -> Person {
-    Person { email: email.into(), principals: vec![], roles: roles.iter().copied().collect(), emergency: false }
+    Person {
+        email: email.into(),
+        principals: vec![],
+        roles: roles.iter().copied().collect(),
+        emergency: false,
+    }
 }
 
 /// A model whose owners are Owen and Sue, who also submits, with `n` versions of Sue's.
@@ -66,7 +71,10 @@ fn the_next_version_is_tried_against_the_adopted_champion_and_a_rollback_brings_
     assert_eq!(w.running().unwrap().champion.as_ref().unwrap().version, v(1));
     w.open_shadow().unwrap();
     w.record(EvidenceKind::Report, "report").unwrap();
-    assert!(matches!(w.crown(), Err(Refusal::NotApproved { .. })), "an adoption approves nothing that follows");
+    assert!(
+        matches!(w.crown(), Err(Refusal::NotApproved { .. })),
+        "an adoption approves nothing that follows"
+    );
     while w.head.running.is_some() {
         w.advance().unwrap();
     }

@@ -189,7 +189,8 @@ impl World {
         let record = change.promotion.as_ref().expect("a record of it");
         assert_eq!((record.status, &record.requested_by), (PromotionStatus::Adopted, &change.entry.actor));
         assert!(!record.adoption.as_ref().expect("who says why").comment.is_empty());
-        let others = self.promotions.values().filter(|p| p.challenger == record.challenger && p.id != record.id);
+        let others =
+            self.promotions.values().filter(|p| p.challenger == record.challenger && p.id != record.id);
         assert_eq!(others.count(), 0, "no promotion has judged it");
     }
 
