@@ -172,6 +172,7 @@ async fn packaged(registry: &MemoryRegistry, s3: &MemoryS3) -> (ModelName, Promo
         models: &models,
         evidence: &evidence,
         signer: testing::key(),
+        network: &seatrial_remote::testing::nowhere(),
     };
     let input = PromotionInput {
         schema: 1,

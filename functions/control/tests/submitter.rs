@@ -183,6 +183,7 @@ impl World {
             models: &models,
             evidence: &evidence,
             signer: seatrial_artifacts::package::testing::key(),
+            network: &seatrial_remote::testing::nowhere(),
         };
         let task = PackageTask { input, execution: "arn:x".into() };
         fn_package::handle(&ports, Timestamp::now, task).await.unwrap().held

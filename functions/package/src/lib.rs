@@ -9,6 +9,7 @@
 mod adoption;
 mod artifact;
 mod refusal;
+mod remote;
 
 use seatrial_artifacts::{
     Buckets, Defect, InspectError, Inspected, ObjectStore, Package, Prefix, PublishError, inspect_announced,
@@ -29,6 +30,7 @@ use seatrial_domain::{ModelName, VersionName};
 use seatrial_inference::ModelConfig;
 use seatrial_registry::ops::Ops;
 use seatrial_registry::{Registry, Submissions};
+use seatrial_remote::Network;
 use seatrial_runtime::{Failure, label};
 
 /// What `package` needs of the registry: its records, and who announced a submission.
@@ -52,6 +54,8 @@ pub struct Ports<'a> {
     pub evidence: &'a dyn ObjectStore,
     /// The deployment's key.
     pub signer: &'a dyn Signer,
+    /// What remote versions may reach.
+    pub network: &'a Network,
 }
 
 impl std::fmt::Debug for Ports<'_> {
@@ -297,7 +301,11 @@ async fn package(
     if let Some(defect) = other_task(&inspected.config, policy) {
         return Err(refusal::refuse(ports.evidence, input, &[defect]).await?);
     }
-    let package = inspected.package().map_err(|e| Failure::internal("writing the manifest", e))?;
+    let mut package = inspected.package().map_err(|e| Failure::internal("writing the manifest", e))?;
+    match remote::identity(ports.network, &input.model, &inspected.config).await? {
+        Ok(found) => remote::noted(&mut package.summary, found),
+        Err(defect) => return Err(refusal::refuse(ports.evidence, input, &[defect]).await?),
+    }
     // What a profile asks for, it asks of a promotion. What serves already is not made better by being kept out of the registry.
     let missing = match asked {
         Asked::Promotion => rules.missing(&package.summary, input),

@@ -107,6 +107,7 @@ impl World {
             models: &self.models,
             evidence: &self.evidence,
             signer: testing::key(),
+            network: &seatrial_remote::testing::nowhere(),
         };
         handle(&ports, clock, task.clone()).await
     }
@@ -133,7 +134,8 @@ impl World {
     ) -> Result<Held, Failure> {
         let (registry, evidence) = (&self.registry, &self.evidence);
         let (buckets, readable) = (&self.s3, &artifact::readable());
-        let ports = Ports { registry, submissions, buckets, readable, models, evidence, signer };
+        let network = &seatrial_remote::testing::nowhere();
+        let ports = Ports { registry, submissions, buckets, readable, models, evidence, signer, network };
         handle(&ports, clock, task.clone()).await.map(|packaged| packaged.held)
     }
 }

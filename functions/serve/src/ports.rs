@@ -61,18 +61,18 @@ pub trait Predictor: Send + Sync {
     fn predict_each(&self, batch: &Batch) -> Vec<Result<Prediction, PredictError>>;
 }
 
-impl Predictor for seatrial_inference::Model {
+impl<R: Runner> Predictor for R {
     fn config(&self) -> &ModelConfig {
-        Self::config(self)
+        Runner::config(self)
     }
     fn signature(&self) -> &Signature {
-        Self::signature(self)
+        Runner::signature(self)
     }
     fn batch(&self, tensors: &[OipTensor]) -> Result<Batch, PredictError> {
         self.batch_from_oip(tensors)
     }
     fn predict_each(&self, batch: &Batch) -> Vec<Result<Prediction, PredictError>> {
-        Self::predict_each(self, batch)
+        Runner::predict_each(self, batch)
     }
 }
 

@@ -40,6 +40,6 @@ pub use model::Model;
 pub use oip::{OipTensor, Signature, TensorSpec};
 pub use onnx::{GraphError, GraphInfo, ValueInfo, ValueKind};
 pub use plan::ColumnSpec;
-pub use remote::{Place, Remote, RemoteConfig};
+pub use remote::{Ask, LARGEST, Place, Remote, RemoteConfig};
 pub use runner::Runner;
 pub use runtime::{Runtime, RuntimeError};

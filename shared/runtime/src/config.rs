@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::failure::Failure;
 
 /// The environment names the functions know. The template sets only those a function needs.
-pub const NAMES: [(&str, &str); 35] = [
+pub const NAMES: [(&str, &str); 36] = [
     ("SEATRIAL_TABLE", "the registry's table"),
     ("SEATRIAL_SUBMISSIONS_BUCKET", "where submissions arrive"),
     (
@@ -45,6 +45,7 @@ pub const NAMES: [(&str, &str); 35] = [
         "SEATRIAL_CHECK_HOSTS",
         "the hosts that integration checks may reach, separated by commas; default none",
     ),
+    ("SEATRIAL_REMOTE_HOSTS", "the hosts that remote versions may run on, separated by commas; default none"),
     (
         "SEATRIAL_ACCOUNT",
         "the account; in 000000000000, which is an emulator's, hooks may reach http://127.0.0.1",

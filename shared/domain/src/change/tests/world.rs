@@ -338,6 +338,7 @@ impl World {
             labels: BTreeMap::new(),
             changelog: String::new(),
             config: Default::default(),
+            remote: None,
         };
         let digest = sha256(format!("package {number}").as_bytes());
         self.act(|w| change::register_version(&w.context(), digest, package, "sue@example.com", None))
