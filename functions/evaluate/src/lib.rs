@@ -233,6 +233,7 @@ async fn evaluate(
         let why = "the version does not pass the smoke test, and nothing is explained";
         document.rows.push(explain::unmet(asked, why).row);
     }
+    document.notes.extend(unverified(ports, record).await?);
     let (verdict, why) = offline::verdict(&document.rows);
     (document.verdict, document.why) = (verdict, why);
     Ok(document)
@@ -266,6 +267,18 @@ async fn load(
     }
 }
 
+/// What to know of those versions whose bytes nobody here has seen.
+async fn unverified(ports: &Ports<'_>, record: &PromotionRecord) -> Result<Vec<String>, Failure> {
+    let mut notes = Vec::new();
+    for version in record.champion.iter().chain([&record.challenger]) {
+        let known = ports.registry.version(&record.model, version.version).await?;
+        notes.extend(
+            known.and_then(|v| v.package.remote).map(|r| format!("{}: {}", version.version, r.sentence())),
+        );
+    }
+    Ok(notes)
+}
+
 /// Champion and challenger as graphs that can be looked into; or why they cannot.
 fn subjects<'a>(
     champion: Option<(&'a VersionRef, &'a PathBuf, &'a dyn Runner)>,
@@ -278,7 +291,7 @@ fn subjects<'a>(
                 version.version
             )
         })?;
-        Ok(Subject { version, folder, model })
+        Ok::<_, String>(Subject { version, folder, model })
     };
     Ok((champion.map(subject).transpose()?, subject(challenger)?))
 }

@@ -3,6 +3,7 @@
 
 mod adoption;
 mod artifact;
+mod remote;
 
 use std::path::{Path, PathBuf};
 
@@ -32,6 +33,7 @@ use seatrial_domain::{Digest, ModelName, PromotionId, VersionName};
 use seatrial_registry::contract::Scenario;
 use seatrial_registry::ops::Ops;
 use seatrial_registry::{MemoryRegistry, Records, Submissions};
+use seatrial_remote::Network;
 use seatrial_runtime::{Failure, label};
 
 fn clock() -> Timestamp {
@@ -64,6 +66,10 @@ impl World {
         };
         world.ops().set_policy(&world.model, &policy()).await.unwrap();
         world
+    }
+
+    async fn models_are_empty(&self) -> bool {
+        self.models.list("").await.unwrap().is_empty()
     }
 
     fn ops(&self) -> Ops<'_> {
@@ -99,6 +105,10 @@ impl World {
 
     /// The whole answer.
     async fn packaged(&self, task: &PackageTask) -> Result<Packaged, Failure> {
+        self.packaged_on(task, &seatrial_remote::testing::nowhere()).await
+    }
+
+    async fn packaged_on(&self, task: &PackageTask, network: &Network) -> Result<Packaged, Failure> {
         let ports = Ports {
             registry: &self.registry,
             submissions: &self.submissions,
@@ -107,7 +117,7 @@ impl World {
             models: &self.models,
             evidence: &self.evidence,
             signer: testing::key(),
-            network: &seatrial_remote::testing::nowhere(),
+            network,
         };
         handle(&ports, clock, task.clone()).await
     }

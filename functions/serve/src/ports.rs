@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use seatrial_domain::head::Head;
 use seatrial_domain::ids::{Digest, ModelName, VersionName, VersionRef};
 use seatrial_domain::version::VersionRecord;
-use seatrial_inference::{Batch, ModelConfig, OipTensor, PredictError, Prediction, Signature};
+use seatrial_inference::{Batch, ModelConfig, OipTensor, PredictError, Prediction, Runner, Signature};
 
 /// Reading the registry, strongly consistent.
 #[async_trait]

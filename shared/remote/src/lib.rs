@@ -9,8 +9,10 @@
 
 mod failure;
 mod function;
+mod line;
 mod model;
 mod network;
+mod role;
 mod sagemaker;
 mod server;
 

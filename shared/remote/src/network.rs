@@ -1,19 +1,20 @@
 //! What the deployment lets remote versions reach, and getting there.
 
 use std::path::Path;
+use std::time::Duration;
 
-use aws_config::sts::AssumeRoleProvider;
 use aws_config::{Region, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
 use seatrial_inference::{ModelConfig, Place, Remote, RemoteConfig};
 use seatrial_outbound::{Allowed, aws};
 use tokio::sync::Mutex;
-use tokio::time::timeout;
 
 use crate::function::Function;
+use crate::line::{self, Line};
+use crate::role::OwnersRole;
 use crate::sagemaker::Endpoint;
 use crate::server::Server;
-use crate::{IDENTITY_LIMIT, RemoteError, RemoteModel, Transport};
+use crate::{RemoteError, RemoteModel, Transport};
 
 /// The largest answer that is read, in bytes.
 pub(crate) const LARGEST_ANSWER: usize = seatrial_inference::LARGEST;
@@ -76,8 +77,9 @@ impl Network {
         let protocol = Remote::new(config)?;
         let remote = described(config)?;
         let transport = self.transport(model, remote).await?;
-        let identity = asked(transport.as_ref()).await?;
-        RemoteModel::start(protocol, transport, remote.timeout_ms, identity)
+        let line = Line::open(transport, Duration::from_millis(remote.timeout_ms.into()))?;
+        let identity = line.identity().await?;
+        Ok(RemoteModel { protocol, identity, line })
     }
 
     /// The version whose files lie in `folder`, where it runs elsewhere; none where the folder holds its graph, or cannot be read:
@@ -103,7 +105,7 @@ impl Network {
     /// As [`Network::connect`].
     pub async fn identity(&self, model: &str, config: &ModelConfig) -> Result<Identity, RemoteError> {
         let transport = self.transport(model, described(config)?).await?;
-        asked(transport.as_ref()).await
+        line::identity(transport.as_ref()).await
     }
 
     async fn transport(&self, model: &str, remote: &RemoteConfig) -> Result<Box<dyn Transport>, RemoteError> {
@@ -139,30 +141,12 @@ impl Network {
         }
         let config = builder.build();
         let Some(role) = &remote.role else { return config };
-        let provider = AssumeRoleProvider::builder(role.as_str())
-            .external_id(external_id(model))
-            .session_name("seatrial")
-            .configure(&config)
-            .build()
-            .await;
+        let provider = OwnersRole::of(role, model, &config).await;
         config.into_builder().credentials_provider(SharedCredentialsProvider::new(provider)).build()
     }
-}
-
-/// What an owner's role can ask for, so that another model of the deployment does not get to use it.
-#[must_use]
-pub fn external_id(model: &str) -> String {
-    format!("seatrial:{model}")
 }
 
 fn described(config: &ModelConfig) -> Result<&RemoteConfig, RemoteError> {
     let none = || RemoteError::Refused("the version has no `remote` in its config.yaml".into());
     config.remote.as_ref().ok_or_else(none)
-}
-
-async fn asked(transport: &dyn Transport) -> Result<Identity, RemoteError> {
-    timeout(IDENTITY_LIMIT, transport.identity()).await.unwrap_or_else(|_| {
-        let seconds = IDENTITY_LIMIT.as_secs();
-        Err(RemoteError::Unavailable(format!("what runs there was not said within {seconds} s")))
-    })
 }

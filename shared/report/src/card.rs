@@ -156,6 +156,10 @@ impl Card<'_> {
             ("Task", Some(text(&package.task))),
             ("Runtime", Some(text(&package.runtime))),
             (
+                "Runs elsewhere",
+                package.remote.as_ref().map(|remote| text(&words::sentence(&remote.sentence()))),
+            ),
+            (
                 "Size",
                 Some(format!("{} bytes in {} files", numbers::count(package.size), package.files.len())),
             ),
