@@ -177,6 +177,7 @@ fn what(entry: &HistoryEntry) -> String {
         "collection_resumed" => format!("run {}", text(d, "/run")),
         "collection_finished" => format!("{}, done", deleted(d)),
         "crowned" => format!("standby {}", text(d, "/standby/version")),
+        "adopted" => format!("without a promotion: {}", text(d, "/comment")),
         "evidence_recorded" => {
             format!("{} {}", text(d, "/kind"), d.get("verdict").and_then(Value::as_str).unwrap_or_default())
         }

@@ -1,5 +1,6 @@
 //! The commands. Each is a few lines over the API; what is decided is decided there.
 
+mod adopt;
 mod approvals;
 mod audit;
 mod connect;
@@ -203,6 +204,14 @@ pub enum Command {
         #[arg(long)]
         wait: bool,
     },
+    /// Make a version that already serves the champion of a model that has none, without moving traffic.
+    ///
+    /// Nobody compares it with anything: an owner of the model answers for it, and every record says so. The next version is tried
+    /// against it like against any champion.
+    #[command(
+        after_help = "Examples:\n  seatrial adopt credit-risk ./my-model --comment \"in use since May; figures in RISK-112\"\n  seatrial adopt credit-risk v1 --comment \"…\" --serving-since 2026-05-04T00:00:00Z"
+    )]
+    Adopt(adopt::Adopt),
     /// List, replay and drop events that started no promotion. For the platform team.
     #[command(subcommand)]
     Events(events::Events),
@@ -361,6 +370,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
             let promotion = promote::Promotion { model, version, emergency: None, wait };
             promote::promote(&session, &promotion).await
         }
+        Command::Adopt(command) => adopt::run(&session, command).await,
         Command::Emergency(command) => emergency::run(&session, command).await,
         Command::Events(command) => events::run(&session, command).await,
         Command::Approvals(command) => approvals::run(&session, command).await,

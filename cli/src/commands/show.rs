@@ -1,6 +1,7 @@
 //! The commands that only look.
 
 use seatrial_domain::ModelName;
+use seatrial_domain::package::RemoteVersion;
 use seatrial_evidence::report::ComparisonReport;
 use serde_json::Value;
 
@@ -64,9 +65,15 @@ pub(crate) async fn status(session: &Session, model: &ModelName) -> Result<(), F
             ["version", "status", "digest", "submitted by", "registered"],
             versions.iter().map(|r| {
                 let digest: String = text(r, "/digest").chars().skip("sha256:".len()).take(12).collect();
+                let elsewhere = r.pointer("/package/remote").is_some_and(Value::is_object);
+                let status = text(r, "/status");
                 [
                     text(r, "/version"),
-                    text(r, "/status"),
+                    if elsewhere {
+                        format!("{status}, {}", RemoteVersion::NOT_BYTE_VERIFIED)
+                    } else {
+                        status
+                    },
                     digest,
                     text(r, "/submitted_by"),
                     text(r, "/created_at"),

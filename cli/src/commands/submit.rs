@@ -8,8 +8,10 @@ use seatrial_artifacts::{
     Announcement, Folder, InspectError, Inspected, Progress, S3Store, Stage, inspect, s3_client,
     upload_submission,
 };
-use seatrial_domain::ModelName;
+use seatrial_domain::adoption::Adoption;
 use seatrial_domain::canonical::sha256;
+use seatrial_domain::task::SubmissionRef;
+use seatrial_domain::{Digest, ModelName};
 use serde_json::{Value, json};
 
 use super::Session;
@@ -17,7 +19,7 @@ use crate::failure::{Failure, INVALID, NOT_FOUND, REFUSED, UNAVAILABLE};
 use crate::output::{self, Format, text};
 
 /// How long `--wait` waits for the version.
-const WAIT: Duration = Duration::from_secs(600);
+pub(crate) const WAIT: Duration = Duration::from_secs(600);
 
 pub(crate) fn bar(format: Format) -> ProgressBar {
     if format == Format::Json {
@@ -52,7 +54,7 @@ async fn inspected(folder: &Path, model: &ModelName, bar: &ProgressBar) -> Resul
     }
 }
 
-fn digest_of(inspected: &Inspected) -> Result<seatrial_domain::Digest, Failure> {
+fn digest_of(inspected: &Inspected) -> Result<Digest, Failure> {
     Ok(inspected
         .package()
         .map_err(|e| Failure::unexpected(format!("the package has no manifest: {e}")))?
@@ -84,32 +86,9 @@ pub(crate) async fn submit(
     model: &ModelName,
     wait: bool,
 ) -> Result<(), Failure> {
-    let bar = bar(session.format);
-    let inspected = inspected(folder, model, &bar).await?;
-    let digest = digest_of(&inspected)?;
-    let control = session.control().await?;
-    // A model without a policy refuses the promotion; better to hear it before gigabytes are uploaded.
-    control.get::<Value>(&format!("/v1/models/{model}/policy")).await?;
-    let aws = session.deployment.aws().await;
-    let store = S3Store::new(s3_client(&aws), session.deployment.need("SubmissionsBucket")?);
-    let id = uuid::Uuid::now_v7().to_string();
-    let by = whoami();
-    // Said before the first byte is uploaded: the completing file starts the promotion by itself, and then it must be known
-    // whose it is.
-    let announcement = Announcement::of(model, &inspected.files, &by)
-        .to_bytes()
-        .map_err(|e| Failure::unexpected(format!("the announcement has no JSON form: {e}")))?;
-    let body = json!({ "id": id, "digest": sha256(&announcement) });
-    let announced: Value = control.post(&format!("/v1/models/{model}/submissions"), &body).await?;
-    let submission =
-        upload_submission(&store, &inspected, folder, &id, &by, &|p| show(&bar, p)).await.map_err(|e| {
-            Failure::new(
-                UNAVAILABLE,
-                "upload_failed",
-                format!("the upload did not finish: {e}; run the command again"),
-            )
-        })?;
-    bar.finish_and_clear();
+    let (inspected, _) = sound(session, folder, model).await?;
+    let Uploaded { submission, id, digest, announced } =
+        upload(session, folder, model, &inspected, None).await?;
     let end = match wait {
         true => Some(packaged(session, model, &id, digest.as_str()).await?),
         false => None,
@@ -133,6 +112,67 @@ pub(crate) async fn submit(
         facts.push_str(&format!("next          seatrial status {model}\n"));
         facts
     })
+}
+
+/// A submission that was uploaded.
+pub(crate) struct Uploaded {
+    pub(crate) submission: SubmissionRef,
+    pub(crate) id: String,
+    pub(crate) digest: Digest,
+    /// What the API keeps of its announcement.
+    announced: Value,
+}
+
+/// A submission without defects, and the digest that it has as a package.
+pub(crate) async fn sound(
+    session: &Session,
+    folder: &Path,
+    model: &ModelName,
+) -> Result<(Inspected, Digest), Failure> {
+    let bar = bar(session.format);
+    let inspected = inspected(folder, model, &bar).await?;
+    bar.finish_and_clear();
+    let digest = digest_of(&inspected)?;
+    Ok((inspected, digest))
+}
+
+/// Announces a submission, to be adopted where `adopt` says why, and uploads it.
+pub(crate) async fn upload(
+    session: &Session,
+    folder: &Path,
+    model: &ModelName,
+    inspected: &Inspected,
+    adopt: Option<&Adoption>,
+) -> Result<Uploaded, Failure> {
+    let bar = bar(session.format);
+    let digest = digest_of(inspected)?;
+    let control = session.control().await?;
+    // A model without a policy refuses the promotion; better to hear it before gigabytes are uploaded.
+    control.get::<Value>(&format!("/v1/models/{model}/policy")).await?;
+    let aws = session.deployment.aws().await;
+    let store = S3Store::new(s3_client(&aws), session.deployment.need("SubmissionsBucket")?);
+    let id = uuid::Uuid::now_v7().to_string();
+    let by = whoami();
+    // Said before the first byte is uploaded: the completing file starts the promotion by itself, and then it must be known
+    // whose it is.
+    let announcement = Announcement::of(model, &inspected.files, &by)
+        .to_bytes()
+        .map_err(|e| Failure::unexpected(format!("the announcement has no JSON form: {e}")))?;
+    let mut body = json!({ "id": id, "digest": sha256(&announcement) });
+    if let Some(adoption) = adopt {
+        body["adopt"] = json!(adoption);
+    }
+    let announced: Value = control.post(&format!("/v1/models/{model}/submissions"), &body).await?;
+    let submission =
+        upload_submission(&store, inspected, folder, &id, &by, &|p| show(&bar, p)).await.map_err(|e| {
+            Failure::new(
+                UNAVAILABLE,
+                "upload_failed",
+                format!("the upload did not finish: {e}; run the command again"),
+            )
+        })?;
+    bar.finish_and_clear();
+    Ok(Uploaded { submission, id, digest, announced })
 }
 
 /// What a submission has become.
@@ -181,7 +221,7 @@ async fn packaged(session: &Session, model: &ModelName, id: &str, digest: &str) 
 }
 
 /// What was answered; nothing where the service has no answer now, or does not know the path.
-fn tolerant(answer: Result<Value, Failure>) -> Result<Option<Value>, Failure> {
+pub(crate) fn tolerant(answer: Result<Value, Failure>) -> Result<Option<Value>, Failure> {
     match answer {
         Ok(answer) => Ok(Some(answer)),
         Err(e) if e.exit == UNAVAILABLE || e.exit == NOT_FOUND => Ok(None),

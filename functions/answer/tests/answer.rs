@@ -93,6 +93,7 @@ async fn gate(registry: &MemoryRegistry, name: &str) -> GateId {
         labels: BTreeMap::new(),
         changelog: String::new(),
         config: Default::default(),
+        remote: None,
     };
     let version = ops.register_version(&model, &sha256(b"v1"), &package, "carl").await.unwrap().value;
     let id = PromotionId::derive(&model, "x", 1);

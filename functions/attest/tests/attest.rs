@@ -16,11 +16,13 @@ use seatrial_attestation::checkpoint;
 use seatrial_attestation::signer::{SignError, Signer};
 use seatrial_attestation::verify::{Files, Standing, verify};
 use seatrial_attestation::{LocalKey, PublicKey};
+use seatrial_domain::adoption::Adoption;
 use seatrial_domain::gate::GateKind;
+use seatrial_domain::ids::{Actor, Auth};
 use seatrial_domain::policy::Policy;
-use seatrial_domain::promotion::{EvidenceKind, evidence_prefix};
+use seatrial_domain::promotion::{EvidenceKind, PromotionStatus, evidence_prefix};
 use seatrial_domain::task::{AnchorTask, AttestAnswer, AttestTask, Held, SCHEMA};
-use seatrial_domain::{ModelName, Verdict, VersionName, canonical};
+use seatrial_domain::{ModelName, PromotionId, Verdict, VersionName, canonical};
 use seatrial_registry::MemoryRegistry;
 use seatrial_registry::contract::{Run, Scenario, ann, policy};
 use seatrial_registry::ops::{Clock as _, draft_gate};
@@ -66,6 +68,23 @@ impl World {
         s.ops(ann()).decide_gate(&gate.id, true, "looks right", None).await.unwrap();
         s.system().crown(&s.model, &run.id, run.epoch).await.unwrap();
         world
+    }
+
+    /// v1 served already, and was adopted by whoever set the policy.
+    async fn adopted() -> Self {
+        let s = Scenario::new(&MemoryRegistry::default()).await;
+        s.register(1).await;
+        let owner = Actor { principal: "function/contract".into(), auth: Auth::Iam };
+        let (id, said) = (
+            PromotionId::derive(&s.model, "adopt", 1),
+            Adoption { comment: "in use since May".into(), serving_since: None },
+        );
+        let adopted =
+            s.ops(owner).adopt(&s.model, &id, VersionName::new(1), &said, None).await.unwrap().value;
+        let stores = MemoryS3::default();
+        let (evidence, models) = (stores.bucket("evidence"), stores.bucket("models"));
+        let run = Run { id, epoch: adopted.epoch };
+        Self { s, run, evidence, models, key: LocalKey::generate().unwrap() }
     }
 
     async fn running(keep_days: Option<u32>) -> Self {
@@ -160,6 +179,19 @@ async fn what_is_attested_holds_in_every_part_and_its_history_is_anchored() {
         [(beyond.as_str(), Standing::NotChecked)]
     );
     assert_eq!(files.checkpoints.keys().collect::<Vec<_>>(), [&beyond]);
+}
+
+#[tokio::test]
+async fn an_adoption_is_attested_as_one_and_holds() {
+    let world = World::adopted().await;
+    let AttestAnswer::Promotion(attested) = world.attest().await.unwrap() else { panic!("no promotion") };
+    assert_eq!(attested.status, PromotionStatus::Adopted);
+    let found = verify(&world.files().await, &[world.key.public().clone()]);
+    assert_eq!(found.doubt(), None, "{found:#?}");
+    let told = found.findings.iter().find(|f| f.what == "adoption and history").unwrap();
+    assert_eq!(told.standing, Standing::Holds);
+    assert!(world.s.promotion(&world.run).await.attested);
+    world.s.check().await;
 }
 
 #[tokio::test]

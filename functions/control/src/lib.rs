@@ -1,8 +1,9 @@
 //! The operator API: everything the command line does, over HTTPS with IAM.
 //!
 //! Reading routes answer views of the registry; changing routes go through the registry's operations, whose rules decide.
-//! Crowning is not here: people approve at the gate, and roll back here.
+//! Crowning is not here: people approve at the gate, and roll back here. Adopting is, for a model that has no champion.
 
+mod adopt;
 mod change;
 mod emergency;
 mod events;
@@ -93,6 +94,7 @@ pub fn app(control: Control) -> Router {
         .route("/v1/models/{model}/rollback", post(change::roll_back))
         .route("/v1/models/{model}/versions/{version}/card", get(inventory::card))
         .route("/v1/models/{model}/versions/{version}/retire", post(change::retire))
+        .route("/v1/models/{model}/versions/{version}/adopt", post(adopt::adopt))
         .route("/v1/models/{model}/policy", get(read::policy).put(change::set_policy))
         .route("/v1/models/{model}/benchmark", put(change::set_benchmark))
         .route("/v1/events", get(events::list))

@@ -6,9 +6,11 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use jiff::Timestamp;
 use seatrial_domain::access::Action;
+use seatrial_domain::adoption::Adoption;
 use seatrial_domain::ids::{Actor, SubmissionId, VersionName};
+use seatrial_domain::promotion::PromotionStatus;
 use seatrial_domain::submission::Announced;
-use seatrial_domain::{Digest, PromotionId};
+use seatrial_domain::{Digest, ModelName, PromotionId};
 use seatrial_runtime::Failure;
 use seatrial_runtime::problem::Problem;
 use serde::{Deserialize, Serialize};
@@ -24,6 +26,9 @@ pub(crate) struct Announce {
     id: SubmissionId,
     /// The SHA-256 of the `submission.json` that will complete it.
     digest: Digest,
+    /// That it serves already and is to be adopted, and why; left out where it is to be promoted.
+    #[serde(default)]
+    adopt: Option<Adoption>,
 }
 
 /// Keeps who submits which bytes. The first announcement of an id stays; the same by the same person is no second one.
@@ -35,10 +40,16 @@ pub(crate) async fn announce(
 ) -> Result<(StatusCode, Json<Announced>), Problem> {
     let model = model_of(&model)?;
     let form = r#"{"id": "…", "digest": "sha256:…"}, with the digest of submission.json"#;
-    let Announce { id, digest } = parse(&body, form)?;
+    let Announce { id, digest, adopt } = parse(&body, form)?;
     let access = people::access(&control, &model).await?.ok_or_else(|| no_model(&model))?;
     access.may(Action::Promote, &actor.principal)?;
-    let asked = Announced::new(model, id, digest, actor, (control.clock)());
+    let now = (control.clock)();
+    let adopt = match adopt {
+        // Whether they may, and whether the model has a champion then, is asked when the bytes are there.
+        Some(adoption) => Some(adoption.checked(now)?),
+        None => None,
+    };
+    let asked = Announced::new(model, id, digest, actor, now).to_adopt(adopt);
     let kept = control.registry.announce(&asked).await.map_err(Failure::from)?;
     kept.repeated_by(&asked, &access)?;
     tracing::info!(model = %kept.model, submission = %kept.id, by = kept.by.principal, "a submission was announced");
@@ -77,6 +88,8 @@ enum Progress {
     Waiting,
     /// It is a version, and its promotion has begun.
     Promoted,
+    /// It is a version, and was adopted as champion.
+    Adopted,
     /// It began no promotion.
     Refused,
 }
@@ -98,21 +111,28 @@ pub(crate) async fn became(
     let model = model_of(&model)?;
     let id = SubmissionId::parse(&id).map_err(|e| Problem::bad_request(e.to_string()))?;
     let announced = control.registry.announced(&model, &id).await.map_err(Failure::from)?;
-    let Some(Announced { by, at, .. }) = announced else {
+    let Some(Announced { by, at, adoption, .. }) = announced else {
         return Err(Problem::not_found(&format!(
             "submission {id} of {model}; only announced ones are known here"
         )));
     };
-    let promotion = control.registry.taken_by(&model, &id).await.map_err(Failure::from)?;
+    let mut promotion = control.registry.taken_by(&model, &id).await.map_err(Failure::from)?;
+    if let (true, Some(taken)) = (adoption.is_some(), &promotion)
+        && let Some(first) = adopted_before(&control, &model, taken).await?
+    {
+        promotion = Some(first);
+    }
     let mut became =
         Became { id, by, at, state: Progress::Announced, promotion, version: None, refusal: None };
     if let Some(promotion) = &became.promotion {
         let record = control.registry.promotion(&model, promotion).await.map_err(Failure::from)?;
+        let adopted = record.as_ref().is_some_and(|record| record.status == PromotionStatus::Adopted);
         became.version = record.map(|record| record.challenger.version);
         let head = control.registry.head(&model).await.map_err(Failure::from)?;
         let line = head.map(|head| head.waiting).unwrap_or_default();
         let waiting = line.into_iter().find(|w| w.promotion == *promotion);
         became.state = match &became.version {
+            Some(_) if adopted => Progress::Adopted,
             Some(_) => Progress::Promoted,
             None if waiting.is_some() => {
                 became.version = waiting.map(|w| w.challenger.version);
@@ -128,6 +148,22 @@ pub(crate) async fn became(
         };
     }
     Ok(Json(became))
+}
+
+/// The adoption that an execution found done: the same files were adopted before, and their record has the first one's name.
+async fn adopted_before(
+    control: &Control,
+    model: &ModelName,
+    taken: &PromotionId,
+) -> Result<Option<PromotionId>, Problem> {
+    let registry = &control.registry;
+    if registry.promotion(model, taken).await.map_err(Failure::from)?.is_some()
+        || control.starter.execution(taken).await? != Execution::Succeeded
+    {
+        return Ok(None);
+    }
+    let all = registry.promotions(model).await.map_err(Failure::from)?;
+    Ok(all.into_iter().find(|p| p.status == PromotionStatus::Adopted).map(|p| p.id))
 }
 
 /// Reads the cause of an execution that did not start a promotion: `Seatrial.ModelBusy: promotion … is running`.

@@ -148,7 +148,9 @@ pub fn next_step(head: &Head, challenger: Option<&VersionRecord>, gate: Option<&
         },
         (None, _) => match (head.champion(), &head.policy) {
             (_, None) => format!("has no policy: `seatrial policy set {model} FILE`"),
-            (None, _) => format!("has no version yet: `seatrial package DIR --model {model}`"),
+            (None, _) => format!(
+                "has no champion yet: `seatrial package DIR --model {model}` tries a version, `seatrial adopt {model} DIR --comment …` takes one that serves"
+            ),
             (Some(champion), _) => format!("{} serves everyone", champion.version),
         },
     }

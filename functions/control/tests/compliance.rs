@@ -172,6 +172,7 @@ async fn packaged(registry: &MemoryRegistry, s3: &MemoryS3) -> (ModelName, Promo
         models: &models,
         evidence: &evidence,
         signer: testing::key(),
+        network: &seatrial_remote::testing::nowhere(),
     };
     let input = PromotionInput {
         schema: 1,
@@ -188,8 +189,9 @@ async fn packaged(registry: &MemoryRegistry, s3: &MemoryS3) -> (ModelName, Promo
         fn_package::handle(&ports, clock, PackageTask { input, execution: "e".into(), may_wait: false })
             .await
             .unwrap()
-            .held()
-            .unwrap();
+            .taken()
+            .unwrap()
+            .held;
     ops.end_promotion(&model, &held.promotion, held.epoch, "the smoke test failed").await.unwrap();
     (model, held.promotion)
 }

@@ -183,9 +183,10 @@ impl World {
             models: &models,
             evidence: &evidence,
             signer: seatrial_artifacts::package::testing::key(),
+            network: &seatrial_remote::testing::nowhere(),
         };
         let task = PackageTask { input, execution: "arn:x".into(), may_wait: false };
-        fn_package::handle(&ports, Timestamp::now, task).await.unwrap().held().unwrap()
+        fn_package::handle(&ports, Timestamp::now, task).await.unwrap().taken().unwrap().held
     }
 
     /// The approval gate of what was submitted.

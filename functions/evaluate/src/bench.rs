@@ -6,7 +6,7 @@ use seatrial_domain::policy::Policy;
 use seatrial_domain::promotion::PromotionRecord;
 use seatrial_evidence::benchmark::{Benchmark, Values};
 use seatrial_evidence::offline::{Judged, Truths};
-use seatrial_inference::{Model, Task};
+use seatrial_inference::{Runner, Task};
 use seatrial_runtime::Failure;
 
 use crate::run;
@@ -23,8 +23,8 @@ pub(crate) fn judge(
     record: &PromotionRecord,
     policy: &Policy,
     benchmark: &Benchmark,
-    champion: Option<&Model>,
-    challenger: &Model,
+    champion: Option<&dyn Runner>,
+    challenger: &dyn Runner,
 ) -> Result<Judged, Failure> {
     let config = challenger.config();
     if let Some(other) = champion.map(|c| c.config().task).filter(|task| *task != config.task) {

@@ -170,7 +170,7 @@ fn answered(models: &[&Model], table: &Benchmark, wanted: usize) -> (Vec<usize>,
     let rows: Vec<usize> = (0..count).map(|i| i * table.rows / count).collect();
     let mut good = vec![true; rows.len()];
     for model in models {
-        let part = batch(model, table).ok().and_then(|all| all.rows_at(&rows));
+        let part = batch(*model, table).ok().and_then(|all| all.rows_at(&rows));
         let answers = part.map(|part| model.predict_each(&part)).unwrap_or_default();
         let fine = |i: usize| answers.get(i).is_some_and(Result::is_ok);
         good.iter_mut().enumerate().for_each(|(i, good)| *good &= fine(i));

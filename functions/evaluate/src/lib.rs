@@ -31,9 +31,10 @@ use seatrial_evidence::evaluation::Evaluation;
 use seatrial_evidence::report::{MetricGroup, MetricUnit};
 use seatrial_evidence::rows::{self, Name};
 use seatrial_evidence::{keys, offline};
-use seatrial_inference::{Model, Runtime};
+use seatrial_inference::{Model, Runner, Runtime};
 use seatrial_registry::Registry;
 use seatrial_registry::ops::{self, Ops};
+use seatrial_remote::{Network, RemoteError};
 use seatrial_runtime::Failure;
 
 use checks::Checks;
@@ -57,6 +58,8 @@ pub struct Ports<'a> {
     pub checks: &'a dyn Checks,
     /// What the addresses of versions begin with; without it no check can be asked.
     pub serve: Option<&'a str>,
+    /// What remote versions may reach.
+    pub network: &'a Network,
     /// The ONNX runtime library.
     pub library: PathBuf,
     /// Where versions and benchmarks are kept while the process is warm.
@@ -139,14 +142,17 @@ async fn evaluate(
     let champion = match &record.champion {
         Some(version) => {
             let folder = fetch(ports, record, version).await?;
-            let model = Model::from_folder(runtime, &folder)
-                .map_err(|e| Failure::internal(&format!("loading the champion ({e})"), e))?;
+            let model = load(ports, runtime, record, &folder).await?;
+            let model = model.map_err(|e| Failure::internal(&format!("loading the champion ({e})"), e))?;
             Some((version, folder, model))
         }
         None => None,
     };
     let folder = fetch(ports, record, &record.challenger).await?;
-    let smoke = run::smoke(runtime, &folder, policy.task, benchmark.as_ref().map(|(_, b)| b));
+    let smoke = load(ports, runtime, record, &folder).await?.and_then(|model| {
+        let rows = run::smoke(model.as_ref(), policy.task, benchmark.as_ref().map(|(_, b)| b))?;
+        Ok((model, rows))
+    });
     let name =
         Name { group: MetricGroup::Offline, name: "smoke_test", segment: None, unit: MetricUnit::Share };
     let mut document = Evaluation {
@@ -194,8 +200,8 @@ async fn evaluate(
         match &benchmark {
             None => document.rows.extend(offline::rows_without_benchmark(policy)),
             Some((reference, benchmark)) => {
-                let champion = champion.as_ref().map(|(.., model)| model);
-                let judged = bench::judge(record, policy, benchmark, champion, challenger)?;
+                let champion = champion.as_ref().map(|(.., model)| model.as_ref());
+                let judged = bench::judge(record, policy, benchmark, champion, challenger.as_ref())?;
                 document.rows.extend(offline::rows(&judged, policy));
                 document.charts = Some(offline::charts(&judged, policy)).filter(|c| !c.is_empty());
                 document.notes = bench::notes(&judged);
@@ -209,18 +215,17 @@ async fn evaluate(
             }
         }
         if let Some(asked) = &policy.explanations {
-            let subject = |version, folder, model| Subject { version, folder, model };
-            let versions = (
-                champion.as_ref().map(|(version, folder, model)| subject(*version, folder, model)),
-                subject(&record.challenger, &folder, challenger),
-            );
+            let champion =
+                champion.as_ref().map(|(version, folder, model)| (*version, folder, model.as_ref()));
+            let versions = subjects(champion, (&record.challenger, &folder, challenger.as_ref()));
             let sample = explain::sample_of(benchmark.as_ref().map(|(reference, table)| (*reference, table)));
-            let outcome = match (reference.as_ref(), sample) {
-                (Ok((digest, table)), Ok(sample)) => {
+            let outcome = match (versions, reference.as_ref(), sample) {
+                (Ok(versions), Ok((digest, table)), Ok(sample)) => {
                     explain::run(runtime, asked, record, versions, (File { digest, table }, sample))
                 }
-                (Err(why), _) => explain::unmet(asked, why),
-                (_, Err(why)) => explain::unmet(asked, why),
+                (Err(why), ..) => explain::unmet(asked, why),
+                (_, Err(why), _) => explain::unmet(asked, why),
+                (.., Err(why)) => explain::unmet(asked, why),
             };
             explained(ports, record, outcome, &mut document).await?;
         }
@@ -228,6 +233,7 @@ async fn evaluate(
         let why = "the version does not pass the smoke test, and nothing is explained";
         document.rows.push(explain::unmet(asked, why).row);
     }
+    document.notes.extend(unverified(ports, record).await?);
     let (verdict, why) = offline::verdict(&document.rows);
     (document.verdict, document.why) = (verdict, why);
     Ok(document)
@@ -240,6 +246,54 @@ async fn fetch(
 ) -> Result<PathBuf, Failure> {
     let folder = ports.folder.join("versions");
     Ok(fetch_version(ports.models, &record.model, version, &folder, ports.trust).await?)
+}
+
+/// The version in `folder`, wherever it runs; or what is wrong with it. A remote one is what it was pinned as, or it is not asked.
+async fn load(
+    ports: &Ports<'_>,
+    runtime: &'static Runtime,
+    record: &PromotionRecord,
+    folder: &Path,
+) -> Result<Result<Box<dyn Runner>, String>, Failure> {
+    let broken = |e: &dyn std::fmt::Display| Ok(Err(format!("the version cannot be loaded: {e}")));
+    match ports.network.connect_folder(record.model.as_str(), folder).await {
+        Ok(Some(remote)) => Ok(Ok(Box::new(remote))),
+        Ok(None) => match Model::from_folder(runtime, folder) {
+            Ok(model) => Ok(Ok(Box::new(model))),
+            Err(e) => broken(&e),
+        },
+        Err(RemoteError::Unavailable(why)) => Err(Failure::unavailable("reaching a remote version", why)),
+        Err(refused) => broken(&refused),
+    }
+}
+
+/// What to know of those versions whose bytes nobody here has seen.
+async fn unverified(ports: &Ports<'_>, record: &PromotionRecord) -> Result<Vec<String>, Failure> {
+    let mut notes = Vec::new();
+    for version in record.champion.iter().chain([&record.challenger]) {
+        let known = ports.registry.version(&record.model, version.version).await?;
+        notes.extend(
+            known.and_then(|v| v.package.remote).map(|r| format!("{}: {}", version.version, r.sentence())),
+        );
+    }
+    Ok(notes)
+}
+
+/// Champion and challenger as graphs that can be looked into; or why they cannot.
+fn subjects<'a>(
+    champion: Option<(&'a VersionRef, &'a PathBuf, &'a dyn Runner)>,
+    challenger: (&'a VersionRef, &'a PathBuf, &'a dyn Runner),
+) -> Result<(Option<Subject<'a>>, Subject<'a>), String> {
+    let subject = |(version, folder, runner): (&'a VersionRef, &'a PathBuf, &'a dyn Runner)| {
+        let model = runner.in_process().ok_or_else(|| {
+            format!(
+                "the policy asks for explanations, and {} runs elsewhere: its answers cannot be taken apart here; leave `explanations` out of the policy of a model with remote versions",
+                version.version
+            )
+        })?;
+        Ok::<_, String>(Subject { version, folder, model })
+    };
+    Ok((champion.map(subject).transpose()?, subject(challenger)?))
 }
 
 async fn read_benchmark(ports: &Ports<'_>, reference: &BenchmarkRef) -> Result<Benchmark, Failure> {

@@ -3,6 +3,7 @@
 use fn_evaluate::checks::HttpChecks;
 use fn_evaluate::{Ports, handle};
 use seatrial_outbound::Allowed;
+use seatrial_remote::Network;
 use seatrial_runtime::lambda_runtime::Error;
 use seatrial_runtime::wire::Wiring;
 
@@ -16,6 +17,8 @@ async fn main() -> Result<(), Error> {
     let hosts = wiring.config.get("SEATRIAL_CHECK_HOSTS").unwrap_or_default();
     let checks =
         HttpChecks::new(Allowed::of("CheckHosts", hosts, wiring.config.is_emulator()), wiring.aws.clone());
+    let hosts = wiring.config.get("SEATRIAL_REMOTE_HOSTS").unwrap_or_default();
+    let network = Network::of(wiring.aws.clone(), hosts, wiring.config.is_emulator());
     let ports = Ports {
         registry: &registry,
         models: models.as_ref(),
@@ -23,6 +26,7 @@ async fn main() -> Result<(), Error> {
         evidence: evidence.as_ref(),
         checks: &checks,
         serve: wiring.config.get("SEATRIAL_SERVE_URL"),
+        network: &network,
         library: wiring.config.onnxruntime(),
         folder: std::env::temp_dir().join("seatrial-evaluate"),
     };

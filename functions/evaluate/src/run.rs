@@ -1,12 +1,11 @@
 //! Running versions: smoke test, all rows in batches, single calls for latency.
 
-use std::path::Path;
 use std::time::Instant;
 
 use seatrial_domain::policy;
 use seatrial_evidence::benchmark::{Benchmark, Values};
 use seatrial_evidence::offline::{Answer, Answers};
-use seatrial_inference::{Batch, Column, Model, PredictError, Runtime, Task};
+use seatrial_inference::{Batch, Column, PredictError, Prediction, RemoteCode, Runner, Task};
 
 /// Rows that the smoke test answers.
 const SMOKE_ROWS: usize = 16;
@@ -14,18 +13,17 @@ const SMOKE_ROWS: usize = 16;
 const BATCH_ROWS: usize = 1_024;
 /// Single calls that latency is measured on.
 const TIMED_ROWS: usize = 500;
+/// Batches to which nobody answers before the rest of the rows is given up.
+const MOST_AWAY: u32 = 3;
 /// Single calls before that, which are not measured.
 const WARM_UP: usize = 20;
 
-/// The loaded version and how many rows it answered, or what is wrong with it.
+/// How many rows a loaded version answered, or what is wrong with it.
 pub(crate) fn smoke(
-    runtime: &'static Runtime,
-    folder: &Path,
+    model: &dyn Runner,
     task: policy::Task,
     benchmark: Option<&Benchmark>,
-) -> Result<(Model, u64), String> {
-    let model =
-        Model::from_folder(runtime, folder).map_err(|e| format!("the version cannot be loaded: {e}"))?;
+) -> Result<u64, String> {
     let found = model.config().task;
     if !same_task(task, found) {
         return Err(format!(
@@ -34,8 +32,8 @@ pub(crate) fn smoke(
             format!("{task:?}").to_lowercase()
         ));
     }
-    let Some(benchmark) = benchmark else { return Ok((model, 0)) };
-    let batch = batch(&model, benchmark)
+    let Some(benchmark) = benchmark else { return Ok(0) };
+    let batch = batch(model, benchmark)
         .map_err(|e| format!("the benchmark does not fit the version's inputs: {}", e.message()))?;
     let first = batch.slice(0, SMOKE_ROWS).unwrap_or(batch);
     let answers = model
@@ -53,7 +51,7 @@ pub(crate) fn smoke(
             return Err(format!("row {row} is answered with a score that is not a finite number"));
         }
     }
-    Ok((model, answers.len() as u64))
+    Ok(answers.len() as u64)
 }
 
 fn same_task(wanted: policy::Task, found: Task) -> bool {
@@ -65,30 +63,43 @@ fn same_task(wanted: policy::Task, found: Task) -> bool {
     )
 }
 
-/// What the version answers to every row. A benchmark that does not fit its inputs fails on every row.
-pub(crate) fn answers(model: &Model, benchmark: &Benchmark) -> Answers {
+/// What the version answers to every row. A benchmark that does not fit its inputs fails on every row, and so does a server that was
+/// away for several batches: the rest is not waited for.
+pub(crate) fn answers(model: &dyn Runner, benchmark: &Benchmark) -> Answers {
     let mut answers = Answers { classes: model.config().classes.clone(), ..Answers::default() };
     let outcomes: Vec<_> = match batch(model, benchmark) {
         Ok(all) => (0..all.rows())
             .step_by(BATCH_ROWS)
             .filter_map(|start| all.slice(start, BATCH_ROWS))
-            .flat_map(|part| model.predict_each(&part))
+            .scan(0, |away, part| Some(asked(model, &part, away)))
+            .flatten()
             .collect(),
         Err(error) => vec![Err(error); benchmark.rows],
     };
-    let of = |p: seatrial_inference::Prediction| Answer { label: p.label, scores: p.scores, value: p.value };
+    let of = |p: Prediction| Answer { label: p.label, scores: p.scores, value: p.value };
     answers.rows = outcomes.into_iter().map(|o| o.map(of).map_err(|e| e.code().to_owned())).collect();
     answers
+}
+
+/// The outcomes of a batch. `away` counts the batches to which nobody answered at all.
+fn asked(model: &dyn Runner, part: &Batch, away: &mut u32) -> Vec<Result<Prediction, PredictError>> {
+    if *away >= MOST_AWAY {
+        let why = format!("nobody answered {MOST_AWAY} batches before this one");
+        return vec![Err(PredictError::remote(RemoteCode::Unavailable, why)); part.rows()];
+    }
+    let outcomes = model.predict_each(part);
+    *away += u32::from(outcomes.iter().all(|o| o.as_ref().is_err_and(PredictError::concerns_all_rows)));
+    outcomes
 }
 
 /// Times single calls of both versions on the same rows: rows evenly over the benchmark, the two in random order on each.
 pub(crate) fn latency(
     seed: u64,
     benchmark: &Benchmark,
-    champion: Option<(&Model, &mut Answers)>,
-    challenger: (&Model, &mut Answers),
+    champion: Option<(&dyn Runner, &mut Answers)>,
+    challenger: (&dyn Runner, &mut Answers),
 ) {
-    let mut versions: Vec<(Batch, &Model, &mut Answers)> = Vec::new();
+    let mut versions: Vec<(Batch, &dyn Runner, &mut Answers)> = Vec::new();
     for (model, answers) in champion.into_iter().chain([challenger]) {
         let Ok(all) = batch(model, benchmark) else { return };
         versions.push((all, model, answers));
@@ -101,9 +112,13 @@ pub(crate) fn latency(
             let (all, model, answers) = &mut versions[if swap { count - 1 - place } else { place }];
             let Some(single) = all.slice(row, 1) else { continue };
             let began = Instant::now();
-            let answered = model.predict(&single).is_ok();
+            let answered = model.predict(&single);
             let took = began.elapsed().as_micros() as u64;
-            if answered && call >= WARM_UP {
+            if answered.as_ref().is_err_and(PredictError::concerns_all_rows) {
+                // Its errors are counted among the answers; five hundred timeouts would tell no more.
+                return;
+            }
+            if answered.is_ok() && call >= WARM_UP {
                 answers.latency.observe(took);
             }
         }
@@ -111,7 +126,7 @@ pub(crate) fn latency(
 }
 
 /// The version's input columns.
-pub(crate) fn batch(model: &Model, benchmark: &Benchmark) -> Result<Batch, PredictError> {
+pub(crate) fn batch(model: &dyn Runner, benchmark: &Benchmark) -> Result<Batch, PredictError> {
     let columns = model
         .columns()
         .iter()

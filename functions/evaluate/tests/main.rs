@@ -5,5 +5,6 @@ mod checks;
 mod explanations;
 mod fixtures;
 mod regression;
+mod remote;
 mod signature;
 mod support;

@@ -112,6 +112,7 @@ impl World {
             labels: BTreeMap::new(),
             changelog: "https://evil.example <b>click</b>".into(),
             config: Default::default(),
+            remote: None,
         };
         let version = ops.register_version(&model, &sha256(b"v1"), &package, "evil").await.unwrap().value;
         let id = PromotionId::derive(&model, "x", 1);

@@ -1,13 +1,16 @@
-//! Makes a version of a submission, or takes one that is there, and lets its promotion take the model.
+//! Makes a version of a submission, or takes one that is there, and lets its promotion take the model; or adopts it, where a person
+//! announced the submission for that.
 //!
 //! Every step is named by what it makes: blobs by their digests, the version and its signature by its digest, the promotion
 //! by its id. So a task that is repeated finds what the first one did and gives the same answer.
 //!
 //! A version is signed before anybody knows it: nothing is registered, and no promotion begins, that could not be loaded.
 
+mod adoption;
 mod artifact;
 mod line;
 mod refusal;
+mod remote;
 
 use line::Place;
 use seatrial_artifacts::{
@@ -21,14 +24,15 @@ use seatrial_domain::compliance::{self, Facts};
 use seatrial_domain::ids::{Actor, SubmissionId, VersionRef};
 use seatrial_domain::package::PackageSummary;
 use seatrial_domain::policy::Policy;
-use seatrial_domain::promotion::Stage;
+use seatrial_domain::promotion::{PromotionStatus, Stage};
 use seatrial_domain::refusal::Refusal;
 use seatrial_domain::submission::{Announced, Submitter};
-use seatrial_domain::task::{PackageTask, Packaged, PromotionInput, SCHEMA, SubmissionRef};
+use seatrial_domain::task::{PackageTask, Packaged, PromotionInput, SCHEMA, SubmissionRef, Taken};
 use seatrial_domain::{ModelName, VersionName};
 use seatrial_inference::ModelConfig;
 use seatrial_registry::ops::Ops;
 use seatrial_registry::{Registry, Submissions};
+use seatrial_remote::Network;
 use seatrial_runtime::{Failure, label};
 
 /// What `package` needs of the registry: its records, and who announced a submission.
@@ -52,6 +56,8 @@ pub struct Ports<'a> {
     pub evidence: &'a dyn ObjectStore,
     /// The deployment's key.
     pub signer: &'a dyn Signer,
+    /// What remote versions may reach.
+    pub network: &'a Network,
 }
 
 impl std::fmt::Debug for Ports<'_> {
@@ -78,26 +84,46 @@ where
         )));
     }
     let ops = Ops::new(ports.registry, Actor::function("package"), &clock);
-    let version = match ports.registry.promotion(&input.model, &input.promotion).await? {
+    let found = match ports.registry.promotion(&input.model, &input.promotion).await? {
+        Some(known) if known.status == PromotionStatus::Adopted => {
+            return Ok(Packaged::Taken(adoption::answer(&known)));
+        }
         // The task is repeated: the promotion has begun, so its version is packaged.
-        Some(known) => known.challenger.version,
+        Some(known) => Found::to_promote(known.challenger.version),
         None => {
             let rules = needs_policy(ports.registry, &input.model).await?;
             sign_champion(ports, &input.model).await?;
             find_version(ports, &ops, input, &rules).await?
         }
     };
+    let version = found.version;
+    if let Some(announced) = &found.to_adopt {
+        return adoption::adopt(ports, &clock, &task, version, announced).await.map(Packaged::Taken);
+    }
     let place = Place { ports, ops: &ops, input, execution, version };
     if input.waited && place.gone().await? {
         return Err(place.withdrawn());
     }
     match place.start().await {
-        Ok(held) => Ok(Packaged::Held(held)),
+        Ok(held) => Ok(Packaged::Taken(Taken { held, adopted: false })),
         // An emergency waits for nobody: a rollback makes room at once.
         Err(failure) if failure.label == label::MODEL_BUSY && *may_wait && input.emergency.is_none() => {
             place.wait(clock(), failure).await.map(Packaged::InLine)
         }
         Err(failure) => Err(failure),
+    }
+}
+
+/// A version that is there.
+struct Found {
+    version: VersionName,
+    /// The announcement by which it is to be adopted; none where it is to be promoted.
+    to_adopt: Option<Announced>,
+}
+
+impl Found {
+    const fn to_promote(version: VersionName) -> Self {
+        Self { version, to_adopt: None }
     }
 }
 
@@ -174,7 +200,7 @@ async fn find_version(
     ops: &Ops<'_>,
     input: &PromotionInput,
     rules: &Rules,
-) -> Result<VersionName, Failure> {
+) -> Result<Found, Failure> {
     match (&input.submission, &input.artifact, input.version) {
         (None, None, Some(version)) => {
             let found = ports.registry.version(&input.model, version).await?;
@@ -187,7 +213,7 @@ async fn find_version(
             }
             version.loadable()?;
             sign_stored(ports, &input.model, &version.reference()).await?;
-            Ok(version.version)
+            Ok(Found::to_promote(version.version))
         }
         (Some(submission), None, None) => of_submission(ports, ops, input, submission, rules).await,
         (None, Some(artifact), None) => of_artifact(ports, ops, input, artifact, rules).await,
@@ -206,7 +232,7 @@ async fn of_submission(
     input: &PromotionInput,
     submission: &SubmissionRef,
     rules: &Rules,
-) -> Result<VersionName, Failure> {
+) -> Result<Found, Failure> {
     let id = belongs(submission, &input.model, ports.submissions.bucket())?;
     let announced = announced(ports.registry, &input.model, id).await?;
     if let Some(defect) = announced.as_ref().and_then(|by| may_not(by, &rules.policy)) {
@@ -219,7 +245,10 @@ async fn of_submission(
     };
     // The announced bytes are the announcer's. What nobody announced is whose the event says: an account's.
     let submitter = announced.as_ref().map_or(&input.requested_by, |a| &a.by);
-    package(ports, ops, input, &inspected, submitter.into(), rules).await
+    let to_adopt = announced.clone().filter(|a| a.adoption.is_some());
+    let asked = if to_adopt.is_some() { Asked::Adoption } else { Asked::Promotion };
+    let version = package(ports, ops, input, &inspected, submitter.into(), rules, asked).await?;
+    Ok(Found { version, to_adopt })
 }
 
 /// An archive of training is submitted by whose event told of it: an account, which is nobody in particular.
@@ -229,13 +258,14 @@ async fn of_artifact(
     input: &PromotionInput,
     artifact: &ArtifactRef,
     rules: &Rules,
-) -> Result<VersionName, Failure> {
+) -> Result<Found, Failure> {
     let inspected = match artifact::inspect(ports, input, artifact).await? {
         Ok(inspected) => inspected,
         Err(e) => return Err(not_inspected(ports, input, e).await),
     };
     let submitter = Submitter::from(&input.requested_by).with_artifact(artifact);
-    package(ports, ops, input, &inspected, submitter, rules).await
+    let asked = Asked::Promotion;
+    Ok(Found::to_promote(package(ports, ops, input, &inspected, submitter, rules, asked).await?))
 }
 
 async fn not_inspected(ports: &Ports<'_>, input: &PromotionInput, error: InspectError) -> Failure {
@@ -247,6 +277,13 @@ async fn not_inspected(ports: &Ports<'_>, input: &PromotionInput, error: Inspect
     }
 }
 
+/// What a submission is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Promotion,
+    Adoption,
+}
+
 async fn package(
     ports: &Ports<'_>,
     ops: &Ops<'_>,
@@ -254,13 +291,22 @@ async fn package(
     inspected: &Inspected,
     submitter: Submitter<'_>,
     rules: &Rules,
+    asked: Asked,
 ) -> Result<VersionName, Failure> {
     let policy = &rules.policy;
     if let Some(defect) = other_task(&inspected.config, policy) {
         return Err(refusal::refuse(ports.evidence, input, &[defect]).await?);
     }
-    let package = inspected.package().map_err(|e| Failure::internal("writing the manifest", e))?;
-    let missing = rules.missing(&package.summary, input);
+    let mut package = inspected.package().map_err(|e| Failure::internal("writing the manifest", e))?;
+    match remote::identity(ports.network, &input.model, &inspected.config).await? {
+        Ok(found) => remote::noted(&mut package.summary, found),
+        Err(defect) => return Err(refusal::refuse(ports.evidence, input, &[defect]).await?),
+    }
+    // What a profile asks for, it asks of a promotion. What serves already is not made better by being kept out of the registry.
+    let missing = match asked {
+        Asked::Promotion => rules.missing(&package.summary, input),
+        Asked::Adoption => Vec::new(),
+    };
     if !missing.is_empty() {
         let defects: Vec<_> = missing.into_iter().map(|m| as_defect(policy, m)).collect();
         return Err(refusal::refuse(ports.evidence, input, &defects).await?);

@@ -103,8 +103,9 @@ impl Place<'_> {
 
 /// The version is packaged even where its promotion may not begin: whoever reads the refusal should know.
 fn keep_label(failure: Failure, version: VersionName) -> Failure {
-    if failure.label == label::MODEL_BUSY {
-        return Failure { message: format!("{version} is packaged, but {}", failure.message), ..failure };
-    }
-    failure
+    if failure.label == label::MODEL_BUSY { but_packaged(failure, version) } else { failure }
+}
+
+pub(crate) fn but_packaged(failure: Failure, version: VersionName) -> Failure {
+    Failure { message: format!("{version} is packaged, but {}", failure.message), ..failure }
 }

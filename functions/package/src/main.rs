@@ -1,6 +1,7 @@
 //! `package`: validates a submission and registers the version.
 
 use fn_package::{Ports, handle};
+use seatrial_remote::Network;
 use seatrial_runtime::lambda_runtime::Error;
 use seatrial_runtime::wire::Wiring;
 
@@ -13,6 +14,8 @@ async fn main() -> Result<(), Error> {
     let evidence = wiring.bucket("SEATRIAL_EVIDENCE_BUCKET")?;
     let (buckets, readable) = (wiring.buckets(), wiring.readable()?);
     let signer = wiring.signer()?;
+    let hosts = wiring.config.get("SEATRIAL_REMOTE_HOSTS").unwrap_or_default();
+    let network = Network::of(wiring.aws.clone(), hosts, wiring.config.is_emulator());
     let ports = Ports {
         registry: &registry,
         submissions: submissions.as_ref(),
@@ -21,6 +24,7 @@ async fn main() -> Result<(), Error> {
         models: models.as_ref(),
         evidence: evidence.as_ref(),
         signer: &signer,
+        network: &network,
     };
     seatrial_runtime::run_task(|task| handle(&ports, seatrial_runtime::now, task)).await
 }

@@ -1,8 +1,10 @@
 //! The `package` task, over memory: what it makes, what it refuses, and that twice is once.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod adoption;
 mod artifact;
 mod line;
+mod remote;
 
 use std::path::{Path, PathBuf};
 
@@ -17,6 +19,7 @@ use seatrial_artifacts::{
 };
 use seatrial_attestation::model_signing::verify;
 use seatrial_attestation::{LocalKey, PublicKey, SignError, Signer};
+use seatrial_domain::adoption::Adoption;
 use seatrial_domain::canonical::sha256;
 use seatrial_domain::compliance::{ProfileName, Requirement};
 use seatrial_domain::head::BenchmarkRef;
@@ -25,12 +28,13 @@ use seatrial_domain::policy::{After, ApprovalMode, Explanations, Inventory, Pers
 use seatrial_domain::promotion::{EvidenceRef, Stage};
 use seatrial_domain::retention::{Collecting, Freed};
 use seatrial_domain::submission::Announced;
-use seatrial_domain::task::{Emergency, Held, PackageTask, Packaged, PromotionInput, SubmissionRef};
+use seatrial_domain::task::{Emergency, Held, PackageTask, Packaged, PromotionInput, SubmissionRef, Taken};
 use seatrial_domain::version::VersionStatus;
 use seatrial_domain::{Digest, ModelName, PromotionId, VersionName};
 use seatrial_registry::contract::Scenario;
 use seatrial_registry::ops::Ops;
 use seatrial_registry::{MemoryRegistry, Records, Submissions};
+use seatrial_remote::Network;
 use seatrial_runtime::{Failure, label};
 
 fn clock() -> Timestamp {
@@ -63,6 +67,10 @@ impl World {
         };
         world.ops().set_policy(&world.model, &policy()).await.unwrap();
         world
+    }
+
+    async fn models_are_empty(&self) -> bool {
+        self.models.list("").await.unwrap().is_empty()
     }
 
     fn ops(&self) -> Ops<'_> {
@@ -98,6 +106,26 @@ impl World {
         }
     }
 
+    /// The whole answer to a task that may not wait.
+    async fn packaged(&self, task: &PackageTask) -> Result<Taken, Failure> {
+        self.packaged_on(task, &seatrial_remote::testing::nowhere()).await
+    }
+
+    async fn packaged_on(&self, task: &PackageTask, network: &Network) -> Result<Taken, Failure> {
+        let ports = Ports {
+            registry: &self.registry,
+            submissions: &self.submissions,
+            buckets: &self.s3,
+            readable: &artifact::readable(),
+            models: &self.models,
+            evidence: &self.evidence,
+            signer: testing::key(),
+            network,
+        };
+        let answer = handle(&ports, clock, task.clone()).await?;
+        Ok(answer.taken().expect("a task that may not wait does not"))
+    }
+
     async fn run(&self, task: &PackageTask) -> Result<Held, Failure> {
         self.run_with(task, testing::key(), &self.models).await
     }
@@ -127,7 +155,7 @@ impl World {
         models: &dyn ObjectStore,
     ) -> Result<Held, Failure> {
         let answer = self.answer(task, signer, submissions, models, clock).await?;
-        Ok(answer.held().expect("a task that may not wait does not"))
+        Ok(answer.taken().expect("a task that may not wait does not").held)
     }
 
     async fn answer(
@@ -140,7 +168,8 @@ impl World {
     ) -> Result<Packaged, Failure> {
         let (registry, evidence) = (&self.registry, &self.evidence);
         let (buckets, readable) = (&self.s3, &artifact::readable());
-        let ports = Ports { registry, submissions, buckets, readable, models, evidence, signer };
+        let network = &seatrial_remote::testing::nowhere();
+        let ports = Ports { registry, submissions, buckets, readable, models, evidence, signer, network };
         handle(&ports, clock, task.clone()).await
     }
 }
@@ -295,6 +324,18 @@ impl World {
         let id = SubmissionId::parse(id).unwrap();
         let announced = Announced::new(self.model.clone(), id, sha256(&bytes), by, clock());
         self.registry.announce(&announced).await.unwrap();
+        at
+    }
+
+    /// Announces the fixture to be adopted, and uploads it.
+    async fn to_adopt(&self, id: &str, by: &str) -> SubmissionRef {
+        let at = self.submit(id).await;
+        let bytes = self.submissions.get(&format!("{}submission.json", at.prefix), 1 << 20).await.unwrap();
+        let by = Actor { principal: by.into(), auth: Auth::Iam };
+        let id = SubmissionId::parse(id).unwrap();
+        let adoption = Adoption { comment: "in use since May".into(), serving_since: None };
+        let announced = Announced::new(self.model.clone(), id, sha256(&bytes.unwrap()), by, clock());
+        self.registry.announce(&announced.to_adopt(Some(adoption))).await.unwrap();
         at
     }
 

@@ -53,8 +53,8 @@ impl Child {
     pub async fn start(
         program: &Path,
         library: PathBuf,
-        champion: PathBuf,
-        challenger: PathBuf,
+        champion: Option<PathBuf>,
+        challenger: Option<PathBuf>,
     ) -> Result<Option<Self>, Failure> {
         let mut process = Command::new(program)
             .arg(FLAG)

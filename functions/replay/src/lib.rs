@@ -5,6 +5,7 @@
 //! marked before it is run, and a row whose marker was never finished is a crash and is not run again.
 
 mod child;
+mod elsewhere;
 mod pairing;
 pub mod worker;
 
@@ -24,12 +25,14 @@ use seatrial_evidence::shadow_tally::{SHADOW_ARM, ShadowTally, StoredShadowTally
 use seatrial_evidence::{keys, table};
 use seatrial_inference::ModelConfig;
 use seatrial_registry::{AttemptState, Attempts, Records, Tallies, TallyItem, Watermarks};
+use seatrial_remote::Network;
 use seatrial_runtime::Failure;
 use seatrial_runtime::queue::Queue;
 use seatrial_runtime::sqs_event::{BatchAnswer, SqsEvent, SqsMessage};
 use tokio::sync::Mutex;
 
 use child::{Child, Outcome};
+use elsewhere::Elsewhere;
 
 /// How long attempt markers are kept.
 const ATTEMPT_TTL: SignedDuration = SignedDuration::from_hours(24 * 14);
@@ -52,6 +55,8 @@ pub struct Ports<'a> {
     pub models: &'a dyn ObjectStore,
     /// Whose signatures make a version loadable.
     pub trust: &'a Trust,
+    /// What remote versions may reach.
+    pub network: &'a Network,
     /// The data bucket.
     pub data: &'a dyn ObjectStore,
     /// Where the batch came from.
@@ -79,6 +84,8 @@ struct Warm {
     champion: Digest,
     challenger: Digest,
     child: Child,
+    /// Those of both that run elsewhere.
+    elsewhere: Elsewhere,
 }
 
 /// A promotion whose rows are replayed.
@@ -253,7 +260,8 @@ impl<'a> Replayer<'a> {
             *warm = None;
             let program =
                 std::env::current_exe().map_err(|e| Failure::internal("finding this program", e))?;
-            let (champion, challenger) = shadow.folders.clone();
+            let elsewhere = Elsewhere::connect(self.ports.network, &shadow.model, &shadow.folders).await?;
+            let (champion, challenger) = elsewhere.here(&shadow.folders);
             let Some(mut child) = Child::start(&program, self.library.clone(), champion, challenger).await?
             else {
                 return Ok(Outcome::Died("crash"));
@@ -262,18 +270,21 @@ impl<'a> Replayer<'a> {
                 return Err(Failure::internal("loading the champion for the replay", trouble.clone()));
             }
             // Once unmeasured, so that no pair's latency holds the first run's allocations.
-            if let Outcome::Died(_) = child.run(sample.row.inputs.clone(), true).await {
+            let warming = elsewhere.run(&mut child, sample.row.inputs.clone(), true).await;
+            if let Outcome::Died(_) = warming {
                 return Ok(Outcome::Died("crash"));
             }
             *warm = Some(Warm {
                 champion: shadow.champion.digest.clone(),
                 challenger: shadow.challenger.digest.clone(),
                 child,
+                elsewhere,
             });
         }
         let Some(ready) = warm.as_mut() else { return Ok(Outcome::Died("crash")) };
         let first = pairing::challenger_first(&sample.row.observation_id);
-        let outcome = ready.child.run(sample.row.inputs.clone(), first).await;
+        let Warm { child, elsewhere, .. } = ready;
+        let outcome = elsewhere.run(child, sample.row.inputs.clone(), first).await;
         if matches!(outcome, Outcome::Died(_)) {
             *warm = None;
         }

@@ -1,6 +1,7 @@
 //! `replay`: runs both versions on a sampled request. Started with `--worker`, it is the child process that runs them.
 
 use fn_replay::{Ports, Replayer, worker};
+use seatrial_remote::Network;
 use seatrial_runtime::lambda_runtime::Error;
 use seatrial_runtime::queue::SqsQueue;
 use seatrial_runtime::wire::Wiring;
@@ -22,6 +23,8 @@ async fn run() -> Result<(), Error> {
         aws_sdk_sqs::Client::new(&wiring.aws),
         wiring.config.need("SEATRIAL_SHADOW_QUEUE_URL")?,
     );
+    let hosts = wiring.config.get("SEATRIAL_REMOTE_HOSTS").unwrap_or_default();
+    let network = Network::of(wiring.aws.clone(), hosts, wiring.config.is_emulator());
     let ports = Ports {
         records: &registry,
         tallies: &registry,
@@ -29,6 +32,7 @@ async fn run() -> Result<(), Error> {
         watermarks: &registry,
         models: models.as_ref(),
         trust: &trust,
+        network: &network,
         data: data.as_ref(),
         queue: &queue,
     };

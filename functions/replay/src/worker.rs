@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use seatrial_evidence::observation::Output;
 use seatrial_evidence::pair::{Replayed, score_of};
-use seatrial_inference::{Batch, Model, Prediction, Runtime};
+use seatrial_inference::{Batch, Model, Prediction, Runner, Runtime};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -20,14 +20,14 @@ pub const FLAG: &str = "--worker";
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ask {
-    /// Load both versions.
+    /// Load those of both versions that run in this process.
     Load {
         /// The ONNX runtime library.
         library: PathBuf,
-        /// The champion's folder.
-        champion: PathBuf,
+        /// The champion's folder; none where it runs elsewhere.
+        champion: Option<PathBuf>,
         /// The challenger's folder.
-        challenger: PathBuf,
+        challenger: Option<PathBuf>,
     },
     /// Run both on one row.
     Run {
@@ -59,12 +59,14 @@ pub enum Answer {
 }
 
 struct Version {
-    model: Result<Model, String>,
+    /// None where it runs elsewhere: it has no trouble here, and no answer.
+    model: Result<Option<Model>, String>,
 }
 
 impl Version {
-    fn load(runtime: Result<&'static Runtime, String>, folder: &Path) -> Self {
-        Self { model: runtime.and_then(|r| Model::from_folder(r, folder).map_err(|e| e.to_string())) }
+    fn load(runtime: impl FnOnce() -> Result<&'static Runtime, String>, folder: Option<&Path>) -> Self {
+        let here = |folder| Model::from_folder(runtime()?, folder).map_err(|e| e.to_string());
+        Self { model: folder.map(here).transpose() }
     }
 
     fn trouble(&self) -> Option<String> {
@@ -72,21 +74,25 @@ impl Version {
     }
 
     fn run(&self, inputs: &Map<String, Value>) -> Replayed {
-        let model = match &self.model {
-            Ok(model) => model,
-            Err(_) => return Replayed { error: Some("load-failed".into()), ..Replayed::default() },
-        };
-        let started = Instant::now();
-        let answer = Batch::from_rows(std::slice::from_ref(inputs)).and_then(|batch| model.predict(&batch));
-        let latency_us = started.elapsed().as_micros() as u64;
-        match answer {
-            Ok(predictions) => replayed(model, predictions.into_iter().next(), latency_us),
-            Err(e) => Replayed { error: Some(e.code().to_owned()), latency_us, ..Replayed::default() },
+        match &self.model {
+            Ok(Some(model)) => replay(model, inputs),
+            Ok(None) | Err(_) => Replayed { error: Some("load-failed".into()), ..Replayed::default() },
         }
     }
 }
 
-fn replayed(model: &Model, prediction: Option<Prediction>, latency_us: u64) -> Replayed {
+/// Runs a version on one row.
+pub(crate) fn replay(model: &dyn Runner, inputs: &Map<String, Value>) -> Replayed {
+    let started = Instant::now();
+    let answer = Batch::from_rows(std::slice::from_ref(inputs)).and_then(|batch| model.predict(&batch));
+    let latency_us = started.elapsed().as_micros() as u64;
+    match answer {
+        Ok(predictions) => replayed(model, predictions.into_iter().next(), latency_us),
+        Err(e) => Replayed { error: Some(e.code().to_owned()), latency_us, ..Replayed::default() },
+    }
+}
+
+fn replayed(model: &dyn Runner, prediction: Option<Prediction>, latency_us: u64) -> Replayed {
     let Some(prediction) = prediction else {
         return Replayed { error: Some("no-answer".into()), latency_us, ..Replayed::default() };
     };
@@ -121,7 +127,10 @@ pub fn serve(input: impl BufRead, mut output: impl Write) -> std::io::Result<()>
         let answer = match ask {
             Ask::Load { library, champion, challenger } => {
                 let runtime = || Runtime::load(&library).map_err(|e| e.to_string());
-                let pair = (Version::load(runtime(), &champion), Version::load(runtime(), &challenger));
+                let pair = (
+                    Version::load(runtime, champion.as_deref()),
+                    Version::load(runtime, challenger.as_deref()),
+                );
                 let answer = Answer::Loaded { champion: pair.0.trouble(), challenger: pair.1.trouble() };
                 versions = Some(pair);
                 answer
@@ -164,9 +173,11 @@ mod tests {
     fn a_version_that_cannot_be_loaded_is_an_answer_and_not_a_crash() {
         let ask = |a: &Ask| serde_json::to_string(a).unwrap() + "\n";
         let nowhere = PathBuf::from("/nonexistent");
-        let input =
-            ask(&Ask::Load { library: nowhere.clone(), champion: nowhere.clone(), challenger: nowhere })
-                + &ask(&Ask::Run { inputs: Map::new(), challenger_first: true });
+        let input = ask(&Ask::Load {
+            library: nowhere.clone(),
+            champion: Some(nowhere.clone()),
+            challenger: Some(nowhere),
+        }) + &ask(&Ask::Run { inputs: Map::new(), challenger_first: true });
         let mut output = Vec::new();
         serve(input.as_bytes(), &mut output).unwrap();
         let lines: Vec<Answer> =

@@ -81,6 +81,7 @@ async fn neither_a_champion_nor_a_challenger_without_a_signature_is_replayed() {
             watermarks: registry,
             models: &models,
             trust: testing::trust(),
+            network: &seatrial_remote::testing::nowhere(),
             data: &data,
             queue: &Shadow,
         };

@@ -14,6 +14,7 @@ use seatrial_domain::ids::{Digest, ModelName, VersionName, VersionRef};
 use seatrial_domain::version::VersionRecord;
 use seatrial_inference::{LoadError, Model, Runtime};
 use seatrial_registry::{Records, StoreError};
+use seatrial_remote::Network;
 
 use crate::ports::{Heads, LoadFailure, Loader, Predictor, Queue, ReadError, Sent};
 
@@ -38,7 +39,7 @@ impl<R: Records> Heads for FromRegistry<R> {
     }
 }
 
-/// Versions from the models bucket, run by ONNX Runtime.
+/// Versions from the models bucket, run by ONNX Runtime, or where they serve already.
 pub struct FromStore {
     /// The models bucket.
     pub store: Arc<dyn ObjectStore>,
@@ -48,6 +49,8 @@ pub struct FromStore {
     pub folder: PathBuf,
     /// The engine's library.
     pub library: PathBuf,
+    /// What remote versions may reach.
+    pub network: Network,
 }
 
 #[async_trait]
@@ -61,6 +64,12 @@ impl Loader for FromStore {
             | ArtifactError::Store(StoreFault::Corrupt { .. }) => LoadFailure::Broken(chain(&error)),
             _ => LoadFailure::Unavailable(chain(&error)),
         })?;
+        match self.network.connect_folder(model.as_str(), &folder).await {
+            Ok(Some(remote)) => return Ok(Arc::new(remote)),
+            Ok(None) => {}
+            Err(error) if error.is_transient() => return Err(LoadFailure::Unavailable(chain(&error))),
+            Err(error) => return Err(LoadFailure::Broken(chain(&error))),
+        }
         let library = self.library.clone();
         let loading = tokio::task::spawn_blocking(move || {
             let engine = Runtime::load(&library).map_err(|error| LoadFailure::Unavailable(chain(&error)))?;

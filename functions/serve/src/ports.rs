@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use seatrial_domain::head::Head;
 use seatrial_domain::ids::{Digest, ModelName, VersionName, VersionRef};
 use seatrial_domain::version::VersionRecord;
-use seatrial_inference::{Batch, ModelConfig, OipTensor, PredictError, Prediction, Signature};
+use seatrial_inference::{Batch, ModelConfig, OipTensor, PredictError, Prediction, Runner, Signature};
 
 /// Reading the registry, strongly consistent.
 #[async_trait]
@@ -61,18 +61,18 @@ pub trait Predictor: Send + Sync {
     fn predict_each(&self, batch: &Batch) -> Vec<Result<Prediction, PredictError>>;
 }
 
-impl Predictor for seatrial_inference::Model {
+impl<R: Runner> Predictor for R {
     fn config(&self) -> &ModelConfig {
-        Self::config(self)
+        Runner::config(self)
     }
     fn signature(&self) -> &Signature {
-        Self::signature(self)
+        Runner::signature(self)
     }
     fn batch(&self, tensors: &[OipTensor]) -> Result<Batch, PredictError> {
         self.batch_from_oip(tensors)
     }
     fn predict_each(&self, batch: &Batch) -> Vec<Result<Prediction, PredictError>> {
-        Self::predict_each(self, batch)
+        Runner::predict_each(self, batch)
     }
 }
 

@@ -162,6 +162,7 @@ impl Heads for FakeHeads {
                 labels: Default::default(),
                 changelog: String::new(),
                 config: Default::default(),
+                remote: None,
             },
             submitted_by: "t".into(),
             submitted_auth: None,

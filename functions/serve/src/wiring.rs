@@ -13,6 +13,7 @@ use seatrial_artifacts::store::{S3Store, s3_client};
 use seatrial_attestation::KmsSigner;
 use seatrial_domain::ids::ModelName;
 use seatrial_registry::DynamoRegistry;
+use seatrial_remote::Network;
 use seatrial_runtime::{Config, Failure};
 
 use crate::adapters::{FromRegistry, FromStore, ToSqs};
@@ -37,6 +38,11 @@ pub async fn app(config: &Config, aws: &SdkConfig, mode: Mode) -> Result<Arc<App
         trust: trust(config, aws, mode).await?,
         folder: folder.join("versions"),
         library: config.onnxruntime(),
+        network: Network::of(
+            aws.clone(),
+            config.get("SEATRIAL_REMOTE_HOSTS").unwrap_or_default(),
+            config.is_emulator(),
+        ),
     };
     loader.prune(capacity);
     let registry = DynamoRegistry::new(aws_sdk_dynamodb::Client::new(aws), config.table()?);

@@ -29,6 +29,8 @@ export interface SeatrialProps {
    * `bucket.arnForObjects("models/*")`. Default: none, and such events are refused.
    */
   readonly trainingArtifacts?: string[];
+  /** What versions of models that run elsewhere may be. Default: none. */
+  readonly remote?: Remote;
   /** How evidence is locked. */
   readonly evidence?: Evidence;
   /** How long what is no evidence is kept. */
@@ -79,6 +81,17 @@ export interface Notices {
   /** A topic that every notice of every model goes to. Default: none; policies may name topics that begin with `seatrial-`. */
   readonly topic?: aws_sns.ITopic;
   /** Hosts that webhooks of policies may reach over https, with a port where it is not 443. Default: none. */
+  readonly hosts?: string[];
+}
+
+/** What remote versions may be. */
+export interface Remote {
+  /**
+   * ARNs of versions of Lambda functions, of SageMaker endpoints with their endpoint-configs and models, and of roles of owners to call
+   * as. Default: none.
+   */
+  readonly models?: string[];
+  /** Hosts of servers of the Open Inference Protocol, with a port where it is not 443. Default: none. */
   readonly hosts?: string[];
 }
 

@@ -35,6 +35,10 @@ const everything: Omit<SeatrialProps, "artifacts" | "network" | "encryptionKey" 
   },
   platformOwners: ["arn:aws:iam::111111111111:user/ann", "AROAEXAMPLE"],
   checkHosts: ["checks.example.com"],
+  remote: {
+    models: ["arn:aws:lambda:eu-west-1:111111111111:function:scorer:*", "arn:aws:iam::111111111111:role/seatrial-credit"],
+    hosts: ["models.example.com"],
+  },
   trainingArtifacts: ["arn:aws:s3:::training/models/*", "arn:aws:s3:::other/*"],
   evidence: { lockMode: s3.ObjectLockMode.COMPLIANCE, lock: Duration.days(3650) },
   retention: { submissions: Duration.days(7), observations: Duration.days(90) },
@@ -69,6 +73,9 @@ const EVERYTHING = {
   OidcIdentity: "subject",
   PlatformOwners: "arn:aws:iam::111111111111:user/ann,AROAEXAMPLE",
   CheckHosts: "checks.example.com",
+  RemoteModels:
+    "arn:aws:lambda:eu-west-1:111111111111:function:scorer:*,arn:aws:iam::111111111111:role/seatrial-credit",
+  RemoteHosts: "models.example.com",
   TrainingArtifacts: "arn:aws:s3:::training/models/*,arn:aws:s3:::other/*",
   ObjectLockMode: "COMPLIANCE",
   ObjectLockDays: 3650,

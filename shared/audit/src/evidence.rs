@@ -6,6 +6,7 @@ use seatrial_attestation::dsse::Envelope;
 use seatrial_attestation::key::PublicKey;
 use seatrial_attestation::manifest::{Manifest, is_manifest};
 use seatrial_attestation::verify::{Files, Finding, Standing, Verification, verify};
+use seatrial_domain::adoption::Adoption;
 use seatrial_domain::canonical;
 use seatrial_domain::gate::{GateKind, GateRecord};
 use seatrial_domain::history::HistoryEntry;
@@ -132,6 +133,17 @@ impl Evidence {
             of(&self.policy),
         ];
         parts.into_iter().chain(self.steps.values().map(of)).flatten().collect()
+    }
+
+    /// The adoption that stands in the place of a promotion, with its record.
+    pub(crate) fn adoption(&self) -> Option<(&PromotionRecord, &Adoption)> {
+        let record = self.record.read().filter(|r| r.status == PromotionStatus::Adopted)?;
+        Some((record, record.adoption.as_ref()?))
+    }
+
+    /// Whether the version was adopted, by the best of what is there.
+    pub(crate) fn is_adoption(&self) -> bool {
+        self.about().is_some_and(|about| about.status == Some(PromotionStatus::Adopted))
     }
 
     /// The gravest thing that is wrong with the evidence; none where all of it holds and can be read.

@@ -1,6 +1,7 @@
 //! The first page, and the document as a whole.
 
 use seatrial_attestation::verify::Standing;
+use seatrial_domain::adoption::NOT_COMPARED;
 use seatrial_domain::compliance::ProfileName;
 use seatrial_domain::policy::Policy;
 use seatrial_domain::promotion::{EvidenceKind, PromotionStatus, Stage};
@@ -95,7 +96,11 @@ pub(crate) fn view(evidence: &Evidence, about: &About, attached: &[(&str, &[u8])
     let mut gallery = Gallery::default();
     let from = about.champion.as_ref().map(|c| c.version.to_string());
     let to = about.challenger.version.to_string();
-    let way = from.as_ref().map_or_else(|| format!("first version {to}"), |f| format!("{f} to {to}"));
+    let way = match &from {
+        _ if evidence.is_adoption() => format!("adoption of {to}"),
+        None => format!("first version {to}"),
+        Some(from) => format!("{from} to {to}"),
+    };
     let report = evidence.report.read();
     let said = report.map(|r| in_short(r, policy)).unwrap_or_default();
     let view = View {
@@ -161,6 +166,7 @@ fn verdict(about: &About) -> Band {
         Some(PromotionStatus::Aborted) => {
             ("Aborted", "bad", "The promotion ended after it had begun to change what callers get.")
         }
+        Some(PromotionStatus::Adopted) => ("Adopted", "unsure", NOT_COMPARED),
         Some(PromotionStatus::Running) => ("Running", "unsure", "The promotion had not ended."),
         None => {
             ("Not known", "unsure", "No manifest and no promotion's record says how the promotion ended.")
@@ -227,6 +233,13 @@ fn band(evidence: &Evidence) -> EvidenceBand {
 fn facts(evidence: &Evidence) -> Vec<FactRow> {
     let mut rows = Vec::new();
     if let Some(record) = evidence.record.read() {
+        if let Some((_, adoption)) = evidence.adoption() {
+            rows.push(fact("Adopted by", record.requested_by.principal.as_str()));
+            rows.push(fact("On", times::moment(record.started_at)));
+            rows.extend(adoption.serving_since.map(|at| fact("Said to serve since", times::moment(at))));
+            rows.push(fact("Comment", adoption.comment.as_str()));
+            return rows;
+        }
         rows.push(fact("Requested by", record.requested_by.principal.as_str()));
         rows.push(fact("Started", times::moment(record.started_at)));
         if let Some(ended) = record.ended_at {

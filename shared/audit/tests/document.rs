@@ -49,6 +49,44 @@ async fn a_first_version_says_what_there_is_none_of() {
 }
 
 #[tokio::test]
+async fn an_adopted_version_says_on_its_first_page_that_nothing_was_compared() {
+    let adopted = Promotion::adopted();
+    let data = data_of(&adopted, |_| {}).await;
+    assert_eq!(data["evidence"]["holds"], true, "{}", data["evidence"]);
+    assert_eq!((&data["verdict"]["word"], &data["report"]), (&"Adopted".into(), &Value::Null));
+    let why = data["verdict"]["why"].as_str().unwrap();
+    assert!(why.contains("adopted as it served, not promoted: no comparison was made"), "{why}");
+    for title in ["Shadow evidence", "Comparison", "Benchmark evaluation", "Explanations"] {
+        let text = section(&data, title)["blocks"].to_string();
+        assert!(text.contains("no comparison was made"), "{title}: {text}");
+    }
+    let approval = section(&data, "Approval")["blocks"].to_string();
+    for said in ["Adopted, not approved", "owen@example.com", "In use since May", "RISK-112"] {
+        assert!(approval.contains(said), "{said}: {approval}");
+    }
+    assert!(section(&data, "Canary")["blocks"].to_string().contains("no callers were moved"));
+}
+
+#[tokio::test]
+async fn an_adoption_that_the_history_does_not_tell_is_in_doubt() {
+    for change in [0, 1, 2] {
+        let mut made = Promotion::adopted();
+        match change {
+            0 => made.record["adoption"]["comment"] = "other words".into(),
+            1 => made.record["requested_by"]["principal"] = "eve@example.com".into(),
+            _ => made.events.truncate(1),
+        }
+        let data = data_of(&made, |_| {}).await;
+        assert_eq!(data["evidence"]["holds"], false, "{change}");
+        assert!(
+            data["evidence"]["doubts"].to_string().contains("adoption and history"),
+            "{}",
+            data["evidence"]
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_rejected_and_an_aborted_promotion_say_why() {
     let rejected = data_of(&Promotion::rejected(), |_| {}).await;
     let aborted = data_of(&Promotion::aborted(), |_| {}).await;

@@ -8,8 +8,10 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use crate::compliance::{ProfileName, Requirement};
+use crate::ids::{Actor, is_anonymous};
 use crate::policy::{Delegation, Person, Policy, Role, mailbox};
 use crate::refusal::Refusal;
+use crate::version::VersionRecord;
 
 /// What somebody wants to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -243,6 +245,47 @@ impl Access {
     /// # Errors
     /// [`Refusal::Forbidden`] with who may.
     pub fn may_own(&self, principal: &str, set_by: &str) -> Result<(), Refusal> {
+        self.owns(principal, set_by)
+            .map_err(|why| forbidden(principal, "change the model's policy or benchmark", &why))
+    }
+
+    /// Whether `actor` may make `version` champion without a promotion: a person who owns the model and, where duties are separated,
+    /// is not whoever submitted it.
+    ///
+    /// # Errors
+    /// [`Refusal::Forbidden`] with who may.
+    pub fn may_adopt(&self, actor: &Actor, set_by: &str, version: &VersionRecord) -> Result<(), Refusal> {
+        let (who, submitted_by) = (actor.principal.as_str(), version.submitted_by.as_str());
+        let refuse = |why: &str| Err(forbidden(who, &format!("adopt {}", version.version), why));
+        if !actor.is_person() {
+            return refuse(
+                "a person with a right to it adopts a version, and never a program of the product or an account",
+            );
+        }
+        self.owns(who, set_by).or_else(|why| refuse(&why))?;
+        if !self.separation_of_duties {
+            return Ok(());
+        }
+        if is_anonymous(submitted_by) {
+            return refuse(
+                "separation of duties: nobody in particular submitted it, so it may be theirs; announce the same files under another \
+                 name, with `seatrial adopt MODEL FOLDER`",
+            );
+        }
+        if self.may_be_one(who, submitted_by) {
+            return refuse(&format!(
+                "separation of duties: they submitted it; another owner adopts it, with `seatrial adopt {} {} --comment …`",
+                version.model, version.version
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether `principal` owns the model.
+    ///
+    /// # Errors
+    /// Who does.
+    pub(crate) fn owns(&self, principal: &str, set_by: &str) -> Result<(), String> {
         let owners: Vec<&str> = self.with(Role::Owner).map(|p| p.email.as_str()).collect();
         let may = if owners.is_empty() {
             self.same_person(principal, set_by)
@@ -252,14 +295,13 @@ impl Access {
         if may {
             return Ok(());
         }
-        let why = if owners.is_empty() {
+        Err(if owners.is_empty() {
             format!(
                 "the policy in force names no owner, so it belongs to {set_by}, who set it; they can name an owner in `people`"
             )
         } else {
             format!("its owners are {}", owners.join(", "))
-        };
-        Err(forbidden(principal, "change the model's policy or benchmark", &why))
+        })
     }
 
     /// Whether `principal` may skip a stage in an emergency. Nobody may whom the policy does not give this right by name.

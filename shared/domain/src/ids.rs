@@ -234,6 +234,15 @@ pub fn is_anonymous(principal: &str) -> bool {
     principal.starts_with("account/")
 }
 
+impl Actor {
+    /// Whether a person, or a program that a person answers for, was recognised: neither one of the product's own functions nor an
+    /// account as such.
+    #[must_use]
+    pub fn is_person(&self) -> bool {
+        self.auth != Auth::System && !is_anonymous(&self.principal)
+    }
+}
+
 /// How a principal was authenticated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -68,7 +68,7 @@ pub struct Line {
     pub registered_at: Timestamp,
     /// When it last became champion; none if it never did.
     pub crowned_at: Option<Timestamp>,
-    /// Who crowned it, or reinstated it by a rollback.
+    /// Who crowned it, reinstated it by a rollback, or adopted it.
     pub crowned_by: Option<Actor>,
     /// Since when it serves by default; only for the champion.
     pub serving_since: Option<Timestamp>,
@@ -177,9 +177,9 @@ fn line(records: &Records<'_>, version: &VersionRecord, now: Timestamp) -> Line 
     }
 }
 
-/// The last entry by which a version became champion: a crown, or a rollback to it.
+/// The last entry by which a version became champion: a crown, a rollback to it, or its adoption.
 fn crowned(history: &[HistoryEntry], version: VersionName) -> Option<&HistoryEntry> {
-    let takes = |e: &&HistoryEntry| matches!(e.event.as_str(), "crowned" | "rolled_back");
+    let takes = |e: &&HistoryEntry| matches!(e.event.as_str(), "crowned" | "rolled_back" | "adopted");
     history.iter().rev().filter(takes).find(|e| e.version == Some(version))
 }
 

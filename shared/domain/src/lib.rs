@@ -6,6 +6,7 @@
 //! conditional on the revision of the model's [`head::Head`].
 
 pub mod access;
+pub mod adoption;
 pub mod artifact;
 pub mod bound;
 pub mod canonical;

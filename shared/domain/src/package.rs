@@ -29,6 +29,45 @@ pub struct PackageSummary {
     /// before this was kept. Submitter's text: data, never markup.
     #[serde(default, skip_serializing_if = "Flat::is_empty")]
     pub config: Flat,
+    /// What a remote version runs as; none for one whose bytes are in the package.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote: Option<RemoteVersion>,
+}
+
+/// A version that runs elsewhere: the package holds a reference, and not its bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemoteVersion {
+    /// What it is pinned to, in one line.
+    pub reference: String,
+    /// Always `false`: no bytes of it were seen here. Said so that whoever reads a record need not know.
+    pub byte_verified: bool,
+    /// Whether the service itself said, when it was packaged, that it runs what the reference names. Else it is its owner's word.
+    pub identity_checked: bool,
+    /// What the service said, in one sentence.
+    pub identity: String,
+}
+
+impl RemoteVersion {
+    /// The words that stand wherever such a version is shown.
+    pub const NOT_BYTE_VERIFIED: &'static str = "not byte-verified";
+
+    /// A reference that nobody was asked about yet.
+    #[must_use]
+    pub fn referring(reference: String) -> Self {
+        let identity = "nobody was asked what runs there".to_owned();
+        Self { reference, byte_verified: false, identity_checked: false, identity }
+    }
+
+    /// What to know about it, in a sentence.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        format!(
+            "it runs elsewhere, as {}, and is {}: the package holds this reference and none of its bytes; {}",
+            self.reference,
+            Self::NOT_BYTE_VERIFIED,
+            self.identity
+        )
+    }
 }
 
 /// The names of the labels a package carries.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::adoption::Adoption;
 use crate::compliance::ProfileName;
 use crate::head::{BenchmarkRef, PolicyRef};
 use crate::ids::{Actor, Digest, GateId, ModelName, PromotionId, VersionRef};
@@ -22,6 +23,8 @@ pub enum PromotionStatus {
     Rejected,
     /// It ended after callers saw the challenger, or an operator ended it.
     Aborted,
+    /// There was none: the version served already and was adopted as champion.
+    Adopted,
 }
 
 impl PromotionStatus {
@@ -33,6 +36,7 @@ impl PromotionStatus {
             Self::Crowned => "crowned",
             Self::Rejected => "rejected",
             Self::Aborted => "aborted",
+            Self::Adopted => "adopted",
         }
     }
 }
@@ -95,6 +99,9 @@ pub struct PromotionRecord {
     /// Stages that an operator skipped in an emergency.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub bypasses: Vec<Bypass>,
+    /// What was said by whoever adopted the version; none for every promotion.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adoption: Option<Adoption>,
 }
 
 impl PromotionRecord {

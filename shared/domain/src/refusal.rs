@@ -29,6 +29,18 @@ pub enum Refusal {
         /// How many wait.
         waiting: usize,
     },
+    /// The model has a champion: another becomes it by a promotion, and not by adoption.
+    #[error(
+        "model {model} has the champion {champion}; only a model without one adopts. `seatrial promote {model} {adopted}` tries {adopted} against it"
+    )]
+    HasChampion {
+        /// The model.
+        model: ModelName,
+        /// Its champion.
+        champion: VersionName,
+        /// What was to be adopted.
+        adopted: VersionName,
+    },
     /// The promotion no longer holds the model: a rollback or another end came first. Nothing must be written.
     #[error("promotion {promotion} at epoch {epoch} was superseded; the model is at epoch {found}")]
     Superseded {
@@ -185,6 +197,7 @@ impl Refusal {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Busy { .. } | Self::InLine { .. } => "model_busy",
+            Self::HasChampion { .. } => "has_champion",
             Self::Superseded { .. } => "superseded",
             Self::IllegalTransition { .. } => "illegal_transition",
             Self::NotApproved { .. } => "not_approved",

@@ -61,6 +61,9 @@ impl Access {
         }));
         let by = if person.is_some_and(|p| p.has(Role::Owner)) { "owner" } else { "set the policy in force" };
         rights.push(right("own", "change policy and benchmark", self.may_own(principal, set_by), by));
+        let others = if self.separation_of_duties { "; not what they submitted" } else { "" };
+        let adopt = "adopt a version that already serves as the first champion";
+        rights.push(right("adopt", adopt, self.may_own(principal, set_by), &format!("{by}{others}")));
         rights.push(right(
             "skip",
             "skip a stage in an emergency",
@@ -179,7 +182,11 @@ mod tests {
         assert_eq!(may(&policy, "AROAANN", 0), ["decide", "roll_back", "block"]);
         assert_eq!(may(&policy, "dan@example.com", 99), ["decide"], "while it holds");
         assert_eq!(may(&policy, "dan@example.com", 100), Vec::<&str>::new());
-        assert_eq!(may(&policy, "owen@example.com", 0), ["own"], "who set a policy without an owner");
+        assert_eq!(
+            may(&policy, "owen@example.com", 0),
+            ["own", "adopt"],
+            "who set a policy without an owner"
+        );
         let dan = policy.access().standing("dan@example.com", "x", Timestamp::from_second(1).unwrap());
         assert_eq!(dan.decides_for.as_deref(), Some("ann@example.com"));
         let eve = policy.access().standing("eve", "x", Timestamp::UNIX_EPOCH);

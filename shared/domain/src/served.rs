@@ -59,7 +59,7 @@ impl Split {
         match entry.event.as_str() {
             "weight_shifted" => Self { beside: beside(entry.version, weight("to")), ..self },
             "crowned" => Self { champion: entry.version, beside: beside(self.champion, weight("holdback")) },
-            "rolled_back" => Self { champion: entry.version, beside: None },
+            "rolled_back" | "adopted" => Self { champion: entry.version, beside: None },
             // A new promotion's route has no holdback.
             "canary_rolled_back" | "holdback_ended" | "shadow_opened" => Self { beside: None, ..self },
             // A standby that is retired leaves its holdback to the champion.

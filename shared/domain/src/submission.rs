@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::access::Access;
+use crate::adoption::Adoption;
 use crate::artifact::ArtifactRef;
 use crate::ids::{Actor, Auth, Digest, ModelName, SubmissionId, is_anonymous};
 use crate::refusal::Refusal;
@@ -30,6 +31,9 @@ pub struct Announced {
     pub at: Timestamp,
     /// Until when it is kept.
     pub expires_at: Timestamp,
+    /// What it is for, where it is to be adopted; none where it is to be promoted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adoption: Option<Adoption>,
 }
 
 impl Announced {
@@ -37,18 +41,28 @@ impl Announced {
     #[must_use]
     pub fn new(model: ModelName, id: SubmissionId, digest: Digest, by: Actor, at: Timestamp) -> Self {
         let expires_at = at.checked_add(ANNOUNCED_FOR).unwrap_or(Timestamp::MAX);
-        Self { model, id, digest, by, at, expires_at }
+        Self { model, id, digest, by, at, expires_at, adoption: None }
     }
 
-    /// Whether `again`, which came after this one was kept, says the same: the same bytes, by the same person under any of
-    /// their names.
+    /// The same, to be adopted.
+    #[must_use]
+    pub fn to_adopt(self, adoption: Option<Adoption>) -> Self {
+        Self { adoption, ..self }
+    }
+
+    /// Whether `again`, which came after this one was kept, says the same: the same bytes for the same end, by the same person
+    /// under any of their names.
     ///
     /// # Errors
     /// [`Refusal::AlreadyAnnounced`] when it does not.
     pub fn repeated_by(&self, again: &Self, access: &Access) -> Result<(), Refusal> {
         let same_person = access.same_person(&self.by.principal, &again.by.principal);
         let other = match (same_person, self.digest == again.digest) {
-            (true, true) => return Ok(()),
+            (true, true) if self.adoption == again.adoption => return Ok(()),
+            (true, true) => match &self.adoption {
+                Some(adoption) => format!(", to be adopted (\"{}\")", adoption.comment),
+                None => ", to be promoted".to_owned(),
+            },
             (true, false) => format!(", for a submission.json with the digest {}", self.digest),
             (false, _) => String::new(),
         };

@@ -79,16 +79,16 @@ pub struct PackageTask {
 pub enum Packaged {
     /// The promotion waits for its model.
     InLine(InLine),
-    /// The promotion holds its model.
-    Held(Held),
+    /// The model is taken.
+    Taken(Taken),
 }
 
 impl Packaged {
-    /// What the promotion holds, where it does not wait.
+    /// What took the model, where the promotion does not wait.
     #[must_use]
-    pub fn held(self) -> Option<Held> {
+    pub fn taken(self) -> Option<Taken> {
         match self {
-            Self::Held(held) => Some(held),
+            Self::Taken(taken) => Some(taken),
             Self::InLine(_) => None,
         }
     }
@@ -105,7 +105,7 @@ pub struct InLine {
     pub again: PromotionInput,
 }
 
-/// The answer of `package`, and what the state machine carries from then on as `$held`.
+/// What the state machine carries as `$held` from the answer of `package` on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Held {
     /// [`SCHEMA`].
@@ -118,6 +118,17 @@ pub struct Held {
     pub epoch: u64,
     /// What it promotes.
     pub version: VersionName,
+}
+
+/// What took the model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Taken {
+    /// The promotion, or the adoption in its place.
+    #[serde(flatten)]
+    pub held: Held,
+    /// Whether the version was adopted as champion: nothing is left to do but to attest it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub adopted: bool,
 }
 
 /// The answer of `evaluate`.

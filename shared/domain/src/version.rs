@@ -78,6 +78,8 @@ pub enum VersionEvent {
     StartCanary,
     /// It becomes champion.
     Crown,
+    /// It serves already, and becomes champion of a model that has none.
+    Adopt,
     /// Its promotion ended without success.
     Abort,
     /// It is champion and is displaced by a crown: it becomes standby.
@@ -110,6 +112,8 @@ pub fn transition(status: VersionStatus, event: VersionEvent) -> Result<VersionS
         (S::Approved, E::StartCanary) => Ok(S::Canary),
         // Approved → Champion is the first version's way: there is no champion to share traffic with.
         (S::Approved | S::Canary, E::Crown) => Ok(S::Champion),
+        // What a promotion has judged is not adopted: that would be a way around a rejection.
+        (S::Packaged, E::Adopt) => Ok(S::Champion),
         (S::Evaluating | S::Shadowing | S::InReview | S::Approved, E::Abort) => Ok(S::Rejected),
         (S::Canary, E::Abort) => Ok(S::RolledBack),
         (S::Champion, E::Displace) => Ok(S::Standby),
@@ -210,13 +214,14 @@ mod tests {
         S::Retired,
         S::Collected,
     ];
-    const EVENTS: [E; 13] = [
+    const EVENTS: [E; 14] = [
         E::StartPromotion,
         E::OpenShadow,
         E::StartReview,
         E::Approve,
         E::StartCanary,
         E::Crown,
+        E::Adopt,
         E::Abort,
         E::Displace,
         E::TakeBack,
@@ -227,14 +232,17 @@ mod tests {
     ];
 
     #[test]
-    fn nothing_becomes_champion_but_by_crown_or_reinstatement_of_the_standby() {
+    fn nothing_becomes_champion_but_by_crown_reinstatement_of_the_standby_or_adoption_of_what_nobody_judged()
+    {
         for status in STATUSES {
             for event in EVENTS {
                 if transition(status, event) == Ok(S::Champion) {
                     assert!(
                         matches!(
                             (status, event),
-                            (S::Approved | S::Canary, E::Crown) | (S::Standby, E::Reinstate)
+                            (S::Approved | S::Canary, E::Crown)
+                                | (S::Standby, E::Reinstate)
+                                | (S::Packaged, E::Adopt)
                         ),
                         "{status:?} {event:?}"
                     );

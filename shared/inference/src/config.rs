@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::datatype::Datatype;
 use crate::error::Defect;
 use crate::onnx::GraphInfo;
+use crate::remote::RemoteConfig;
 use crate::{config_reader, plan};
 
 /// What a version predicts.
@@ -86,13 +87,17 @@ pub struct OutputsConfig {
 pub struct ModelConfig {
     /// What the version predicts.
     pub task: Task,
-    /// How the version is run; `onnx` is the only one so far.
+    /// How the version is run: `onnx` in process, or `remote`.
     pub runtime: String,
     /// The name people gave the version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// The graph's path inside the submission.
+    /// The graph's path inside the submission; empty for a remote version, which has none.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub model: String,
+    /// Where a remote version runs, and what it is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remote: Option<RemoteConfig>,
     /// The inputs of the graph.
     pub inputs: Vec<InputConfig>,
     /// The outputs of the graph.

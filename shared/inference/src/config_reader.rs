@@ -8,13 +8,15 @@ use serde_json::{Map, Value};
 use crate::config::{InputConfig, ModelConfig, OutputsConfig, ScoreKind, Task};
 use crate::datatype::Datatype;
 use crate::error::Defect;
+use crate::remote;
 
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 12] = [
     "schema",
     "task",
     "runtime",
     "title",
     "model",
+    "remote",
     "inputs",
     "outputs",
     "classes",
@@ -45,16 +47,17 @@ fn whole(f: &mut Fields<'_>) -> ModelConfig {
         &[("binary", Task::Binary), ("multiclass", Task::Multiclass), ("regression", Task::Regression)],
         None,
     );
-    f.word("runtime", &[("onnx", ())], None);
+    let is_remote = f.word("runtime", &[("onnx", false), ("remote", true)], None) == Some(true);
     let (classes, integer_classes) = classes(f, task);
     let positive_class = positive(f, task, &classes);
     ModelConfig {
         task: task.unwrap_or(Task::Regression),
-        runtime: "onnx".to_owned(),
+        runtime: if is_remote { "remote" } else { "onnx" }.to_owned(),
         title: f.text("title", false),
-        model: model_path(f),
+        model: if is_remote { String::new() } else { model_path(f) },
+        remote: remote::read(f, is_remote),
         inputs: inputs(f),
-        outputs: outputs(f, task),
+        outputs: outputs(f, task).or_named(is_remote, task),
         classes,
         integer_classes,
         positive_class,
@@ -250,24 +253,42 @@ fn outputs(f: &mut Fields<'_>, task: Option<Task>) -> OutputsConfig {
     }
 }
 
+impl OutputsConfig {
+    /// A remote version has no graph whose types would tell its outputs: what is not named has the protocol's usual names.
+    fn or_named(self, is_remote: bool, task: Option<Task>) -> Self {
+        let named = self.label.is_some() || self.scores.is_some() || self.value.is_some();
+        if !is_remote || named {
+            return self;
+        }
+        let name = |name: &str, there: bool| there.then(|| name.to_owned());
+        let classes = task.is_none_or(Task::is_classification);
+        Self {
+            label: name("label", classes),
+            scores: name("scores", classes),
+            value: name("value", !classes),
+            ..self
+        }
+    }
+}
+
 /// One mapping of the file, and where its defects go.
-struct Fields<'a> {
+pub(crate) struct Fields<'a> {
     /// What stands before a key in a defect's place: empty, or `inputs[2].`.
-    path: String,
-    map: &'a Map<String, Value>,
-    defects: &'a mut Vec<Defect>,
+    pub(crate) path: String,
+    pub(crate) map: &'a Map<String, Value>,
+    pub(crate) defects: &'a mut Vec<Defect>,
 }
 
 impl<'a> Fields<'a> {
-    fn defect(&mut self, key: &str, found: impl Into<String>, expected: impl Into<String>) {
+    pub(crate) fn defect(&mut self, key: &str, found: impl Into<String>, expected: impl Into<String>) {
         self.defects.push(Defect::new(format!("{}{key}", self.path), found, expected));
     }
 
-    fn found(&self, key: &str) -> String {
+    pub(crate) fn found(&self, key: &str) -> String {
         self.map.get(key).map_or_else(|| "nothing".to_owned(), shown)
     }
 
-    fn only(&mut self, known: &[&str]) {
+    pub(crate) fn only(&mut self, known: &[&str]) {
         for key in self.map.keys().filter(|k| !known.contains(&k.as_str())) {
             self.defects.push(Defect::new(
                 format!("{}{key}", self.path),
@@ -278,7 +299,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The value of a key; `null` counts as missing.
-    fn value(&mut self, key: &str, required: bool) -> Option<&'a Value> {
+    pub(crate) fn value(&mut self, key: &str, required: bool) -> Option<&'a Value> {
         let value = self.map.get(key).filter(|v| !v.is_null());
         if value.is_none() && required {
             self.defect(key, "nothing", "a value: this key is required");
@@ -286,7 +307,7 @@ impl<'a> Fields<'a> {
         value
     }
 
-    fn text(&mut self, key: &str, required: bool) -> Option<String> {
+    pub(crate) fn text(&mut self, key: &str, required: bool) -> Option<String> {
         let value = self.value(key, required)?;
         let text = value.as_str().filter(|t| !t.trim().is_empty()).map(str::to_owned);
         if text.is_none() {
@@ -326,7 +347,7 @@ fn shown(value: &Value) -> String {
     }
 }
 
-fn kind(value: &Value) -> &'static str {
+pub(crate) fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "nothing",
         Value::Bool(_) => "a truth value",

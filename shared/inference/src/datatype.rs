@@ -61,6 +61,11 @@ impl Datatype {
         Self::ALL.iter().find(|(_, _, n)| *n == number).map(|(t, ..)| *t)
     }
 
+    /// The number in `TensorProto.DataType`.
+    pub(crate) fn onnx(self) -> i32 {
+        Self::ALL.iter().find(|(t, ..)| *t == self).map_or(0, |(.., n)| *n)
+    }
+
     /// The name in the Open Inference Protocol.
     pub fn name(self) -> &'static str {
         Self::ALL.iter().find(|(t, ..)| *t == self).map_or("", |(_, n, _)| n)

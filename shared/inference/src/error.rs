@@ -64,7 +64,8 @@ pub enum PredictError {
     /// The graph failed, or answered something that is no prediction.
     #[error("{message}")]
     Model {
-        /// Stable: `session-failed`, `bad-output`, `not-finite`.
+        /// Stable: `session-failed`, `bad-output`, `not-finite`; of a remote version also `remote-unavailable`, `remote-timeout`,
+        /// `remote-refused`, `remote-failed`.
         code: &'static str,
         /// For people: the output and row, and what was found.
         message: String,
@@ -74,6 +75,17 @@ pub enum PredictError {
 impl PredictError {
     pub(crate) fn client(code: &'static str, message: impl Into<String>) -> Self {
         Self::Client { code, message: message.into() }
+    }
+
+    /// An error of the model's, for whoever runs it elsewhere.
+    pub fn remote(code: RemoteCode, message: impl Into<String>) -> Self {
+        Self::Model { code: code.as_str(), message: message.into() }
+    }
+
+    /// Whether it is about a batch as a whole: none of its rows would fare better by itself.
+    pub fn concerns_all_rows(&self) -> bool {
+        let remote = RemoteCode::ALL.iter().any(|code| code.as_str() == self.code());
+        remote || matches!(self.code(), "missing-column" | "unknown-column")
     }
 
     pub(crate) fn model(code: &'static str, message: impl Into<String>) -> Self {
@@ -99,6 +111,33 @@ impl PredictError {
     pub fn message(&self) -> &str {
         match self {
             Self::Client { message, .. } | Self::Model { message, .. } => message,
+        }
+    }
+}
+
+/// How a remote version fails to answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RemoteCode {
+    /// Nobody answered, or only that it has no room now.
+    Unavailable,
+    /// The answer did not come in time.
+    Timeout,
+    /// The request was refused.
+    Refused,
+    /// It failed on the request.
+    Failed,
+}
+
+impl RemoteCode {
+    const ALL: [Self; 4] = [Self::Unavailable, Self::Timeout, Self::Refused, Self::Failed];
+
+    /// The stable code.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unavailable => "remote-unavailable",
+            Self::Timeout => "remote-timeout",
+            Self::Refused => "remote-refused",
+            Self::Failed => "remote-failed",
         }
     }
 }

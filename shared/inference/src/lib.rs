@@ -1,4 +1,4 @@
-//! Runs a version: ONNX in process.
+//! Runs a version: ONNX in process, or by a server elsewhere through whatever speaks its protocol ([`Remote`]).
 //!
 //! A version is a graph (`weights/model.onnx`) and the `config.yaml` that says how to feed it and how to read it. The road of
 //! a request: JSON or Parquet become a [`Batch`] of named columns; the [`Model`] casts them to what its graph wants, runs it,
@@ -26,6 +26,8 @@ mod onnx;
 mod plan;
 mod plan_outputs;
 mod raw;
+mod remote;
+mod runner;
 mod runtime;
 
 pub use answers::Prediction;
@@ -33,9 +35,11 @@ pub use batch::Batch;
 pub use cells::Column;
 pub use config::{InputConfig, ModelConfig, OutputsConfig, ScoreKind, Task};
 pub use datatype::Datatype;
-pub use error::{Defect, LoadError, PredictError, Side};
+pub use error::{Defect, LoadError, PredictError, RemoteCode, Side};
 pub use model::Model;
 pub use oip::{OipTensor, Signature, TensorSpec};
 pub use onnx::{GraphError, GraphInfo, ValueInfo, ValueKind};
 pub use plan::ColumnSpec;
+pub use remote::{Ask, LARGEST, Place, Remote, RemoteConfig};
+pub use runner::Runner;
 pub use runtime::{Runtime, RuntimeError};

@@ -16,6 +16,7 @@ use crate::oip::{OipTensor, Signature, TensorSpec, output_specs};
 use crate::onnx::GraphInfo;
 use crate::plan::{ColumnSpec, Plan, Source, plan};
 use crate::raw;
+use crate::runner::each;
 use crate::runtime::Runtime;
 
 /// A version that can predict. Shared between threads; one session runs one batch at a time.
@@ -122,17 +123,7 @@ impl Model {
     /// Each row's own outcome: a row on which the graph fails does not sink the others. A batch that fails is halved until
     /// the failing rows stand alone, so that a few bad rows cost a few more runs.
     pub fn predict_each(&self, batch: &Batch) -> Vec<Result<Prediction, PredictError>> {
-        let rows = batch.rows();
-        match self.predict(batch) {
-            Ok(all) => all.into_iter().map(Ok).collect(),
-            Err(e) if rows == 1 || matches!(e.code(), "missing-column" | "unknown-column") => {
-                vec![Err(e); rows]
-            }
-            Err(_) => {
-                let halves = [batch.slice(0, rows / 2), batch.slice(rows / 2, rows)];
-                halves.iter().flatten().flat_map(|half| self.predict_each(half)).collect()
-            }
-        }
+        each(batch, &|part| self.predict(part))
     }
 
     /// A batch of a request's tensors: one a column, or a packed one that the configuration gives `features`.
@@ -140,25 +131,7 @@ impl Model {
     /// # Errors
     /// As [`Batch::from_oip`].
     pub fn batch_from_oip(&self, tensors: &[OipTensor]) -> Result<Batch, PredictError> {
-        let mut columns = Vec::new();
-        for (name, column) in Batch::from_oip(tensors)?.into_columns() {
-            let packed = self.plan.inputs.iter().find_map(|input| match &input.source {
-                Source::Packed(features) if input.name == name && !features.contains(&name) => Some(features),
-                _ => None,
-            });
-            let Some(features) = packed else {
-                columns.push((name, column));
-                continue;
-            };
-            if column.width() != features.len() {
-                let expected = features.len();
-                let message = format!("input `{name}` has {} columns, expected {expected}", column.width());
-                return Err(PredictError::client("wrong-shape", message));
-            }
-            columns
-                .extend(features.iter().enumerate().map(|(k, feature)| (feature.clone(), column.strided(k))));
-        }
-        Batch::from_columns(columns)
+        from_oip(&self.plan, tensors)
     }
 
     pub(crate) fn plan(&self) -> &Plan {
@@ -199,6 +172,28 @@ impl Model {
     }
 }
 
+/// A batch of a request's tensors, packed ones taken apart.
+pub(crate) fn from_oip(plan: &Plan, tensors: &[OipTensor]) -> Result<Batch, PredictError> {
+    let mut columns = Vec::new();
+    for (name, column) in Batch::from_oip(tensors)?.into_columns() {
+        let packed = plan.inputs.iter().find_map(|input| match &input.source {
+            Source::Packed(features) if input.name == name && !features.contains(&name) => Some(features),
+            _ => None,
+        });
+        let Some(features) = packed else {
+            columns.push((name, column));
+            continue;
+        };
+        if column.width() != features.len() {
+            let expected = features.len();
+            let message = format!("input `{name}` has {} columns, expected {expected}", column.width());
+            return Err(PredictError::client("wrong-shape", message));
+        }
+        columns.extend(features.iter().enumerate().map(|(k, feature)| (feature.clone(), column.strided(k))));
+    }
+    Batch::from_columns(columns)
+}
+
 fn defect(config: &ModelConfig, found: String, expected: &str) -> LoadError {
     LoadError::Defects(vec![Defect::new(&config.model, found, expected)])
 }
@@ -211,7 +206,7 @@ pub(crate) fn builder(runtime: &Runtime, config: &ModelConfig) -> Result<Session
     builder.with_log_level(LogLevel::Error).map_err(|e| failed(e.into()))
 }
 
-fn signature(config: &ModelConfig, plan: &Plan) -> Signature {
+pub(crate) fn signature(config: &ModelConfig, plan: &Plan) -> Signature {
     let inputs = plan.columns.iter().map(|column| {
         let item = if column.item.is_empty() { &[1][..] } else { &column.item };
         let shape = std::iter::once(&-1).chain(item).copied().collect();

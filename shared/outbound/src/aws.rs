@@ -8,6 +8,7 @@ use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, si
 use aws_sigv4::sign::v4;
 use aws_smithy_runtime_api::client::identity::Identity;
 use bytes::Bytes;
+use reqwest::Client;
 
 use crate::{Answer, CallError, Read, answered, plain_client, unreachable};
 
@@ -31,10 +32,36 @@ pub struct Call<'a> {
 /// # Errors
 /// When nobody answered; a refusal by the service is an answer.
 pub async fn post(config: &SdkConfig, call: &Call<'_>) -> Result<Answer, CallError> {
-    let request = signed(config, call).await.map_err(CallError::NoAnswer)?;
-    let client = plain_client().build().map_err(|e| CallError::NoAnswer(format!("no HTTP client ({e})")))?;
-    let answer = client.execute(request).await.map_err(|e| unreachable(call.service, e))?;
-    answered(answer, Read::Whole(call.limit)).await
+    send(&client()?, config, &Request { method: "POST", signing: call.service, call: *call }).await
+}
+
+/// A call that is no plain POST, or whose host is not called as its service is in signatures.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// `GET` or `POST`.
+    pub method: &'static str,
+    /// The service in signatures: `sagemaker` of the host `runtime.sagemaker`.
+    pub signing: &'static str,
+    /// The rest; its `service` is how the host begins.
+    pub call: Call<'a>,
+}
+
+/// A client for many calls: it keeps its connections.
+///
+/// # Errors
+/// When there can be none.
+pub fn client() -> Result<Client, CallError> {
+    plain_client().build().map_err(|e| CallError::NoAnswer(format!("no HTTP client ({e})")))
+}
+
+/// Makes a call with a client that is kept.
+///
+/// # Errors
+/// When nobody answered; a refusal by the service is an answer.
+pub async fn send(client: &Client, config: &SdkConfig, request: &Request<'_>) -> Result<Answer, CallError> {
+    let signed = signed(config, request).await.map_err(CallError::NoAnswer)?;
+    let answer = client.execute(signed).await.map_err(|e| unreachable(request.call.service, e))?;
+    answered(answer, Read::Whole(request.call.limit)).await
 }
 
 /// Invokes a Lambda function and gives its answer. `name` may carry a qualifier (`name:live`).
@@ -78,7 +105,8 @@ fn endpoint(config: &SdkConfig, service: &str) -> Result<String, String> {
     Ok(format!("https://{service}.{region}.{suffix}"))
 }
 
-async fn signed(config: &SdkConfig, call: &Call<'_>) -> Result<reqwest::Request, String> {
+async fn signed(config: &SdkConfig, request: &Request<'_>) -> Result<reqwest::Request, String> {
+    let Request { method, signing, call } = request;
     let failed =
         |e: &dyn std::fmt::Display| format!("the request to {} cannot be signed ({e})", call.service);
     let url = format!("{}{}", endpoint(config, call.service)?, call.path);
@@ -88,16 +116,16 @@ async fn signed(config: &SdkConfig, call: &Call<'_>) -> Result<reqwest::Request,
     let parameters = v4::SigningParams::builder()
         .identity(&identity)
         .region(config.region().map_or("us-east-1", |r| r.as_ref()))
-        .name(call.service)
+        .name(signing)
         .time(SystemTime::now())
         .settings(SigningSettings::default())
         .build()
         .map_err(|e| failed(&e))?;
     let body = SignableBody::Bytes(call.body.as_bytes());
-    let signable = SignableRequest::new("POST", url.as_str(), call.headers.iter().copied(), body)
+    let signable = SignableRequest::new(*method, url.as_str(), call.headers.iter().copied(), body)
         .map_err(|e| failed(&e))?;
     let (instructions, _) = sign(signable, &parameters.into()).map_err(|e| failed(&e))?.into_parts();
-    let mut request = http::Request::builder().method("POST").uri(&url);
+    let mut request = http::Request::builder().method(*method).uri(&url);
     for (name, value) in call.headers {
         request = request.header(*name, *value);
     }

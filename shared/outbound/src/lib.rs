@@ -7,6 +7,7 @@
 
 mod address;
 pub mod aws;
+mod kept;
 
 use std::net::SocketAddr;
 
@@ -16,6 +17,7 @@ use reqwest::redirect::Policy as Redirects;
 use reqwest::{Client, ClientBuilder, Response};
 
 pub use address::{Allowed, is_public};
+pub use kept::Kept;
 
 use address::Hook;
 
@@ -86,7 +88,7 @@ pub async fn post(
 }
 
 /// What the host's name leads to, all of it public.
-async fn addresses(hook: &Hook) -> Result<Vec<SocketAddr>, CallError> {
+pub(crate) async fn addresses(hook: &Hook) -> Result<Vec<SocketAddr>, CallError> {
     let bare = hook.host.trim_start_matches('[').trim_end_matches(']');
     let found: Vec<SocketAddr> = tokio::net::lookup_host((bare, hook.port))
         .await

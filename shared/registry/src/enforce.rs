@@ -13,7 +13,7 @@ use seatrial_domain::head::Head;
 use seatrial_domain::history::ChainTip;
 use seatrial_domain::ids::{Auth, VersionRef};
 use seatrial_domain::line::{LONGEST, Waiting};
-use seatrial_domain::promotion::Stage;
+use seatrial_domain::promotion::{PromotionStatus, Stage};
 use seatrial_domain::route::Weight;
 use seatrial_domain::version::VersionStatus;
 
@@ -33,6 +33,7 @@ pub fn enforce(change: &Change, previous: Option<&Head>) -> Result<(), Refusal> 
     };
     chain(change, previous)?;
     belongs(change)?;
+    adopted(change)?;
     hands(change, previous)?;
     line(change, previous)?;
     champion(change, previous)?;
@@ -78,6 +79,13 @@ fn belongs(change: &Change) -> Result<(), Refusal> {
         && change.promotion.as_ref().is_none_or(|p| p.model == *model)
         && change.gate.as_ref().is_none_or(|g| g.model == *model);
     must(all, "its records belong to several models")
+}
+
+/// Nothing but an adoption leaves a record of one, and what follows it.
+fn adopted(change: &Change) -> Result<(), Refusal> {
+    let record = change.promotion.as_ref().filter(|p| p.status == PromotionStatus::Adopted);
+    let lawful = matches!(change.entry.event.as_str(), "adopted" | "attested");
+    must(record.is_none() || lawful, "a promotion becomes an adoption")
 }
 
 /// Every change of hands moves the epoch, so that whoever held the model before cannot write any more.
@@ -144,16 +152,21 @@ fn traffic(change: &Change, previous: &Head) -> Result<(), Refusal> {
     approval_covers(change, &running.promotion, running.epoch, &running.challenger)
 }
 
-/// The champion changes in two ways only: the approved challenger is crowned, or the standby is reinstated.
+/// The champion changes in three ways only: the approved challenger is crowned, the standby is reinstated, or the first one is
+/// adopted.
 fn champion(change: &Change, previous: &Head) -> Result<(), Refusal> {
     let (now, before) = (change.head.champion(), previous.champion());
+    let adopts = change.entry.event == "adopted";
     if now == before {
-        return Ok(());
+        return must(!adopts, "an adoption that leaves the champion as it was");
     }
     let Some(now) = now else {
         return Err(invalid("a model that has a champion keeps one"));
     };
     must(change.head.route.weight == Weight::ZERO, "a new champion begins beside a challenger with traffic")?;
+    if adopts {
+        return adoption(change, previous, now);
+    }
     if let Some(running) = previous.running.as_ref().filter(|r| r.challenger == *now) {
         must(change.head.standby.as_ref() == before, "the displaced champion is not the standby")?;
         return approval_covers(change, &running.promotion, running.epoch, now);
@@ -162,6 +175,21 @@ fn champion(change: &Change, previous: &Head) -> Result<(), Refusal> {
         return must(change.head.standby.is_none(), "a reinstated champion keeps a standby");
     }
     Err(unapproved(format!("{} is neither the challenger being promoted nor the standby", now.version)))
+}
+
+/// A person makes a version champion without an approval only where the model has none and nothing runs, and never quietly: the
+/// record says who, and in their words why. The transaction asks that no promotion has judged the version.
+fn adoption(change: &Change, previous: &Head, now: &VersionRef) -> Result<(), Refusal> {
+    must(previous.champion().is_none(), "a version is adopted by a model that has a champion")?;
+    let free = previous.running.is_none() && change.head.running.is_none();
+    must(free, "a version is adopted while a promotion holds the model")?;
+    must(change.head.standby.is_none(), "an adopted champion begins with a standby")?;
+    must(change.entry.actor.is_person(), "a version is adopted by nobody who could answer for it")?;
+    let record = change.promotion.as_ref().filter(|p| {
+        p.status == PromotionStatus::Adopted && p.challenger == *now && p.requested_by == change.entry.actor
+    });
+    let said = record.and_then(|p| p.adoption.as_ref()).is_some_and(|a| !a.comment.trim().is_empty());
+    must(said, "a version is adopted without a record of who does and why")
 }
 
 /// Whether the change carries an approval that binds exactly this; the transaction checks the decision item itself.

@@ -77,6 +77,10 @@ pub(crate) fn plan(change: &Change) -> Result<Vec<(Part, Write)>, StoreError> {
             VersionStatus::Collected => {
                 Cond::All(vec![same, Cond::Eq("status", word(&VersionStatus::Retired)?)])
             }
+            // What a promotion has judged is not adopted, whoever makes the change.
+            VersionStatus::Champion if change.entry.event == "adopted" => {
+                Cond::All(vec![same, Cond::Eq("status", word(&VersionStatus::Packaged)?)])
+            }
             _ => same,
         };
         put(
@@ -95,7 +99,7 @@ pub(crate) fn plan(change: &Change) -> Result<Vec<(Part, Write)>, StoreError> {
             Cond::Eq("epoch", number(promotion.epoch)),
             Cond::Eq("package", text(&promotion.challenger.digest)),
         ];
-        let new = change.entry.event == "promotion_started";
+        let new = matches!(change.entry.event.as_str(), "promotion_started" | "adopted");
         let condition = if new { Cond::Absent } else { Cond::All(same) };
         let key = layout::promotion_key(model, &promotion.id);
         put(Part::Promotion, key, layout::promotion_item(promotion)?, condition);

@@ -2,7 +2,9 @@
 
 use jiff::Timestamp;
 use seatrial_domain::gate::{Decision, GateRecord, GateStatus};
+use seatrial_domain::package::RemoteVersion;
 use seatrial_domain::promotion::{Bypass, Stage};
+use seatrial_domain::version::VersionRecord;
 use seatrial_evidence::report::ComparisonReport;
 
 use crate::words::Tone;
@@ -79,6 +81,17 @@ pub(crate) fn of_gate(
         list.push(self_approval(approved_own));
     }
     list
+}
+
+/// What stands above a page about versions whose bytes nobody here has seen.
+pub(crate) fn unverified(challenger: &VersionRecord, champion: Option<&VersionRecord>) -> Vec<Banner> {
+    let of = |version: &VersionRecord| {
+        let remote = version.package.remote.as_ref()?;
+        let text = format!("{}: {}", version.version, words::sentence(&remote.sentence()));
+        let title = format!("{} is {}", version.version, RemoteVersion::NOT_BYTE_VERIFIED);
+        Some(banner(Tone::Unsure, &title, text))
+    };
+    [Some(challenger), champion].into_iter().flatten().filter_map(of).collect()
 }
 
 /// What stands above the page of a report. `later` are the stages that are known to be skipped by now.

@@ -10,6 +10,7 @@ mod writer;
 
 use std::fmt::Write as _;
 
+use seatrial_domain::adoption::NOT_COMPARED;
 use seatrial_domain::gate::GateRecord;
 use seatrial_domain::package::{REFERENCE, label};
 use seatrial_domain::policy::{Policy, fairness_metrics};
@@ -124,6 +125,7 @@ impl Card<'_> {
             PromotionStatus::Crowned => "became champion",
             PromotionStatus::Rejected => "was rejected before any caller saw it",
             PromotionStatus::Aborted => "was taken back",
+            PromotionStatus::Adopted => "was adopted as champion, without a promotion,",
         };
         let when = promotion.ended_at.map(|at| format!(" on {}", times::moment(at))).unwrap_or_default();
         let reason = promotion.reason.as_deref().map(|r| format!(": {}", text(r))).unwrap_or_default();
@@ -153,6 +155,10 @@ impl Card<'_> {
             ("Held to", Some(standing(profile))),
             ("Task", Some(text(&package.task))),
             ("Runtime", Some(text(&package.runtime))),
+            (
+                "Runs elsewhere",
+                package.remote.as_ref().map(|remote| text(&words::sentence(&remote.sentence()))),
+            ),
             (
                 "Size",
                 Some(format!("{} bytes in {} files", numbers::count(package.size), package.files.len())),
@@ -209,6 +215,10 @@ impl Card<'_> {
     fn metrics(&self, out: &mut Writer) {
         out.heading("Metrics and quantitative analyses");
         let Some(report) = self.report else {
+            if self.promotion.is_some_and(|p| p.status == PromotionStatus::Adopted) {
+                out.line(NOT_COMPARED);
+                return;
+            }
             out.line("There is no comparison report: the promotion ended before anything was compared, or has not come so far.");
             return;
         };

@@ -192,7 +192,11 @@ impl<'a> ReviewPage<'a> {
         Self {
             style: STYLE,
             title: format!("{} {challenger} {over}", gate.model),
-            banners: banners::of_gate(gate, report, bypasses, own, facts.now),
+            banners: [
+                banners::of_gate(gate, report, bypasses, own, facts.now),
+                banners::unverified(facts.challenger, facts.champion),
+            ]
+            .concat(),
             state: if gate.status == GateStatus::Pending && !pending { "expired" } else { state },
             state_tone: tone.class(),
             pending,

@@ -60,6 +60,9 @@ fn notice(kind: NoticeKind) -> Notice {
         NoticeKind::CanaryStep => Notice { weight: Some(Weight::from_bps(500).unwrap()), ..plain },
         NoticeKind::RolledBack => Notice { from: Some(v4), to: Some(v3), ..said(ann, "errors in checkout") },
         NoticeKind::Crowned => Notice { from: Some(v3), to: Some(v4), ..plain },
+        NoticeKind::Adopted => {
+            Notice { to: Some(v4), ..said(ann, "in use since May; its figures are in RISK-112") }
+        }
         NoticeKind::Failed => said(Actor::function("sweep"), "its execution is FAILED"),
         NoticeKind::Emergency => Notice {
             emergency: true,

@@ -46,6 +46,7 @@ pub const NAMES: [(&str, &str); 36] = [
         "SEATRIAL_CHECK_HOSTS",
         "the hosts that integration checks may reach, separated by commas; default none",
     ),
+    ("SEATRIAL_REMOTE_HOSTS", "the hosts that remote versions may run on, separated by commas; default none"),
     (
         "SEATRIAL_ACCOUNT",
         "the account; in 000000000000, which is an emulator's, hooks may reach http://127.0.0.1",

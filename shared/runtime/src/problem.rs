@@ -85,6 +85,7 @@ impl From<Refusal> for Problem {
             Refusal::Collecting { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Refusal::Busy { .. }
             | Refusal::InLine { .. }
+            | Refusal::HasChampion { .. }
             | Refusal::Superseded { .. }
             | Refusal::IllegalTransition { .. }
             | Refusal::Changed { .. }

@@ -1,6 +1,7 @@
 //! The end-to-end suite: needs a running stack, whose outputs SEATRIAL_OUTPUTS names. One program: it links once. A new file is named here.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod adopt;
 mod browser;
 mod checks;
 mod compliance;

@@ -38,7 +38,7 @@ fn each(check: impl Fn(&Machine)) {
 #[test]
 fn a_machine_is_short_says_what_it_is_for_and_speaks_jsonata() {
     each(|m| {
-        assert!(m.text.lines().count() < 220, "{} has {} lines", m.name, m.text.lines().count());
+        assert!(m.text.lines().count() < 240, "{} has {} lines", m.name, m.text.lines().count());
         assert!(m.root["Comment"].as_str().is_some_and(|c| c.len() > 40), "{} needs a comment", m.name);
         assert_eq!(m.root["QueryLanguage"], "JSONata", "{}", m.name);
         let unknown: Vec<_> = m

@@ -7,7 +7,7 @@ use seatrial_domain::route::Weight;
 use seatrial_domain::task::{
     Attested, CompareTask, Compared, Crowned, Evaluated, Frozen, GateAnswer, GateOutcome, GateTask,
     HealthAnswer, HealthState, HealthTask, Held, HeldTask, InLine, PackageTask, Packaged, PromotionInput,
-    RollbackTask, RolledBack, SCHEMA, ShadowCheck, ShadowState, ShiftTask, Shifted, Summarised,
+    RollbackTask, RolledBack, SCHEMA, ShadowCheck, ShadowState, ShiftTask, Shifted, Summarised, Taken,
 };
 use seatrial_domain::{PromotionId, Verdict};
 use seatrial_tests::asl;
@@ -121,7 +121,9 @@ fn answer(task: &Value) -> Value {
         task["Arguments"]["FunctionName"].as_str().unwrap(),
         sent["action"].as_str().unwrap_or_default(),
     ) {
-        ("${PackageFunction}", _) => serde_json::to_value(Packaged::Held(held())),
+        ("${PackageFunction}", _) => {
+            serde_json::to_value(Packaged::Taken(Taken { held: held(), adopted: false }))
+        }
         ("${EvaluateFunction}", _) => {
             serde_json::to_value(Evaluated { verdict: Verdict::Pass, shadow: true, first: false, why: why() })
         }
@@ -185,11 +187,11 @@ fn who_waits_asks_again_with_what_the_answer_says() {
     let line = Packaged::InLine(InLine { schema: SCHEMA, wait_seconds: 30, again });
     let sent = serde_json::to_value(&line).unwrap();
     assert_eq!(serde_json::from_value::<Packaged>(sent.clone()).unwrap(), line);
-    let held = Packaged::Held(held());
+    let held = Packaged::Taken(Taken { held: held(), adopted: false });
     assert_eq!(serde_json::from_value::<Packaged>(json!(held)).unwrap(), held, "and no word for the other");
     let promotion = asl::machine("promotion").unwrap();
     let states = promotion.states();
-    let (judge, wait) = (&states["JudgeLine"], &states["AwaitModel"]);
+    let (judge, wait) = (&states["JudgePackage"], &states["AwaitModel"]);
     assert_eq!(judge["Choices"][0]["Condition"], "{% $exists($held.again) %}");
     assert!(sent["again"].is_object() && json!(held)["again"].is_null());
     assert_eq!(

@@ -298,7 +298,11 @@ fn two_functions_sign_and_nothing_else_touches_the_key() {
 fn evaluate_invokes_checks_by_their_name_and_nothing_else_of_the_account() {
     let t = template();
     let statements = t.statements("EvaluateRole");
-    let calls: Vec<_> = statements.iter().filter(|s| allows(s, &["lambda:InvokeFunction"])).collect();
+    let named = json!({ "Fn::Split": [",", { "Ref": "RemoteModels" }] });
+    let calls: Vec<_> = statements
+        .iter()
+        .filter(|s| allows(s, &["lambda:InvokeFunction"]) && s["Resource"] != named)
+        .collect();
     assert_eq!(calls.len(), 1);
     assert_eq!(
         calls[0]["Resource"]["Fn::Sub"],
@@ -315,6 +319,34 @@ fn evaluate_invokes_checks_by_their_name_and_nothing_else_of_the_account() {
     assert_eq!(t.root()["Parameters"]["CheckHosts"]["Default"], "", "no host is reached that nobody named");
     // Whether this machine may be reached follows from the account alone: nobody can set it.
     assert_eq!(variables["SEATRIAL_ACCOUNT"], json!({ "Ref": "AWS::AccountId" }));
+}
+
+#[test]
+fn remote_versions_are_what_the_deployment_names_and_only_who_runs_versions_calls_them() {
+    let t = template();
+    let named = json!({ "Fn::Split": [",", { "Ref": "RemoteModels" }] });
+    let users = ["evaluate", "package", "replay", "serve"];
+    assert_eq!(who(|s| s["Resource"] == named), users);
+    // Who packages asks what runs there, and never for an answer.
+    let callers = ["evaluate", "replay", "serve"];
+    assert_eq!(who(|s| s["Resource"] == named && allows(s, &["lambda:InvokeFunction"])), callers);
+    assert_eq!(who(|s| allows(s, &["sagemaker:InvokeEndpoint"])), callers);
+    // A role of an owner's is taken by these alone, and only where the deployment names it.
+    assert_eq!(who(|s| allows(s, &["sts:AssumeRole"])), users);
+    for function in ["Evaluate", "Package", "Replay", "Serve"] {
+        let statements = t.statements(&format!("{function}Role"));
+        for s in statements.iter().filter(|s| {
+            list(&s["Action"]).iter().any(|a| a.starts_with("sagemaker:") || a.starts_with("sts:"))
+        }) {
+            assert_eq!(s["Resource"], named, "{function}");
+        }
+        let variables = &t.properties(&format!("{function}Function"))["Environment"]["Variables"];
+        assert_eq!(variables["SEATRIAL_REMOTE_HOSTS"]["Ref"], "RemoteHosts", "{function}");
+        assert_eq!(variables["SEATRIAL_ACCOUNT"], json!({ "Ref": "AWS::AccountId" }), "{function}");
+    }
+    for parameter in ["RemoteModels", "RemoteHosts"] {
+        assert_eq!(t.root()["Parameters"][parameter]["Default"], "", "nothing is reached that nobody named");
+    }
 }
 
 #[test]

@@ -108,6 +108,7 @@ fn summary(title: &str, changelog: &str, config: &Value) -> PackageSummary {
         labels: BTreeMap::new(),
         changelog: changelog.into(),
         config: flatten(config),
+        remote: None,
     }
 }
 

@@ -40,6 +40,8 @@ pub struct World {
     pub local: bool,
     /// Where Lambda functions are invoked.
     pub aws: aws_config::SdkConfig,
+    /// Where AWS answers for remote versions.
+    pub remote: String,
 }
 
 impl World {
@@ -61,6 +63,7 @@ impl World {
             hosts: String::new(),
             local: true,
             aws: aws_config::SdkConfig::builder().build(),
+            remote: "http://127.0.0.1:9".to_owned(),
         };
         if let Some(file) = benchmark {
             let bytes = std::fs::read(root().join("tests/fixtures").join(file)).unwrap();
@@ -143,6 +146,7 @@ impl World {
             models: &self.models,
             trust: testing::trust(),
             evidence: &self.evidence,
+            network: &seatrial_remote::testing::local(&self.remote),
             library: root().join("target/onnxruntime/1.24.4/libonnxruntime.so"),
             folder: self.folder.clone(),
         };

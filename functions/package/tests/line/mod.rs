@@ -29,7 +29,7 @@ async fn busy() -> (World, Held, PromotionInput) {
 fn waits(answer: Result<Packaged, Failure>) -> InLine {
     match answer.unwrap() {
         Packaged::InLine(line) => line,
-        Packaged::Held(held) => panic!("it holds the model: {held:?}"),
+        Packaged::Taken(taken) => panic!("it holds the model: {taken:?}"),
     }
 }
 
@@ -50,11 +50,11 @@ async fn the_second_promotion_waits_with_its_version_packaged_and_starts_once_th
     assert_eq!(world.registry.history(&world.model, 0, 99).await.unwrap(), history);
 
     world.ops().end_promotion(&world.model, &first.promotion, first.epoch, "worse").await.unwrap();
-    let held = world.ask(&line.again, 40).await.unwrap().held().unwrap();
+    let held = world.ask(&line.again, 40).await.unwrap().taken().unwrap().held;
     assert_eq!((held.version, &held.promotion), (VersionName::new(2), &second.promotion));
     let head = world.registry.head(&world.model).await.unwrap().unwrap();
     assert!(head.waiting.is_empty() && head.running.unwrap().promotion == second.promotion);
-    assert_eq!(world.ask(&line.again, 41).await.unwrap().held().unwrap(), held, "twice is once");
+    assert_eq!(world.ask(&line.again, 41).await.unwrap().taken().unwrap().held, held, "twice is once");
 }
 
 #[tokio::test]

@@ -74,6 +74,7 @@ async fn run(world: &World, folder: &Path, library: &Path, out: &Path) {
         watermarks: registry,
         models: &world.models,
         trust: testing::trust(),
+        network: &seatrial_remote::testing::nowhere(),
         data: &world.data,
         queue: &shadow,
     };

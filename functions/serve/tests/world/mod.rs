@@ -115,6 +115,7 @@ pub async fn world(fixtures: &[&str], mode: Mode) -> World {
         trust: testing::trust().clone(),
         folder: dir.join("versions"),
         library: workspace().join("target/onnxruntime/1.24.4/libonnxruntime.so"),
+        network: seatrial_remote::testing::local("http://127.0.0.1:9"),
     };
     let heads = Arc::new(Routed { registry: FromRegistry(registry), route: Mutex::new(None) });
     let queue = Arc::new(Kept::default());

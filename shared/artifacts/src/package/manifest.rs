@@ -13,7 +13,7 @@ use oci_spec::{OciSpecError, image};
 use seatrial_domain::Digest;
 use seatrial_domain::canonical::{sha256, to_bytes};
 use seatrial_domain::flat;
-use seatrial_domain::package::{Blob, PackageSummary, label};
+use seatrial_domain::package::{Blob, PackageSummary, RemoteVersion, label};
 
 use super::read::ReadError;
 use crate::submission::{HashedFile, Inspected, bad_path};
@@ -66,6 +66,7 @@ impl Inspected {
             labels,
             changelog: self.changelog.clone(),
             config: flat::flatten(&serde_json::to_value(&self.config)?),
+            remote: self.config.remote.as_ref().map(|remote| RemoteVersion::referring(remote.pinned())),
         };
         Ok(Package { digest: sha256(&manifest), manifest, config, summary })
     }

@@ -90,6 +90,8 @@ pub async fn inspect_announced(
         listing.files.into_iter().partition(|f| f.path == ANNOUNCEMENT);
     let mut inspection = Inspection { source, defects };
     let documents = inspection.documents(&files).await?;
+    let remote = documents.config.as_ref().is_some_and(|config| config.remote.is_some());
+    inspection.defects.extend(structure::weights(&files, remote));
     inspection.weights(&files, documents.config.as_ref()).await?;
     // What is too much to keep is not read either.
     if files.iter().map(|f| f.size).sum::<u64>() > MAX_TOTAL || files.len() > structure::MAX_FILES {
@@ -171,7 +173,7 @@ impl Inspection<'_> {
             let head = self.source.range(file, 0, weights::HEAD).await?;
             self.defects.extend(weights::check(&file.path, &head));
         }
-        if let Some(config) = config
+        if let Some(config) = config.filter(|c| c.remote.is_none())
             && !files.iter().any(|f| f.path == config.model)
         {
             let found = format!("{}, which is not in the submission", config.model);
@@ -192,7 +194,7 @@ impl Inspection<'_> {
         let mut done = 0;
         let mut hashed = Vec::with_capacity(files.len());
         for file in files.iter().filter(|f| bad_path(&f.path).is_none()) {
-            let config = config.filter(|c| c.model == file.path);
+            let config = config.filter(|c| c.remote.is_none() && c.model == file.path);
             let mut graph = config.map(|_| GraphReader::start());
             let mut hasher = Hasher::default();
             let mut chunks = self.source.stream(file).await?;

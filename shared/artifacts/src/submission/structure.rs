@@ -31,12 +31,28 @@ pub(super) fn check(files: &[Entry]) -> Vec<Defect> {
     for (name, _, _) in DOCUMENTS.iter().filter(|(name, required, _)| *required && !has(files, name)) {
         defects.push(Defect::new(*name, "no such file", describe(name)));
     }
-    if !files.iter().any(|f| f.path.starts_with("weights/")) {
-        defects.push(Defect::new("weights/", "no file", "at least one file, such as weights/model.onnx"));
-    }
     defects.extend(twins(files));
     defects.extend(too_much(files));
     defects
+}
+
+/// What is wrong with there being weights, or none. A remote version has none here: bytes that nobody runs would only look like it.
+pub(super) fn weights(files: &[Entry], remote: bool) -> Option<Defect> {
+    let first = files.iter().find(|f| f.path.starts_with("weights/"));
+    match (first, remote) {
+        (None, false) => {
+            Some(Defect::new("weights/", "no file", "at least one file, such as weights/model.onnx"))
+        }
+        (Some(file), true) => Some(
+            Defect::new(
+                &file.path,
+                "a file of weights",
+                "none: the version is `runtime: remote`, and runs elsewhere",
+            )
+            .fix("remove it, or name the graph with `runtime: onnx`"),
+        ),
+        _ => None,
+    }
 }
 
 /// What is wrong with the name and size of one file by itself.
@@ -162,10 +178,15 @@ mod tests {
         assert_eq!(check(&whole()), []);
         let all = check(&[]);
         let missing: Vec<&str> = all.iter().map(|d| d.file.as_str()).collect();
-        assert_eq!(
-            missing,
-            ["config.yaml", "eval_results.json", "CHANGELOG.md", "data_manifest.txt", "weights/"]
-        );
+        assert_eq!(missing, ["config.yaml", "eval_results.json", "CHANGELOG.md", "data_manifest.txt"]);
+    }
+
+    #[test]
+    fn weights_are_there_exactly_where_they_are_run_here() {
+        assert_eq!(weights(&whole(), false), None);
+        assert_eq!(weights(&[], true), None);
+        assert_eq!(weights(&[], false).unwrap().file, "weights/");
+        assert_eq!(weights(&whole(), true).unwrap().file, "weights/model.onnx");
     }
 
     #[test]

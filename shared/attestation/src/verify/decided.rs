@@ -42,11 +42,38 @@ pub(super) fn check(manifest: &Manifest, parts: &Parts, partial: bool, findings:
     }
     // What was not carried out needs no approval; and a report that changed after it took the approval away lawfully.
     let carried_out = |r: &&PromotionRecord| r.status == PromotionStatus::Crowned || !r.steps.is_empty();
+    for record in parts.records.iter().filter(|r| r.status == PromotionStatus::Adopted) {
+        adoption(record, parts, findings);
+    }
     if let Some(record) = parts.records.iter().find(carried_out) {
         for gate in &parts.gates {
             approval(record, gate, parts, findings);
         }
     }
+}
+
+/// What was adopted is what the history says a person adopted, and no gate stands beside it.
+fn adoption(record: &PromotionRecord, parts: &Parts, findings: &mut Vec<Finding>) {
+    let entry = parts
+        .histories
+        .iter()
+        .flatten()
+        .find(|e| e.event == "adopted" && e.promotion.as_ref() == Some(&record.id));
+    let champion = serde_json::to_value(&record.challenger).ok();
+    let comment = record.adoption.as_ref().map(|a| a.comment.as_str()).filter(|c| !c.trim().is_empty());
+    let same = entry.is_some_and(|e| {
+        e.actor == record.requested_by
+            && e.actor.is_person()
+            && e.details.get("champion") == champion.as_ref()
+            && comment.is_some()
+            && e.details["comment"].as_str() == comment
+    });
+    findings.push(agreement(
+        same && parts.gates.is_empty() && record.evidence.keys().all(|kind| kind.is_made_of_the_rest()),
+        "adoption and history",
+        "the history says that this person adopted this package, and why",
+        "the history does not say that this person adopted this package for this reason, or there is evidence of a promotion beside it",
+    ));
 }
 
 /// The registry recorded digests when it was told of objects; the manifest must list the same ones.

@@ -1,9 +1,10 @@
 //! Who decided, and on what.
 
+use seatrial_domain::adoption::{Adoption, NOT_COMPARED};
 use seatrial_domain::bound::Bound;
 use seatrial_domain::gate::{Decision, GateRecord};
 use seatrial_domain::ids::Auth;
-use seatrial_domain::promotion::Stage;
+use seatrial_domain::promotion::{PromotionRecord, Stage};
 use seatrial_report::{times, words};
 
 use super::shadow::skipped;
@@ -17,7 +18,10 @@ pub(super) fn blocks(evidence: &Evidence) -> Vec<Block> {
         Part::Read(gate) => blocks.extend(gate_blocks(gate)),
         Part::Withheld(why) => blocks.push(withheld(why.clone())),
         Part::Absent => {
-            blocks.extend(nothing("Nobody was asked: the promotion ended before its gate opened."));
+            blocks.extend(match evidence.adoption() {
+                Some((record, adoption)) => adopted(record, adoption),
+                None => nothing("Nobody was asked: the promotion ended before its gate opened."),
+            });
         }
     }
     match &evidence.window {
@@ -29,6 +33,22 @@ pub(super) fn blocks(evidence: &Evidence) -> Vec<Block> {
         Part::Read(_) | Part::Absent => {}
     }
     blocks
+}
+
+/// Who answers for a version that nobody was asked about.
+fn adopted(record: &PromotionRecord, adoption: &Adoption) -> Vec<Block> {
+    let by = &record.requested_by;
+    let mut rows = vec![
+        fact("Adopted by", by.principal.as_str()),
+        fact("Known by", known(by.auth)),
+        fact("On", times::moment(record.started_at)),
+        fact("Comment", adoption.comment.as_str()),
+    ];
+    let since = adoption.serving_since.map(times::moment);
+    rows.push(fact("Said to serve since", since.unwrap_or_else(|| "not said".into())));
+    rows.push(code("Package", record.challenger.digest.to_string()));
+    let why = format!("{NOT_COMPARED} No gate was opened: whoever adopted it answers for it.");
+    vec![Block::note("unsure", "Adopted, not approved", why), Block::facts(rows)]
 }
 
 fn gate_blocks(gate: &GateRecord) -> Vec<Block> {

@@ -73,6 +73,9 @@ fn never(evidence: &Evidence) -> String {
             "The model's first version has no champion to share callers with: it served everybody at once."
                 .into()
         }
+        Some(a) if a.status == Some(PromotionStatus::Adopted) => {
+            "The version served already when it was adopted: no callers were moved to it.".into()
+        }
         _ if crowned => "The challenger became champion without a step of a canary on record.".into(),
         _ => "No caller met the challenger: the promotion ended before its canary.".into(),
     }

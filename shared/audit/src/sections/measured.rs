@@ -12,7 +12,7 @@ use seatrial_stats::fairness::GroupRates;
 
 use super::comparison::{benchmark, metrics};
 use super::shadow::{cell, only};
-use super::{no_report, nothing, withheld};
+use super::{no_report, nothing, unless_adopted, withheld};
 use crate::block::{Block, Cell, Gallery, Table, code, fact, figures, words as column};
 use crate::evidence::{Evidence, Part};
 
@@ -167,7 +167,8 @@ pub(super) fn evaluation(evidence: &Evidence, gallery: &mut Gallery) -> Vec<Bloc
         Part::Read(evaluation) => evaluation,
         Part::Withheld(why) => return vec![withheld(why.clone())],
         Part::Absent => {
-            return nothing("The challenger was not evaluated on a benchmark: the promotion ended before.");
+            let why = "The challenger was not evaluated on a benchmark: the promotion ended before.";
+            return unless_adopted(evidence, why);
         }
     };
     let mut blocks = vec![Block::note(

@@ -10,6 +10,7 @@ mod shadow;
 
 pub(crate) use shadow::skipped;
 
+use seatrial_domain::adoption::NOT_COMPARED;
 use seatrial_domain::compliance::{Profile, Section};
 use serde::Serialize;
 
@@ -94,6 +95,11 @@ fn no_report(evidence: &Evidence) -> Vec<Block> {
     use crate::evidence::Part;
     match &evidence.report {
         Part::Withheld(why) => vec![withheld(why.clone())],
-        _ => nothing("No comparison report was made: the promotion ended before."),
+        _ => unless_adopted(evidence, "No comparison report was made: the promotion ended before."),
     }
+}
+
+/// Says that there is nothing to show: because the version was adopted, or else for the reason given.
+fn unless_adopted(evidence: &Evidence, why: &str) -> Vec<Block> {
+    nothing(if evidence.is_adoption() { NOT_COMPARED } else { why })
 }

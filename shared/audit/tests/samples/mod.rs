@@ -101,6 +101,27 @@ impl Promotion {
         made
     }
 
+    /// A version that served already and was adopted.
+    pub fn adopted() -> Self {
+        let mut made = Self { record: record("adopted", None, "v1"), ..Self::empty() };
+        let policy = policy();
+        made.add("policy", &policy);
+        made.record["policy"]["digest"] = json!(canonical::digest(&policy).unwrap());
+        made.record["benchmark"] = Value::Null;
+        made.record["evidence"] = json!({});
+        made.record["requested_by"] = json!({ "principal": "owen@example.com", "auth": "oidc" });
+        let comment = "In use since May; its figures are in RISK-112.";
+        made.record["adoption"] = json!({ "comment": comment, "serving_since": "2026-05-04T00:00:00Z" });
+        made.record["reason"] =
+            json!(format!("v1 is the champion. {}", seatrial_domain::adoption::NOT_COMPARED));
+        let details = json!({ "champion": made.record["challenger"], "comment": comment });
+        made.events = vec![
+            ("version_packaged", json!({}), "function/package"),
+            ("adopted", details, "owen@example.com"),
+        ];
+        made
+    }
+
     /// The model's first version: no champion, no shadow, no canary.
     pub fn first() -> Self {
         let mut report = passing();

@@ -3,6 +3,7 @@
 //! A change is committed in one transaction, conditional on the head's revision ([`crate::head::Head`]). On a conflict
 //! the caller reads the facts again and asks the same function again: it may then refuse.
 
+mod adopting;
 mod canary;
 mod emergency;
 mod ending;
@@ -12,6 +13,7 @@ mod retention;
 mod settings;
 mod waiting;
 
+pub use adopting::adopt;
 pub use canary::{bound_now, crown, end_holdback, shift};
 pub use emergency::bypass;
 pub use ending::{Running, end_promotion, retire, roll_back};

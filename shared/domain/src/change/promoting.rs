@@ -139,6 +139,7 @@ pub fn start_promotion(
         attested: false,
         automatic: None,
         bypasses,
+        adoption: None,
     });
     draft.finish()
 }

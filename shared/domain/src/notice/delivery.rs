@@ -147,7 +147,7 @@ fn people(kind: NoticeKind, access: &Access, asked: &[&str], involved: &[&str]) 
             emails.extend(asked.iter().map(|a| (*a).to_owned()));
             emails.extend(involved());
         }
-        NoticeKind::RolledBack | NoticeKind::Crowned | NoticeKind::Failed => {
+        NoticeKind::RolledBack | NoticeKind::Crowned | NoticeKind::Adopted | NoticeKind::Failed => {
             emails.extend(with(Role::Operator));
             emails.extend(with(Role::Owner));
             emails.extend(involved());

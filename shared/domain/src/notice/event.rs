@@ -12,7 +12,7 @@ use crate::route::Weight;
 
 /// The events of the history that people may be told of; whether they are, [`of`] says. The table's stream is filtered by
 /// these.
-pub const TOLD: [&str; 14] = [
+pub const TOLD: [&str; 15] = [
     "gate_opened",
     "gate_reminded",
     "gate_blocked",
@@ -22,6 +22,7 @@ pub const TOLD: [&str; 14] = [
     "canary_rolled_back",
     "rolled_back",
     "crowned",
+    "adopted",
     "promotion_ended",
     "promotion_started",
     "emergency_bypass",
@@ -94,6 +95,11 @@ pub fn of(entry: &HistoryEntry) -> Option<Notice> {
                 ..notice(NoticeKind::Crowned)
             }
         }
+        "adopted" => Notice {
+            to: version(d, "/champion/version"),
+            comment: get(d, "/comment"),
+            ..notice(NoticeKind::Adopted)
+        },
         "promotion_ended" => Notice { comment: reason(), ..notice(NoticeKind::Failed) },
         "promotion_started" => return started_in_emergency(entry),
         "emergency_bypass" => Notice {
@@ -284,6 +290,7 @@ mod tests {
             ("canary_rolled_back", json!({ "reason": "errors", "from": 500 }), K::RolledBack),
             ("rolled_back", json!({ "from": v(4), "to": v(3), "reason": "errors" }), K::RolledBack),
             ("crowned", json!({ "champion": v(4), "standby": v(3), "bypasses": [] }), K::Crowned),
+            ("adopted", json!({ "champion": v(4), "comment": "in use since May" }), K::Adopted),
             ("promotion_ended", json!({ "status": "rejected", "reason": "worse" }), K::Failed),
             ("promotion_started", json!({ "requested_by": by, "bypasses": bypass }), K::Emergency),
             ("emergency_bypass", json!({ "stage": "shadow", "reason": "it burns" }), K::Emergency),

@@ -39,6 +39,8 @@ pub enum NoticeKind {
     RolledBack,
     /// The challenger became champion.
     Crowned,
+    /// A version that served already became champion without a promotion.
+    Adopted,
     /// A promotion ended before any caller saw the challenger.
     Failed,
     /// An operator skipped a stage in an emergency.
@@ -49,7 +51,7 @@ pub enum NoticeKind {
 
 impl NoticeKind {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::GateOpened,
         Self::Reminder,
         Self::Blocked,
@@ -58,6 +60,7 @@ impl NoticeKind {
         Self::CanaryStep,
         Self::RolledBack,
         Self::Crowned,
+        Self::Adopted,
         Self::Failed,
         Self::Emergency,
         Self::SettingsChanged,
@@ -75,6 +78,7 @@ impl NoticeKind {
             Self::CanaryStep => "canary_step",
             Self::RolledBack => "rolled_back",
             Self::Crowned => "crowned",
+            Self::Adopted => "adopted",
             Self::Failed => "failed",
             Self::Emergency => "emergency",
             Self::SettingsChanged => "settings_changed",

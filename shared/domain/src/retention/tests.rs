@@ -58,6 +58,7 @@ fn version(n: u32, status: VersionStatus, files: &[&str]) -> VersionRecord {
             labels: BTreeMap::new(),
             changelog: String::new(),
             config: Default::default(),
+            remote: None,
         },
         submitted_by: "sue@example.com".into(),
         submitted_auth: None,

@@ -9,6 +9,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a suite of tests")]
 #![expect(missing_docs, reason = "the names of the cases say what they are")]
 
+pub mod adopting;
 pub mod approvals;
 pub mod operational;
 pub mod races;
@@ -46,6 +47,13 @@ macro_rules! contract_tests {
             a_link_that_was_taken_back_decides_nothing_and_a_new_one_does
             who_may_decide_is_read_at_the_moment
             gates_are_listed_by_status
+        );
+        $crate::contract_tests!(@module adopting, $make,
+            an_adopted_version_is_champion_and_a_promotion_runs_against_it
+            a_repeated_adoption_is_the_same_one
+            what_has_a_champion_or_runs_adopts_nothing
+            an_adoption_of_anothers_making_is_refused
+            ten_adoptions_at_once_are_one
         );
         $crate::contract_tests!(@module unattended, $make,
             an_approval_comes_by_itself_after_its_window_and_its_reminder

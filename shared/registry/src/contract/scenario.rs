@@ -129,6 +129,7 @@ pub fn package() -> PackageSummary {
         labels: BTreeMap::from([("source".to_owned(), "tests".to_owned())]),
         changelog: "# 1\n- first".into(),
         config: Default::default(),
+        remote: None,
     }
 }
 

@@ -3,6 +3,7 @@
 //! Every operation may be done twice with the effect of once: when what it asks for is so already, it returns the same
 //! outcome with [`Outcome::fresh`] `false` and writes nothing.
 
+mod adopting;
 mod canary;
 mod emergency;
 mod ending;

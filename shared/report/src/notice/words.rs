@@ -67,6 +67,7 @@ fn title(notice: &Notice) -> String {
             _ => format!("The canary of {what} was rolled back"),
         },
         NoticeKind::Crowned => format!("{what} is the champion"),
+        NoticeKind::Adopted => format!("{what} was adopted as the champion, without a promotion"),
         NoticeKind::Failed => format!("The promotion of {what} ended without a crown"),
         NoticeKind::Emergency => format!("{} of {what} skipped", skipped(notice)),
         NoticeKind::SettingsChanged => match (notice.setting, notice.policy) {
@@ -110,6 +111,7 @@ fn next(notice: &Notice) -> String {
             Some(from) => format!("{from} is kept ready: `seatrial rollback {model} --champion` brings it back."),
             None => "It is the first one; there is no version to go back to.".into(),
         },
+        NoticeKind::Adopted => "It served already and goes on. Nobody compared it with anything; the next version is tried against it.".into(),
         NoticeKind::Failed => "No caller saw it; nothing has changed for them.".into(),
         NoticeKind::Emergency => "An operator went past what the policy asks for. Look at it now.".into(),
         NoticeKind::SettingsChanged => {

@@ -12,6 +12,7 @@ use crate::route::Weight;
 #[derive(Debug, Clone)]
 enum Act {
     Register,
+    Adopt(u32, bool),
     Start(u32, u32),
     Join(u32, u32),
     Leave(u32, u32),
@@ -57,6 +58,7 @@ fn act() -> impl Strategy<Value = Act> {
     ];
     prop_oneof![
         2 => Just(Act::Register),
+        1 => (1..6_u32, any::<bool>()).prop_map(|(v, ann)| Act::Adopt(v, ann)),
         6 => (1..6_u32, 1..9_u32).prop_map(|(v, a)| Act::Start(v, a)),
         3 => (1..6_u32, 1..9_u32).prop_map(|(v, a)| Act::Join(v, a)),
         1 => (1..6_u32, 1..9_u32).prop_map(|(v, a)| Act::Leave(v, a)),
@@ -114,6 +116,14 @@ fn run(w: &mut World, act: &Act) -> bool {
             w.join(*version, *attempt)
         }
         Act::Leave(version, attempt) => w.leave(*version, *attempt),
+        Act::Adopt(version, owner) => {
+            if !w.versions.contains_key(&VersionName::new(*version)) {
+                return false;
+            }
+            // Who set the policy owns it; as a function of the product they are nobody who could adopt.
+            let by = if *owner { actor(&w.owner()) } else { w.actor.clone() };
+            w.adopt(*version, &by)
+        }
         Act::Advance => w.advance(),
         Act::Record(kind, n) => w.record(*kind, &format!("{kind:?} {n}")),
         Act::OpenShadow => w.open_shadow(),
@@ -225,6 +235,16 @@ proptest! {
             prop_assert!(superseded, "{:?}", late);
         }
     }
+}
+
+#[test]
+fn random_sequences_adopt_too() {
+    let mut world = World::new();
+    world.register();
+    assert!(!run(&mut world, &Act::Adopt(1, false)), "by a function");
+    assert!(run(&mut world, &Act::Adopt(1, true)));
+    assert!(!run(&mut world, &Act::Adopt(1, true)), "there is a champion");
+    world.verify();
 }
 
 /// The random sequences are worth something only if they get far.

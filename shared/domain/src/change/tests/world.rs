@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::access::Access;
+use crate::adoption::Adoption;
 use crate::canonical::sha256;
 use crate::change::{self, Change, Context, PolicyRecord, Right, bound_now};
 use crate::gate::{self, Decision, GateKind, GateRecord, GateStatus};
@@ -142,7 +143,11 @@ impl World {
     /// No share of traffic and no crown without the approval that covers exactly it.
     fn check_traffic(&self, before: &Head, change: &Change) {
         let (now, then) = (&change.head.route, &before.route);
-        let crowned = now.champion != then.champion && now.champion != before.standby;
+        if change.entry.event == "adopted" {
+            self.check_adoption(before, change);
+        }
+        let adopted = change.entry.event == "adopted";
+        let crowned = now.champion != then.champion && now.champion != before.standby && !adopted;
         let raised =
             now.weight > then.weight || (now.weight > Weight::ZERO && now.challenger != then.challenger);
         if crowned || raised {
@@ -174,6 +179,20 @@ impl World {
             assert!(now.challenger.is_none());
             assert!(change.head.epoch > before.epoch);
         }
+    }
+
+    /// The only champion without an approval is the first one, of a model where nothing runs, by a person who said why.
+    fn check_adoption(&self, before: &Head, change: &Change) {
+        assert!(before.champion().is_none() && before.running.is_none() && before.standby.is_none());
+        assert!(change.head.champion().is_some() && change.head.running.is_none());
+        assert_eq!((change.head.route.weight, change.head.route.holdback), (Weight::ZERO, Weight::ZERO));
+        assert!(change.entry.actor.is_person() && change.approval.is_none());
+        let record = change.promotion.as_ref().expect("a record of it");
+        assert_eq!((record.status, &record.requested_by), (PromotionStatus::Adopted, &change.entry.actor));
+        assert!(!record.adoption.as_ref().expect("who says why").comment.is_empty());
+        let others =
+            self.promotions.values().filter(|p| p.challenger == record.challenger && p.id != record.id);
+        assert_eq!(others.count(), 0, "no promotion has judged it");
     }
 
     fn check(&self) {
@@ -260,6 +279,11 @@ impl World {
         self.head.running.as_ref().map(|r| &self.promotions[&r.promotion])
     }
 
+    /// Who set the policy in force, as a principal: they own a model whose policy names no owner.
+    pub(super) fn owner(&self) -> String {
+        self.policies[&self.head.policy.as_ref().unwrap().number].set_by.principal.clone()
+    }
+
     /// Who may do what now.
     pub(super) fn access(&self) -> Access {
         self.policies[&self.head.policy.as_ref().unwrap().number].policy.access()
@@ -331,6 +355,7 @@ impl World {
             labels: BTreeMap::new(),
             changelog: String::new(),
             config: Default::default(),
+            remote: None,
         };
         let digest = sha256(format!("package {number}").as_bytes());
         self.act(|w| change::register_version(&w.context(), digest, package, "sue@example.com", None))
@@ -403,6 +428,16 @@ impl World {
     pub(super) fn leave(&mut self, version: u32, attempt: u32) -> Result<(), Refusal> {
         let id = PromotionId::derive(&self.head.model, &format!("v{version}"), attempt);
         self.act(|w| change::leave_line(&w.context(), &id, "another comes instead"))
+    }
+
+    pub(super) fn adopt(&mut self, version: u32, by: &Actor) -> Result<(), Refusal> {
+        let id = PromotionId::derive(&self.head.model, &format!("adopt v{version}"), 1);
+        let adoption = Adoption { comment: "in use since May".into(), serving_since: None };
+        self.act(|w| {
+            let policy = &w.policies[&w.head.policy.as_ref().unwrap().number];
+            let context = Context { actor: by, ..w.context() };
+            change::adopt(&context, &id, &w.versions[&VersionName::new(version)], policy, &adoption, None)
+        })
     }
 
     pub(super) fn on_running(
