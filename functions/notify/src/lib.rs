@@ -9,7 +9,6 @@ mod fan_out;
 mod hooks;
 mod parameters;
 mod queue;
-mod sign;
 mod topics;
 
 use futures::future::join_all;
@@ -23,9 +22,8 @@ use seatrial_runtime::queue::Queue;
 use seatrial_runtime::sqs_event::{BatchAnswer, SqsEvent, SqsMessage};
 use serde_json::{Value, json};
 
-pub use parameters::{Parameters, Secret, Ssm};
+pub use parameters::{Parameters, Ssm};
 pub use queue::{Postpone, Visibility};
-pub use sign::{SHORTEST_KEY, keys, signature};
 pub use topics::{Sns, Topics};
 
 /// What `notify` needs of the registry: its records, and the marks that say what was delivered.
