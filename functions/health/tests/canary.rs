@@ -148,6 +148,7 @@ impl World {
             registry,
             tallies: registry,
             watermarks: registry,
+            targets: registry,
             evidence: &self.evidence,
             data: &self.data,
             tally_cache: &self.caches.0,

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-
 use crate::head::Head;
 use crate::ids::{ModelName, PromotionId, VersionName, VersionRef};
 use crate::package::{PackageSummary, label};

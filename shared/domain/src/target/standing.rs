@@ -158,6 +158,9 @@ pub struct Standing {
     /// Since when it is not in step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub out_since: Option<Timestamp>,
+    /// When it was seen to have come into step with this route.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_step_since: Option<Timestamp>,
     /// Why it is not in step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
@@ -187,6 +190,7 @@ impl Standing {
                 desired: BTreeMap::new(),
                 actual: BTreeMap::new(),
                 out_since: None,
+                in_step_since: None,
                 why: None,
                 seen_at: None,
                 rollback_takes,
@@ -213,6 +217,9 @@ impl Standing {
             desired: present.map(|r| r.desired.clone()).unwrap_or_default(),
             actual: record.map(|r| r.actual.clone()).unwrap_or_default(),
             out_since,
+            in_step_since: present.filter(|r| r.state == TargetState::InStep).and_then(|r| {
+                r.route_since.checked_add(jiff::SignedDuration::from_millis(r.took_ms?)).ok()
+            }),
             why,
             seen_at: record.map(|r| r.seen_at),
             rollback_takes,
@@ -249,10 +256,15 @@ impl Standing {
         format!("{} {word}{since}: {actual}{desired}{why}", self.target)
     }
 
-    /// Why a canary cannot be judged healthy yet: its callers may not be at the step's weight.
+    /// Why a canary cannot be judged healthy yet: its callers are not at the step's weight, or not for `hold_seconds`.
     #[must_use]
-    pub fn holds_canary(&self, now: Timestamp) -> Option<String> {
-        (self.state != TargetState::InStep).then(|| self.sentence(now))
+    pub fn holds_canary(&self, hold_seconds: u32, now: Timestamp) -> Option<String> {
+        if self.state != TargetState::InStep {
+            return Some(self.sentence(now));
+        }
+        let held = now.duration_since(self.in_step_since?).as_secs();
+        let short = held < i64::from(hold_seconds);
+        short.then(|| format!("{} is at this weight for {} s of {hold_seconds} s", self.target, held.max(0)))
     }
 }
 
@@ -320,7 +332,7 @@ mod tests {
         assert_eq!((said.state, said.out_since), (TargetState::Behind, Some(at(100))));
         let sentence = said.sentence(at(101));
         assert!(sentence.contains("is behind since 1 s: v1 75 %, v2 25 %"), "{sentence}");
-        assert!(said.holds_canary(at(101)).is_some());
+        assert!(said.holds_canary(0, at(101)).is_some());
         let pending = look(&back, Some(&step), QUARTER, QUARTER, Some("the endpoint is Updating"), 103);
         assert_eq!((pending.state, pending.out_since, pending.took_ms), (TargetState::Behind, Some(at(100)), None));
         let sentence = Standing::of(&back, Some(&target()), Some(&pending)).sentence(at(112));
@@ -330,7 +342,11 @@ mod tests {
         assert_eq!((done.state, done.took_ms, done.out_since), (TargetState::InStep, Some(30_000), None));
         let again = look(&back, Some(&done), CHAMPION, CHAMPION, None, 900);
         assert_eq!((again.took_ms, &again.put_right), (Some(30_000), &None), "it stays what it was");
-        assert!(Standing::of(&back, Some(&target()), Some(&again)).holds_canary(at(900)).is_none());
+        let said = Standing::of(&back, Some(&target()), Some(&again));
+        assert_eq!(said.in_step_since, Some(at(130)));
+        let short = said.holds_canary(300, at(429)).unwrap();
+        assert!(short.ends_with("is at this weight for 299 s of 300 s"), "{short}");
+        assert_eq!(said.holds_canary(300, at(430)), None);
     }
 
     #[test]
