@@ -7,14 +7,13 @@ use jiff::{SignedDuration, Timestamp};
 use seatrial_domain::ModelName;
 use seatrial_domain::head::Head;
 use seatrial_domain::policy::Target;
-use seatrial_domain::target::{Actual, Desired, Seen, TargetRecord, TargetState, desired, difference};
+use seatrial_domain::target::{
+    Actual, Desired, HOLD_SECONDS, Seen, TargetRecord, TargetState, desired, difference,
+};
 use seatrial_runtime::{Failure, metric};
 use seatrial_targets::{Hindrance, TrafficTarget};
 
 use crate::{Outcome, Ports, ReconcileRegistry};
-
-/// How long a target is held by one invocation: longer than the function may run, so that nobody drives it who does not hold it.
-pub const HOLD: SignedDuration = SignedDuration::from_secs(45);
 
 /// How long one call of a target may take.
 const CALL: Duration = Duration::from_secs(4);
@@ -51,7 +50,8 @@ where
         return Ok(Outcome::Done(None));
     }
     let now = clock();
-    let until = now.checked_add(HOLD).unwrap_or(Timestamp::MAX);
+    let hold = SignedDuration::from_secs(i64::from(HOLD_SECONDS));
+    let until = now.checked_add(hold).unwrap_or(Timestamp::MAX);
     if !registry.hold_target(model, driver, now, until).await? {
         return Ok(Outcome::Busy);
     }

@@ -21,8 +21,6 @@ use seatrial_runtime::sqs_event::{BatchAnswer, SqsEvent, SqsMessage};
 use seatrial_targets::Targets;
 use serde_json::{Value, json};
 
-pub use drive::HOLD;
-
 /// What `reconcile` needs of the registry: its records, and what was seen of targets. It changes no record of a model.
 pub trait ReconcileRegistry: Records + KeptTargets {}
 impl<R: Records + KeptTargets> ReconcileRegistry for R {}

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
-use fn_reconcile::HOLD;
+use jiff::SignedDuration;
 use seatrial_domain::ModelName;
 use seatrial_domain::policy::{LambdaAlias, Target};
-use seatrial_domain::target::{Actual, Desired, TargetState};
+use seatrial_domain::target::{Actual, Desired, HOLD_SECONDS, TargetState};
 use seatrial_registry::contract::ann;
 use seatrial_registry::Targets as _;
 use seatrial_targets::contract::Trouble;
@@ -96,7 +96,7 @@ async fn what_does_not_pass_is_not_hammered_and_told_as_refused() {
     assert_eq!(w.nudge(1).await, 0, "the minute looks again");
     let record = w.record().await.unwrap();
     assert_eq!((record.state, record.why.as_deref()), (TargetState::Refused, Some("no right")));
-    assert!(record.is_late(record.out_since.unwrap() + jiff::SignedDuration::from_secs(120)));
+    assert!(record.is_late(record.out_since.unwrap() + SignedDuration::from_secs(120)));
     w.target.trouble(None);
     w.nudge(1).await;
     assert_eq!(w.target.does(), w.wanted().await, "{}", s.model);
@@ -159,10 +159,10 @@ async fn while_another_drives_a_message_waits_and_whoever_died_is_followed() {
     let model = &w.scenario.model;
     w.target.set(shares(&[("v2", 1.0)]));
     let now = w.now();
-    assert!(w.registry.hold_target(model, "another", now, now + HOLD).await.unwrap());
+    assert!(w.registry.hold_target(model, "another", now, now + SignedDuration::from_secs(i64::from(HOLD_SECONDS))).await.unwrap());
     assert_eq!(w.nudge(1).await, 1);
     assert!(w.target.moves().is_empty());
-    w.forward(HOLD.as_secs() + 1);
+    w.forward(i64::from(HOLD_SECONDS) + 1);
     assert_eq!(w.nudge(2).await, 0);
     assert_eq!(w.target.does(), w.wanted().await);
 }

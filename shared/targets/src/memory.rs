@@ -81,7 +81,8 @@ impl TrafficTarget for MemoryTarget {
         self.with(|s| {
             match s.trouble {
                 Some(Trouble::Denied) => return Err(Hindrance::Refused("no right".into())),
-                Some(_) => return Err(Hindrance::Pending("it takes no change".into())),
+                Some(Trouble::Changing) => return Err(Hindrance::Pending("it is Updating".into())),
+                Some(_) => return Err(Hindrance::Pending("nobody answers".into())),
                 None => {}
             }
             if seen.fence != Some(s.revision.to_string()) {

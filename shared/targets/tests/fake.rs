@@ -27,6 +27,16 @@ pub fn aws(endpoint: &str) -> SdkConfig {
         .build()
 }
 
+/// The same as a function has it, with everything that assuming a role takes.
+pub async fn whole(endpoint: &str) -> SdkConfig {
+    aws_config::defaults(BehaviorVersion::latest())
+        .region(Region::new("eu-west-1"))
+        .endpoint_url(endpoint)
+        .credentials_provider(Credentials::new("AKIDEXAMPLE", "secret", None, None, "test"))
+        .load()
+        .await
+}
+
 /// An error as AWS's JSON services say it.
 pub fn error(status: u16, kind: &str, message: &str) -> Response {
     let body = json!({ "__type": kind, "message": message }).to_string();

@@ -13,7 +13,7 @@ use seatrial_outbound::Allowed;
 use seatrial_targets::{Hindrance, OwnTargets, Targets};
 use serde_json::json;
 
-use crate::fake::{aws, serve};
+use crate::fake::{serve, whole};
 use crate::lambda;
 
 const ROLE: &str = "arn:aws:iam::123456789012:role/mover";
@@ -42,7 +42,7 @@ async fn targets(lambda: &lambda::Shared) -> (OwnTargets, Arc<Mutex<Vec<String>>
     let sts = Router::new().route("/", post(sts)).with_state(Arc::clone(&asked));
     let endpoint = serve(sts.merge(lambda::router(Arc::clone(lambda)))).await;
     let targets = OwnTargets {
-        aws: aws(&endpoint),
+        aws: whole(&endpoint).await,
         stack: "prod".into(),
         parameters: "/prod/targets".into(),
         allowed: Allowed::of("TargetHosts", "mesh.example.com", true),

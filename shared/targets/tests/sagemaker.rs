@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::post;
-use axum::{Json, Router};
+use axum::Router;
 use jiff::Timestamp;
 use seatrial_domain::canonical::sha256;
 use seatrial_domain::ids::{VersionName, VersionRef};
@@ -34,7 +34,9 @@ type Shared = Arc<Mutex<SageMaker>>;
 
 const ARN: &str = "arn:aws:sagemaker:eu-west-1:123456789012:endpoint/fraud";
 
-async fn answer(State(sagemaker): State<Shared>, headers: HeaderMap, Json(body): Json<Value>) -> Response {
+async fn answer(State(sagemaker): State<Shared>, headers: HeaderMap, body: String) -> Response {
+    assert_eq!(headers["content-type"], "application/x-amz-json-1.1");
+    let body: Value = serde_json::from_str(&body).unwrap();
     let mut s = sagemaker.lock().unwrap();
     if !is_signed(&headers, "sagemaker") {
         return error(403, "MissingAuthenticationTokenException", "not signed");

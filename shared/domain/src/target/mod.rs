@@ -12,17 +12,24 @@ pub use desired::{Actual, Desired, NoDesire, Share, desired, difference, name_at
 pub use hook::{HookAnswer, HookCall, HookRoute, HookShare, SCHEMA};
 pub use standing::{PutRight, Seen, Standing, TargetRecord, TargetState};
 
-/// The events of the history that may change what a target should do. The table's stream is filtered by these too.
-pub const MOVES: [&str; 8] = [
+/// The events of the history that write a route, or name a target: what a target should do may be another after them. The table's
+/// stream is filtered by these too.
+pub const MOVES: [&str; 10] = [
     "weight_shifted",
     "canary_rolled_back",
     "rolled_back",
     "crowned",
     "promotion_ended",
+    "policy_set",
     "holdback_ended",
     "shadow_opened",
-    "policy_set",
+    "shadow_closed",
+    "version_retired",
 ];
+
+/// How long one invocation holds a target, in seconds: longer than the function may run, so that nobody drives a target who does not
+/// hold it.
+pub const HOLD_SECONDS: u32 = 45;
 
 /// A message to the function that drives targets: look at this model. It says where to look and nothing else, so that messages that come
 /// twice, late or in another order do no harm.
