@@ -82,7 +82,8 @@ pub(crate) async fn status(session: &Session, model: &ModelName) -> Result<(), F
 
 /// Who splits the traffic and how that stands to the route. A registry of an earlier release does not say.
 fn traffic(view: &Value) -> String {
-    let Some(standing) = view.get("traffic").and_then(|t| serde_json::from_value::<Standing>(t.clone()).ok()) else {
+    let Some(standing) = view.get("traffic").and_then(|t| serde_json::from_value::<Standing>(t.clone()).ok())
+    else {
         return String::new();
     };
     let now = jiff::Timestamp::now();

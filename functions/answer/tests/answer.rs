@@ -189,10 +189,7 @@ async fn records_that_are_no_gates_are_passed_over_and_what_is_no_stream_is_refu
         { "dynamodb": { "Keys": { "pk": { "S": "GATE#../x" }, "sk": { "S": "GATE" } }, "SequenceNumber": "2" } },
         { "nonsense": true }, null,
     ] });
-    assert_eq!(
-        handle(&registry, &execution, quiet(), odd).await.unwrap().batch_item_failures,
-        vec![]
-    );
+    assert_eq!(handle(&registry, &execution, quiet(), odd).await.unwrap().batch_item_failures, vec![]);
     assert!(handle(&registry, &execution, quiet(), json!({})).await.is_err());
     assert!(execution.answers.lock().unwrap().is_empty());
 }

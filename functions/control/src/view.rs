@@ -74,7 +74,9 @@ pub fn traffic_notice(traffic: &Standing, now: Timestamp) -> Option<String> {
     match traffic.state {
         TargetState::InStep => None,
         TargetState::Behind => Some(format!("NOT IN STEP: {}", sentence())),
-        TargetState::Refused => Some(format!("NOT IN STEP, AND IT STAYS SO UNTIL SOMEBODY ACTS: {}", sentence())),
+        TargetState::Refused => {
+            Some(format!("NOT IN STEP, AND IT STAYS SO UNTIL SOMEBODY ACTS: {}", sentence()))
+        }
     }
 }
 

@@ -11,8 +11,8 @@ use fn_health::{Ports, StepEvidence, handle};
 use jiff::{SignedDuration, Timestamp};
 use seatrial_artifacts::{MemoryS3, MemoryStore, ObjectStore};
 use seatrial_domain::policy::{HttpTarget, Policy, Target};
-use seatrial_domain::target::{Seen, TargetRecord, desired};
 use seatrial_domain::route::{Arm, Weight};
+use seatrial_domain::target::{Seen, TargetRecord, desired};
 use seatrial_domain::task::{HealthAnswer, HealthState, HealthTask, Held};
 use seatrial_evidence::keys;
 use seatrial_evidence::observation::{RouteStamp, SCHEMA, Tally};
@@ -298,8 +298,7 @@ impl World {
         let weights = if in_step { &[("v1", 0.95), ("v2", 0.05)][..] } else { &[("v1", 1.0)] };
         let shares: BTreeMap<String, f64> = weights.iter().map(|(n, s)| ((*n).to_owned(), *s)).collect();
         let pending = (!in_step).then(|| "a rollout is under way".to_owned());
-        let seen =
-            Seen { wanted: Some(&wanted), before: None, after: Some(&shares), pending, refused: None };
+        let seen = Seen { wanted: Some(&wanted), before: None, after: Some(&shares), pending, refused: None };
         let before = registry.target(model).await.unwrap();
         let record = TargetRecord::after(&head, &hook(), before.as_ref(), &seen, at);
         assert!(registry.hold_target(model, "test", at, at).await.unwrap());

@@ -187,7 +187,9 @@ async fn unnamed_at_target(
     let this = VersionName::new(head.as_ref().map_or(1, |head| head.next_version));
     let defect = |e: NoDesire| {
         let expected = "a name of its own at the policy's target, under `serving`";
-        Defect::new("config.yaml", e.to_string(), expected).at("serving").fix("name it there and submit again")
+        Defect::new("config.yaml", e.to_string(), expected)
+            .at("serving")
+            .fix("name it there and submit again")
     };
     let name = match target::name_at(target, this, Some(&package.summary)) {
         Ok(name) => name,
@@ -196,7 +198,8 @@ async fn unnamed_at_target(
     let mut names = vec![(this, name)];
     for serves in head.iter().flat_map(|h| h.champion().into_iter().chain(&h.standby)) {
         // The same bytes again are the same version.
-        if let Some(record) = registry.version(model, serves.version).await?.filter(|r| r.digest != package.digest)
+        if let Some(record) =
+            registry.version(model, serves.version).await?.filter(|r| r.digest != package.digest)
             && let Ok(name) = target::name_at(target, record.version, Some(&record.package))
         {
             names.push((record.version, name));

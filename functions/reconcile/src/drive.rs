@@ -215,8 +215,12 @@ fn tell(record: &TargetRecord, before: Option<&TargetRecord>, now: Timestamp) {
                 tracing::info!(%model, target = record.target.phrase(), took_ms = record.took_ms, "the target is in step");
             }
         }
-        TargetState::Behind => tracing::info!(%model, target = record.target.phrase(), why, "the target is behind"),
-        TargetState::Refused => tracing::error!(%model, target = record.target.phrase(), why, "the target refuses"),
+        TargetState::Behind => {
+            tracing::info!(%model, target = record.target.phrase(), why, "the target is behind")
+        }
+        TargetState::Refused => {
+            tracing::error!(%model, target = record.target.phrase(), why, "the target refuses")
+        }
     }
     if record.is_late(now) {
         metric::count(metric::TARGET_LATE, model);

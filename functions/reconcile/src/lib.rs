@@ -78,7 +78,10 @@ where
             Ok(Nudge { schema: SCHEMA, model }) => by_model.entry(model).or_default().push(message),
             // It comes again until the queue gives it up: another release may know it.
             read => {
-                tracing::error!(?read, "a message cannot be read, or its schema is not known to this release");
+                tracing::error!(
+                    ?read,
+                    "a message cannot be read, or its schema is not known to this release"
+                );
                 unread.push(message.message_id.clone());
             }
         }
@@ -120,11 +123,13 @@ where
 async fn tick(ports: &Ports<'_>) -> Result<Value, Failure> {
     let mut bodies = Vec::new();
     for model in ports.registry.models().await? {
-        let targeted = drive::route_and_target(ports.registry, &model).await?.is_some_and(|(_, t)| t.is_some());
+        let targeted =
+            drive::route_and_target(ports.registry, &model).await?.is_some_and(|(_, t)| t.is_some());
         // A target that is not named any more is forgotten.
         if targeted || ports.registry.target(&model).await?.is_some() {
             let nudge = Nudge { schema: SCHEMA, model };
-            bodies.push(serde_json::to_string(&nudge).map_err(|e| Failure::internal("writing a message", e))?);
+            bodies
+                .push(serde_json::to_string(&nudge).map_err(|e| Failure::internal("writing a message", e))?);
         }
     }
     let looked_at = bodies.len();

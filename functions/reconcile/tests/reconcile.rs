@@ -8,8 +8,8 @@ use jiff::SignedDuration;
 use seatrial_domain::ModelName;
 use seatrial_domain::policy::{LambdaAlias, Target};
 use seatrial_domain::target::{Actual, Desired, HOLD_SECONDS, TargetState};
-use seatrial_registry::contract::ann;
 use seatrial_registry::Targets as _;
+use seatrial_registry::contract::ann;
 use seatrial_targets::contract::Trouble;
 use seatrial_targets::memory::MemoryTarget;
 use seatrial_targets::{Hindrance, Targets, TrafficTarget};
@@ -119,7 +119,10 @@ async fn a_version_without_a_name_at_the_target_moves_nothing() {
     let s = &w.scenario;
     let alias = Target::LambdaAlias(LambdaAlias { function: "f".into(), alias: "live".into(), role: None });
     let refused = s.system().set_policy(&s.model, &with_target(Some(alias))).await.unwrap_err();
-    assert!(refused.to_string().contains("serving.lambda_version"), "what serves has no name there: {refused}");
+    assert!(
+        refused.to_string().contains("serving.lambda_version"),
+        "what serves has no name there: {refused}"
+    );
     assert!(w.target.moves().is_empty());
 }
 
@@ -159,7 +162,12 @@ async fn while_another_drives_a_message_waits_and_whoever_died_is_followed() {
     let model = &w.scenario.model;
     w.target.set(shares(&[("v2", 1.0)]));
     let now = w.now();
-    assert!(w.registry.hold_target(model, "another", now, now + SignedDuration::from_secs(i64::from(HOLD_SECONDS))).await.unwrap());
+    assert!(
+        w.registry
+            .hold_target(model, "another", now, now + SignedDuration::from_secs(i64::from(HOLD_SECONDS)))
+            .await
+            .unwrap()
+    );
     assert_eq!(w.nudge(1).await, 1);
     assert!(w.target.moves().is_empty());
     w.forward(i64::from(HOLD_SECONDS) + 1);
@@ -218,8 +226,11 @@ async fn a_rollback_that_is_written_while_the_target_moves_is_carried_out_at_onc
     let run = s.start(2).await;
     s.approve(&run).await;
     s.system().shift(&s.model, &run.id, run.epoch, 0).await.unwrap();
-    let between =
-        RolledBackMeanwhile { inner: w.target.clone(), world: Arc::clone(&w), left: Arc::new(AtomicU32::new(1)) };
+    let between = RolledBackMeanwhile {
+        inner: w.target.clone(),
+        world: Arc::clone(&w),
+        left: Arc::new(AtomicU32::new(1)),
+    };
     w.handle_with(&between, batch(s.model.as_str(), &[1])).await;
     assert_eq!(w.target.does(), shares(&[("v1", 1.0)]), "the same invocation takes it back");
     assert_eq!(w.target.moves().len(), 2);

@@ -50,9 +50,11 @@ pub(crate) fn read(value: Option<&Value>, defects: &mut Vec<Defect>) -> Serving 
         defects.push(Defect::new(format!("serving.{key}"), format!("`{text}`"), expected));
         None
     };
-    let number = "the number of a published version, such as \"7\": `$LATEST` changes, and an alias cannot split it";
+    let number =
+        "the number of a published version, such as \"7\": `$LATEST` changes, and an alias cannot split it";
     let lambda_version = name("lambda_version", is_published, number);
-    let variant = name("variant", is_variant, "the name of a variant: up to 63 letters, digits and '-' between them");
+    let variant =
+        name("variant", is_variant, "the name of a variant: up to 63 letters, digits and '-' between them");
     Serving { lambda_version, variant }
 }
 
@@ -74,14 +76,20 @@ mod tests {
     fn defects(value: &Value) -> Vec<String> {
         let mut found = Vec::new();
         let serving = read(Some(value), &mut found);
-        assert_eq!(serving.is_empty(), !found.is_empty() || value.as_object().is_none_or(serde_json::Map::is_empty));
+        assert_eq!(
+            serving.is_empty(),
+            !found.is_empty() || value.as_object().is_none_or(serde_json::Map::is_empty)
+        );
         found.iter().map(ToString::to_string).collect()
     }
 
     #[test]
     fn names_are_read_as_numbers_or_text_and_wrong_ones_are_told_with_their_place() {
         let serving = read(Some(&json!({ "lambda_version": 7, "variant": "v3-b" })), &mut Vec::new());
-        assert_eq!((serving.lambda_version.as_deref(), serving.variant.as_deref()), (Some("7"), Some("v3-b")));
+        assert_eq!(
+            (serving.lambda_version.as_deref(), serving.variant.as_deref()),
+            (Some("7"), Some("v3-b"))
+        );
         assert!(read(None, &mut Vec::new()).is_empty());
         assert!(defects(&json!({ "lambda_version": "12" })).is_empty());
         for (wrong, place) in [

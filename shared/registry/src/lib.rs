@@ -60,5 +60,5 @@ pub use ports::{
 };
 pub use sessions::{Session, Sessions};
 pub use store::{DynamoRegistry, MemoryRegistry, TableRegistry};
-pub use targets::Targets;
+pub use targets::{Targets, standing};
 pub use told::{mark_told, was_told};

@@ -3,10 +3,11 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 use seatrial_domain::ModelName;
-use seatrial_domain::target::TargetRecord;
+use seatrial_domain::target::{Standing, TargetRecord};
 
 use crate::error::StoreError;
 use crate::layout::{self, DOC, corrupt};
+use crate::ports::Records;
 use crate::store::TableRegistry;
 use crate::table::{Action, Attr, Cond, Item, Table, Write};
 
@@ -31,6 +32,27 @@ pub trait Targets: Send + Sync {
         driver: &str,
         record: Option<&TargetRecord>,
     ) -> Result<bool, StoreError>;
+}
+
+/// How the traffic of a model stands to its route at this moment; `None` when there is no such model.
+///
+/// # Errors
+/// When the table does not answer, or holds what cannot be read.
+pub async fn standing<R: Records + Targets + ?Sized>(
+    registry: &R,
+    model: &ModelName,
+) -> Result<Option<Standing>, StoreError> {
+    let Some(head) = registry.head(model).await? else { return Ok(None) };
+    let policy = match &head.policy {
+        Some(reference) => registry.policy(model, reference.number).await?,
+        None => None,
+    };
+    let target = policy.as_ref().and_then(|record| record.policy.target.as_ref());
+    let seen = match target {
+        Some(_) => registry.target(model).await?,
+        None => None,
+    };
+    Ok(Some(Standing::of(&head, target, seen.as_ref())))
 }
 
 const HELD_BY: &str = "held_by";
@@ -58,14 +80,10 @@ impl<T: Table> Targets for TableRegistry<T> {
     ) -> Result<bool, StoreError> {
         // one: reads the head (25 %) ─────────────────────────► moves the target to 25 %
         // other:            a rollback; reads the head (0 %), finds 0 % there and leaves ─┘  without a hold the rollback would be undone
-        let free = Cond::Any(vec![
-            Cond::Missing(HELD_BY),
-            Cond::Less(HELD_UNTIL, Attr::N(now.as_microsecond())),
-        ]);
-        let set = item([
-            (HELD_BY, Attr::S(driver.to_owned())),
-            (HELD_UNTIL, Attr::N(until.as_microsecond())),
-        ]);
+        let free =
+            Cond::Any(vec![Cond::Missing(HELD_BY), Cond::Less(HELD_UNTIL, Attr::N(now.as_microsecond()))]);
+        let set =
+            item([(HELD_BY, Attr::S(driver.to_owned())), (HELD_UNTIL, Attr::N(until.as_microsecond()))]);
         self.table
             .write(&Write { key: layout::target_key(model), action: Action::Set(set), condition: free })
             .await

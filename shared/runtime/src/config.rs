@@ -55,7 +55,10 @@ pub const NAMES: [(&str, &str); 39] = [
     ("SEATRIAL_NOTIFY_HOSTS", "the hosts that webhooks may reach, separated by commas; default none"),
     ("SEATRIAL_WEBHOOK_PARAMETERS", "what the names of the parameters with webhooks' secrets begin with"),
     ("SEATRIAL_TARGETS_QUEUE_URL", "where models wait whose traffic target is to be looked at"),
-    ("SEATRIAL_TARGET_HOSTS", "the hosts that hooks which move traffic may have, separated by commas; default none"),
+    (
+        "SEATRIAL_TARGET_HOSTS",
+        "the hosts that hooks which move traffic may have, separated by commas; default none",
+    ),
     ("SEATRIAL_TARGET_PARAMETERS", "what the names of the parameters with these hooks' keys begin with"),
     ("SEATRIAL_STACK", "the deployment's name, part of the external id by which owners' roles are assumed"),
     ("SEATRIAL_ONNXRUNTIME", "the ONNX runtime library; default lib/libonnxruntime.so beside the binary"),

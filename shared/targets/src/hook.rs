@@ -67,7 +67,9 @@ impl Hook {
             return Err(if passes { Hindrance::Pending(why) } else { Hindrance::Refused(why) });
         }
         serde_json::from_slice(&answer.body).map_err(|e| {
-            Hindrance::Refused(format!("the hook answered what cannot be read ({e}): {said}; docs/targets.md has the form"))
+            Hindrance::Refused(format!(
+                "the hook answered what cannot be read ({e}): {said}; docs/targets.md has the form"
+            ))
         })
     }
 }

@@ -59,7 +59,9 @@ impl OwnTargets {
     }
 
     fn own(&self) -> Result<SharedCredentialsProvider, Hindrance> {
-        self.aws.credentials_provider().ok_or_else(|| Hindrance::Refused("no AWS credentials are set up".into()))
+        self.aws
+            .credentials_provider()
+            .ok_or_else(|| Hindrance::Refused("no AWS credentials are set up".into()))
     }
 }
 
@@ -82,9 +84,9 @@ impl Targets for OwnTargets {
             Target::Http(hook) => {
                 let name = format!("{}/{model}/key", self.parameters.trim_end_matches('/'));
                 let key = parameter(&self.aws, &name).await.map_err(|e| match e {
-                    NoSecret::Missing { .. } => {
-                        Hindrance::Refused(format!("{e}; put the key there that the hook's calls are signed with"))
-                    }
+                    NoSecret::Missing { .. } => Hindrance::Refused(format!(
+                        "{e}; put the key there that the hook's calls are signed with"
+                    )),
                     NoSecret::Refused(why) => Hindrance::Refused(why),
                     NoSecret::Unavailable(why) => Hindrance::Pending(why),
                 })?;

@@ -1,10 +1,10 @@
 //! Servers that read the route: they obey it by themselves.
 
 use async_trait::async_trait;
+use seatrial_domain::ModelName;
 use seatrial_domain::head::Head;
 use seatrial_domain::policy::{HttpTarget, Target};
 use seatrial_domain::target::{Actual, Desired, desired};
-use seatrial_domain::ModelName;
 use seatrial_registry::Records;
 
 use crate::{Hindrance, TrafficTarget};
@@ -53,6 +53,8 @@ impl TrafficTarget for OurRoute<'_> {
         if found == wanted.since {
             return Ok(());
         }
-        Err(Hindrance::Pending(format!("the route was written anew at {found}; it is driven by changes of the registry alone")))
+        Err(Hindrance::Pending(format!(
+            "the route was written anew at {found}; it is driven by changes of the registry alone"
+        )))
     }
 }

@@ -46,7 +46,12 @@ impl Endpoint {
 
     async fn described(&self) -> Result<Value, Hindrance> {
         let name = &self.endpoint.endpoint;
-        self.call("DescribeEndpoint", &json!({ "EndpointName": name }), &format!("asking for endpoint {name}")).await
+        self.call(
+            "DescribeEndpoint",
+            &json!({ "EndpointName": name }),
+            &format!("asking for endpoint {name}"),
+        )
+        .await
     }
 
     async fn is_owned(&self, arn: &str) -> Result<(), Hindrance> {
@@ -60,7 +65,13 @@ impl Endpoint {
             let tag = tags.iter().find(|tag| tag["Key"] == OWNER_TAG).and_then(|tag| tag["Value"].as_str());
             match (tag, found["NextToken"].as_str()) {
                 (None, Some(next)) => page["NextToken"] = json!(next),
-                _ => return not_anothers(&format!("the endpoint {}", self.endpoint.endpoint), tag, &self.model),
+                _ => {
+                    return not_anothers(
+                        &format!("the endpoint {}", self.endpoint.endpoint),
+                        tag,
+                        &self.model,
+                    );
+                }
             }
         }
     }
@@ -76,13 +87,16 @@ impl TrafficTarget for Endpoint {
         let mut weights = BTreeMap::new();
         for variant in &variants {
             let (variant_name, weight) = (variant["VariantName"].as_str(), variant["CurrentWeight"].as_f64());
-            let unreadable = || Hindrance::Pending(format!("endpoint {name} has a variant without a name or a weight"));
+            let unreadable =
+                || Hindrance::Pending(format!("endpoint {name} has a variant without a name or a weight"));
             weights.insert(variant_name.ok_or_else(unreadable)?.to_owned(), weight.ok_or_else(unreadable)?);
         }
         // Weights are relative to their sum.
         let sum: f64 = weights.values().sum();
-        let shares = weights.into_iter().map(|(name, w)| (name, if sum > 0.0 { w / sum } else { 0.0 })).collect();
-        let busy = (status != READY).then(|| format!("endpoint {name} is {status}; it takes new weights when it is {READY}"));
+        let shares =
+            weights.into_iter().map(|(name, w)| (name, if sum > 0.0 { w / sum } else { 0.0 })).collect();
+        let busy = (status != READY)
+            .then(|| format!("endpoint {name} is {status}; it takes new weights when it is {READY}"));
         Ok(Actual { shares, busy, fence: None })
     }
 

@@ -42,7 +42,14 @@ pub fn error(status: u16, kind: &str, message: &str) -> Response {
     let body = json!({ "__type": kind, "message": message }).to_string();
     let status = StatusCode::from_u16(status).unwrap();
     let named = format!("{kind}:http://internal.amazon.com/coral/com.amazon.coral.service/");
-    (status, [(header::CONTENT_TYPE, "application/json".to_owned()), (header::HeaderName::from_static("x-amzn-errortype"), named)], body)
+    (
+        status,
+        [
+            (header::CONTENT_TYPE, "application/json".to_owned()),
+            (header::HeaderName::from_static("x-amzn-errortype"), named),
+        ],
+        body,
+    )
         .into_response()
 }
 
@@ -51,7 +58,9 @@ pub fn common(trouble: Option<Trouble>) -> Option<Response> {
     match trouble? {
         Trouble::Throttled => Some(error(429, "TooManyRequestsException", "Rate exceeded")),
         Trouble::Dead => Some(error(503, "ServiceUnavailableException", "")),
-        Trouble::Denied => Some(error(403, "AccessDeniedException", "User is not authorized to perform this")),
+        Trouble::Denied => {
+            Some(error(403, "AccessDeniedException", "User is not authorized to perform this"))
+        }
         Trouble::Changing => None,
     }
 }

@@ -156,7 +156,8 @@ impl Harness for Fake {
     async fn set(&self, shares: &[(u32, u16)]) {
         let mut lambda = self.lambda.lock().unwrap();
         lambda.main = self.name(shares[0].0);
-        lambda.more = shares[1..].iter().map(|(n, bps)| (self.name(*n), f64::from(*bps) / 10_000.0)).collect();
+        lambda.more =
+            shares[1..].iter().map(|(n, bps)| (self.name(*n), f64::from(*bps) / 10_000.0)).collect();
         lambda.revision += 1;
     }
     async fn does(&self) -> BTreeMap<String, u16> {
@@ -188,7 +189,10 @@ async fn a_function_that_another_model_owns_is_not_moved() {
         fake.lambda.lock().unwrap().tags = tags.clone();
         let wanted = crate::sagemaker::wanted("12");
         let hindered = fake.target.drive(&wanted, &seen).await.unwrap_err();
-        assert!(matches!(&hindered, Hindrance::Refused(why) if why.contains("seatrial:model=m")), "{hindered:?}");
+        assert!(
+            matches!(&hindered, Hindrance::Refused(why) if why.contains("seatrial:model=m")),
+            "{hindered:?}"
+        );
         assert!(fake.lambda.lock().unwrap().puts.is_empty(), "{tags}");
     }
 }
@@ -207,5 +211,8 @@ async fn three_versions_with_traffic_are_refused_and_an_alias_that_is_not_there_
     let endpoint = serve(router(lambda())).await;
     let other = AliasOf::new(aws(&endpoint), "m".parse().unwrap(), alias("payments", None));
     let hindered = other.observe().await.unwrap_err();
-    assert!(matches!(&hindered, Hindrance::Refused(why) if why.contains("alias live of payments")), "{hindered:?}");
+    assert!(
+        matches!(&hindered, Hindrance::Refused(why) if why.contains("alias live of payments")),
+        "{hindered:?}"
+    );
 }

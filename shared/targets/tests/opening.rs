@@ -65,7 +65,10 @@ async fn a_role_of_the_owners_is_assumed_with_an_external_id_that_the_model_make
     let hindered = targets.open(&"other".parse().unwrap(), &target).await.err().unwrap();
     assert!(matches!(&hindered, Hindrance::Refused(why) if why.contains("prod/other")), "{hindered:?}");
     let asked = asked.lock().unwrap();
-    assert!(asked.iter().all(|a| a.contains("Action=AssumeRole") && a.contains("seatrial-reconcile")), "{asked:?}");
+    assert!(
+        asked.iter().all(|a| a.contains("Action=AssumeRole") && a.contains("seatrial-reconcile")),
+        "{asked:?}"
+    );
 }
 
 #[tokio::test]
@@ -79,6 +82,9 @@ async fn a_function_of_another_region_is_asked_there_and_a_hook_needs_its_key() 
     assert!(hindered.to_string().contains("MissingAuthenticationToken"), "{hindered:?}");
     let hook = Target::Http(HttpTarget { url: "https://mesh.example.com/".into() });
     let hindered = targets.open(&"m".parse().unwrap(), &hook).await.err().unwrap();
-    assert!(matches!(&hindered, Hindrance::Refused(why) if why.contains("/prod/targets/m/key")), "{hindered:?}");
+    assert!(
+        matches!(&hindered, Hindrance::Refused(why) if why.contains("/prod/targets/m/key")),
+        "{hindered:?}"
+    );
     assert!(asked.lock().unwrap().is_empty(), "no role is assumed where none is named");
 }

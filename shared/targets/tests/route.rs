@@ -1,7 +1,7 @@
 //! Our own route as a target.
 
-use seatrial_domain::target::desired;
 use seatrial_domain::policy::{HttpTarget, Target};
+use seatrial_domain::target::desired;
 use seatrial_registry::MemoryRegistry;
 use seatrial_registry::contract::Scenario;
 use seatrial_targets::{Hindrance, OurRoute, TrafficTarget};

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use axum::Router;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::post;
-use axum::Router;
 use jiff::Timestamp;
 use seatrial_domain::canonical::sha256;
 use seatrial_domain::ids::{VersionName, VersionRef};
@@ -124,7 +124,10 @@ async fn fake() -> Fake {
         weights: names.iter().zip([1.0, 0.0, 0.0]).map(|(name, w)| ((*name).to_owned(), w)).collect(),
         next: None,
         trouble: None,
-        tags: vec![json!({ "Key": "team", "Value": "risk" }), json!({ "Key": "seatrial:model", "Value": "m" })],
+        tags: vec![
+            json!({ "Key": "team", "Value": "risk" }),
+            json!({ "Key": "seatrial:model", "Value": "m" }),
+        ],
         updates: 0,
     }));
     let endpoint = serve(Router::new().route("/", post(answer)).with_state(Arc::clone(&sagemaker))).await;
@@ -203,7 +206,10 @@ async fn an_endpoint_that_another_model_owns_or_that_is_not_there_is_not_moved()
     for tags in [vec![], vec![json!({ "Key": "seatrial:model", "Value": "other" })]] {
         fake.sagemaker.lock().unwrap().tags = tags;
         let hindered = fake.target.drive(&wanted("variant-2"), &seen).await.unwrap_err();
-        assert!(matches!(&hindered, Hindrance::Refused(why) if why.contains("seatrial:model=m")), "{hindered:?}");
+        assert!(
+            matches!(&hindered, Hindrance::Refused(why) if why.contains("seatrial:model=m")),
+            "{hindered:?}"
+        );
     }
     assert_eq!(fake.sagemaker.lock().unwrap().updates, 0);
 }

@@ -128,9 +128,16 @@ fn the_public_function_has_nothing_to_do_with_state_machines() {
 
 #[test]
 fn who_judges_the_canary_cannot_touch_the_route() {
-    for name in
-        ["HealthRole", "ObserveRole", "ReplayRole", "AnswerRole", "IntakeRole", "ServeRole", "NotifyRole", "ReconcileRole"]
-    {
+    for name in [
+        "HealthRole",
+        "ObserveRole",
+        "ReplayRole",
+        "AnswerRole",
+        "IntakeRole",
+        "ServeRole",
+        "NotifyRole",
+        "ReconcileRole",
+    ] {
         for s in template().statements(name) {
             let touched: Vec<_> =
                 partitions(&s).into_iter().filter(|p| REGISTRY.contains(&p.as_str())).collect();

@@ -87,7 +87,8 @@ pub fn may_change_target(
         return Err(Refusal::Invalid { why });
     }
     let Some(target) = &policy.target else { return Ok(()) };
-    let names = serving.iter().map(|v| Ok((v.version, target::name_at(target, v.version, Some(&v.package))?)));
+    let names =
+        serving.iter().map(|v| Ok((v.version, target::name_at(target, v.version, Some(&v.package))?)));
     let names: Result<Vec<_>, NoDesire> = names.collect();
     let own = names.and_then(|names| {
         target::names_of_their_own(target, names.iter().map(|(version, name)| (*version, name.as_str())))

@@ -34,7 +34,9 @@ impl TryFrom<Fields> for Target {
             (Some(alias), None, None) => Ok(Self::LambdaAlias(alias)),
             (None, Some(endpoint), None) => Ok(Self::SagemakerEndpoint(endpoint)),
             (None, None, Some(http)) => Ok(Self::Http(http)),
-            _ => Err("target names none, or more than one, of lambda_alias, sagemaker_endpoint and http; expected exactly one"),
+            _ => Err(
+                "target names none, or more than one, of lambda_alias, sagemaker_endpoint and http; expected exactly one",
+            ),
         }
     }
 }
@@ -154,7 +156,8 @@ impl Target {
         match self {
             Self::LambdaAlias(a) => {
                 let ok = is_function_name(&a.function) || is_function_arn(&a.function);
-                let expected = "the name of a Lambda function or its ARN, without a version or an alias at the end";
+                let expected =
+                    "the name of a Lambda function or its ARN, without a version or an alias at the end";
                 expect(ok, "target.lambda_alias.function", &a.function, expected);
                 let numeric = a.alias.bytes().all(|b| b.is_ascii_digit());
                 let ok = plain(&a.alias, "-_", 128) && !numeric;
@@ -162,7 +165,8 @@ impl Target {
                 expect(ok, "target.lambda_alias.alias", &a.alias, expected);
             }
             Self::SagemakerEndpoint(e) => {
-                let ok = plain(&e.endpoint, "-", 63) && !e.endpoint.starts_with('-') && !e.endpoint.ends_with('-');
+                let ok =
+                    plain(&e.endpoint, "-", 63) && !e.endpoint.starts_with('-') && !e.endpoint.ends_with('-');
                 let expected = "the name of an endpoint: up to 63 letters, digits and '-' between them";
                 expect(ok, "target.sagemaker_endpoint.endpoint", &e.endpoint, expected);
             }
@@ -202,7 +206,10 @@ fn is_account(text: &str) -> bool {
 fn is_function_arn(text: &str) -> bool {
     match text.split(':').collect::<Vec<_>>().as_slice() {
         ["arn", partition, "lambda", region, account, "function", name] => {
-            plain(partition, "-", 20) && plain(region, "-", 30) && is_account(account) && is_function_name(name)
+            plain(partition, "-", 20)
+                && plain(region, "-", 30)
+                && is_account(account)
+                && is_function_name(name)
         }
         _ => false,
     }
@@ -243,13 +250,25 @@ mod tests {
             assert_eq!(said(good.clone()), Vec::<String>::new(), "{good}");
         }
         for (bad, field) in [
-            (json!({ "lambda_alias": { "function": "fraud:live", "alias": "live" } }), "target.lambda_alias.function"),
-            (json!({ "lambda_alias": { "function": "../x", "alias": "live" } }), "target.lambda_alias.function"),
+            (
+                json!({ "lambda_alias": { "function": "fraud:live", "alias": "live" } }),
+                "target.lambda_alias.function",
+            ),
+            (
+                json!({ "lambda_alias": { "function": "../x", "alias": "live" } }),
+                "target.lambda_alias.function",
+            ),
             (json!({ "lambda_alias": { "function": "fraud", "alias": "7" } }), "target.lambda_alias.alias"),
             (json!({ "lambda_alias": { "function": "fraud", "alias": "" } }), "target.lambda_alias.alias"),
-            (json!({ "lambda_alias": { "function": "fraud", "alias": "live", "role": "admin" } }), "target.lambda_alias.role"),
+            (
+                json!({ "lambda_alias": { "function": "fraud", "alias": "live", "role": "admin" } }),
+                "target.lambda_alias.role",
+            ),
             (json!({ "sagemaker_endpoint": { "endpoint": "a/b" } }), "target.sagemaker_endpoint.endpoint"),
-            (json!({ "sagemaker_endpoint": { "endpoint": "a", "role": "arn:aws:iam::1:role/x" } }), "target.sagemaker_endpoint.role"),
+            (
+                json!({ "sagemaker_endpoint": { "endpoint": "a", "role": "arn:aws:iam::1:role/x" } }),
+                "target.sagemaker_endpoint.role",
+            ),
             (json!({ "http": { "url": "http://mesh.example.com/" } }), "target.http.url"),
         ] {
             let found = said(bad.clone());

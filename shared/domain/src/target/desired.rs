@@ -80,7 +80,9 @@ pub enum NoDesire {
         field: &'static str,
     },
     /// Two versions have one name at the target, which could not split between them.
-    #[error("{one} and {other} are both called {name:?} at {target}; each version needs a name of its own there")]
+    #[error(
+        "{one} and {other} are both called {name:?} at {target}; each version needs a name of its own there"
+    )]
     OneName {
         /// One of them.
         one: VersionName,

@@ -85,7 +85,13 @@ pub struct Seen<'a> {
 impl TargetRecord {
     /// What is kept of a look at `target`. `before` is the record of an earlier look.
     #[must_use]
-    pub fn after(head: &Head, target: &Target, before: Option<&Self>, seen: &Seen<'_>, now: Timestamp) -> Self {
+    pub fn after(
+        head: &Head,
+        target: &Target,
+        before: Option<&Self>,
+        seen: &Seen<'_>,
+        now: Timestamp,
+    ) -> Self {
         let before = before.filter(|b| b.target == *target);
         let same_route = before.filter(|b| b.route_since == head.route.since);
         let desired = seen.wanted.map(Desired::weights).unwrap_or_default();
@@ -112,7 +118,9 @@ impl TargetRecord {
         let took = now.duration_since(head.route.since).as_millis() as i64;
         let took_ms = match same_route {
             // It was in step already: how long that took is known, or was never seen.
-            Some(earlier) if earlier.state == TargetState::InStep || earlier.took_ms.is_some() => earlier.took_ms,
+            Some(earlier) if earlier.state == TargetState::InStep || earlier.took_ms.is_some() => {
+                earlier.took_ms
+            }
             _ => (in_step && !nothing).then_some(took.max(0)),
         };
         let touched = was_in_step.and_then(|_| seen.before).and_then(|found| difference(&desired, found));
@@ -217,9 +225,9 @@ impl Standing {
             desired: present.map(|r| r.desired.clone()).unwrap_or_default(),
             actual: record.map(|r| r.actual.clone()).unwrap_or_default(),
             out_since,
-            in_step_since: present.filter(|r| r.state == TargetState::InStep).and_then(|r| {
-                r.route_since.checked_add(jiff::SignedDuration::from_millis(r.took_ms?)).ok()
-            }),
+            in_step_since: present
+                .filter(|r| r.state == TargetState::InStep)
+                .and_then(|r| r.route_since.checked_add(jiff::SignedDuration::from_millis(r.took_ms?)).ok()),
             why,
             seen_at: record.map(|r| r.seen_at),
             rollback_takes,
@@ -245,7 +253,9 @@ impl Standing {
             return format!("{}: {actual}, in step", self.target);
         }
         let word = if self.state == TargetState::Refused { "refuses" } else { "is behind" };
-        let since = self.out_since.map_or_else(String::new, |at| format!(" since {} s", now.duration_since(at).as_secs().max(0)));
+        let since = self
+            .out_since
+            .map_or_else(String::new, |at| format!(" since {} s", now.duration_since(at).as_secs().max(0)));
         let desired = if self.desired.is_empty() {
             String::new()
         } else {
@@ -334,9 +344,15 @@ mod tests {
         assert!(sentence.contains("is behind since 1 s: v1 75 %, v2 25 %"), "{sentence}");
         assert!(said.holds_canary(0, at(101)).is_some());
         let pending = look(&back, Some(&step), QUARTER, QUARTER, Some("the endpoint is Updating"), 103);
-        assert_eq!((pending.state, pending.out_since, pending.took_ms), (TargetState::Behind, Some(at(100)), None));
+        assert_eq!(
+            (pending.state, pending.out_since, pending.took_ms),
+            (TargetState::Behind, Some(at(100)), None)
+        );
         let sentence = Standing::of(&back, Some(&target()), Some(&pending)).sentence(at(112));
-        assert!(sentence.contains("since 12 s: v1 75 %, v2 25 %, to be v1 100 %: the endpoint is Updating"), "{sentence}");
+        assert!(
+            sentence.contains("since 12 s: v1 75 %, v2 25 %, to be v1 100 %: the endpoint is Updating"),
+            "{sentence}"
+        );
         assert!(!pending.is_late(at(219)) && pending.is_late(at(220)));
         let done = look(&back, Some(&pending), QUARTER, CHAMPION, None, 130);
         assert_eq!((done.state, done.took_ms, done.out_since), (TargetState::InStep, Some(30_000), None));
@@ -369,12 +385,17 @@ mod tests {
     fn a_record_of_another_target_or_an_earlier_route_says_nothing_of_the_present_one() {
         let canary = head(2_500, 10);
         let step = look(&canary, None, CHAMPION, QUARTER, None, 12);
-        let alias = Target::LambdaAlias(LambdaAlias { function: "f".into(), alias: "live".into(), role: None });
+        let alias =
+            Target::LambdaAlias(LambdaAlias { function: "f".into(), alias: "live".into(), role: None });
         let said = Standing::of(&canary, Some(&alias), Some(&step));
         assert_eq!((said.state, said.actual.len(), said.seen_at), (TargetState::Behind, 0, None));
         assert_eq!(Standing::of(&canary, None, Some(&step)).state, TargetState::InStep);
         let none = Head::new("m".parse().unwrap(), at(0));
-        assert_eq!(Standing::of(&none, Some(&alias), None).state, TargetState::InStep, "nothing is to be served");
+        assert_eq!(
+            Standing::of(&none, Some(&alias), None).state,
+            TargetState::InStep,
+            "nothing is to be served"
+        );
     }
 
     #[test]
