@@ -9,3 +9,4 @@ mod retention;
 mod roles;
 mod submitter;
 mod support;
+mod traffic;

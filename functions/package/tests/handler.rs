@@ -5,6 +5,7 @@ mod adoption;
 mod artifact;
 mod line;
 mod remote;
+mod target;
 
 use std::path::{Path, PathBuf};
 

@@ -9,6 +9,7 @@ use crate::config::{InputConfig, ModelConfig, OutputsConfig, ScoreKind, Task};
 use crate::datatype::Datatype;
 use crate::error::Defect;
 use crate::remote;
+use crate::serving;
 
 const KEYS: [&str; 12] = [
     "schema",
@@ -23,6 +24,7 @@ const KEYS: [&str; 12] = [
     "positive_class",
     "threads",
     "dependencies",
+    "serving",
 ];
 
 pub(crate) fn read(text: &str) -> Result<ModelConfig, Vec<Defect>> {
@@ -63,6 +65,7 @@ fn whole(f: &mut Fields<'_>) -> ModelConfig {
         positive_class,
         threads: threads(f),
         dependencies: dependencies(f),
+        serving: serving::read(f.map.get("serving"), f.defects),
     }
 }
 

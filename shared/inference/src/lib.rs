@@ -29,6 +29,7 @@ mod raw;
 mod remote;
 mod runner;
 mod runtime;
+mod serving;
 
 pub use answers::Prediction;
 pub use batch::Batch;
@@ -43,3 +44,4 @@ pub use plan::ColumnSpec;
 pub use remote::{Ask, LARGEST, Place, Remote, RemoteConfig};
 pub use runner::Runner;
 pub use runtime::{Runtime, RuntimeError};
+pub use serving::Serving;

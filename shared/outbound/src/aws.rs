@@ -1,4 +1,4 @@
-//! Single calls to AWS: a POST, signed with the function's own credentials.
+//! Single calls to AWS, signed with the function's own credentials.
 
 use std::time::SystemTime;
 
@@ -11,6 +11,27 @@ use bytes::Bytes;
 use reqwest::Client;
 
 use crate::{Answer, CallError, Read, answered, plain_client, unreachable};
+
+/// What is done at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// GET, without a body.
+    Get,
+    /// POST.
+    Post,
+    /// PUT.
+    Put,
+}
+
+impl Method {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+        }
+    }
+}
 
 /// A call.
 #[derive(Debug, Clone, Copy)]
@@ -32,18 +53,26 @@ pub struct Call<'a> {
 /// # Errors
 /// When nobody answered; a refusal by the service is an answer.
 pub async fn post(config: &SdkConfig, call: &Call<'_>) -> Result<Answer, CallError> {
-    send(&client()?, config, &Request { method: "POST", signing: call.service, call: *call }).await
+    send(&client()?, config, &Request { method: Method::Post, signing: call.service, call: *call }).await
 }
 
 /// A call that is no plain POST, or whose host is not called as its service is in signatures.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
-    /// `GET` or `POST`.
-    pub method: &'static str,
+    /// What is done at the path.
+    pub method: Method,
     /// The service in signatures: `sagemaker` of the host `runtime.sagemaker`.
     pub signing: &'static str,
     /// The rest; its `service` is how the host begins.
     pub call: Call<'a>,
+}
+
+/// Makes the call by another method than POST.
+///
+/// # Errors
+/// When nobody answered; a refusal by the service is an answer.
+pub async fn call(config: &SdkConfig, method: Method, call: &Call<'_>) -> Result<Answer, CallError> {
+    send(&client()?, config, &Request { method, signing: call.service, call: *call }).await
 }
 
 /// A client for many calls: it keeps its connections.
@@ -102,7 +131,9 @@ fn endpoint(config: &SdkConfig, service: &str) -> Result<String, String> {
     }
     let region = config.region().ok_or("no AWS region is set")?.as_ref();
     let suffix = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
-    Ok(format!("https://{service}.{region}.{suffix}"))
+    // The one service here whose host is not its name in signatures.
+    let host = if service == "sagemaker" { "api.sagemaker" } else { service };
+    Ok(format!("https://{host}.{region}.{suffix}"))
 }
 
 async fn signed(config: &SdkConfig, request: &Request<'_>) -> Result<reqwest::Request, String> {
@@ -122,10 +153,10 @@ async fn signed(config: &SdkConfig, request: &Request<'_>) -> Result<reqwest::Re
         .build()
         .map_err(|e| failed(&e))?;
     let body = SignableBody::Bytes(call.body.as_bytes());
-    let signable = SignableRequest::new(*method, url.as_str(), call.headers.iter().copied(), body)
+    let signable = SignableRequest::new(method.as_str(), url.as_str(), call.headers.iter().copied(), body)
         .map_err(|e| failed(&e))?;
     let (instructions, _) = sign(signable, &parameters.into()).map_err(|e| failed(&e))?.into_parts();
-    let mut request = http::Request::builder().method(*method).uri(&url);
+    let mut request = http::Request::builder().method(method.as_str()).uri(&url);
     for (name, value) in call.headers {
         request = request.header(*name, *value);
     }

@@ -5,7 +5,7 @@ use aws_config::SdkConfig;
 use bytes::Bytes;
 use reqwest::Client;
 use seatrial_inference::RemoteCode;
-use seatrial_outbound::aws::{Call, Request, send};
+use seatrial_outbound::aws::{Call, Method, Request, send};
 use serde::Deserialize;
 
 use crate::failure::{CallFailed, body};
@@ -33,7 +33,7 @@ struct Configuration {
 impl Function {
     async fn send(
         &self,
-        method: &'static str,
+        method: Method,
         path: &str,
         text: &str,
     ) -> Result<seatrial_outbound::Answer, seatrial_outbound::CallError> {
@@ -47,7 +47,7 @@ impl Function {
 impl Transport for Function {
     async fn call(&self, text: String) -> Result<Bytes, CallFailed> {
         let path = format!("/2015-03-31/functions/{}/invocations", self.arn);
-        let answer = self.send("POST", &path, &text).await?;
+        let answer = self.send(Method::Post, &path, &text).await?;
         if answer.status.is_success() && answer.headers.contains_key("x-amz-function-error") {
             let why = format!("the function failed: {}", answer.beginning());
             return Err(CallFailed::Ended(RemoteCode::Failed, why));
@@ -58,7 +58,7 @@ impl Transport for Function {
     async fn identity(&self) -> Result<Identity, RemoteError> {
         let path = format!("/2015-03-31/functions/{}/configuration", self.arn);
         let what = format!("the function {}", self.arn);
-        let answer = self.send("GET", &path, "").await.map_err(|e| RemoteError::of(&what, e))?;
+        let answer = self.send(Method::Get, &path, "").await.map_err(|e| RemoteError::of(&what, e))?;
         let bytes = RemoteError::read(&what, answer)?;
         let found: Configuration = serde_json::from_slice(&bytes)
             .map_err(|e| RemoteError::Unavailable(format!("{what} is described in an unknown form ({e})")))?;

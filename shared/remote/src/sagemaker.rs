@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use aws_config::SdkConfig;
 use bytes::Bytes;
 use reqwest::Client;
-use seatrial_outbound::aws::{Call, Request, send};
+use seatrial_outbound::aws::{Call, Method, Request, send};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -76,7 +76,7 @@ impl Endpoint {
             body: &text,
             limit: LARGEST_ANSWER,
         };
-        let request = Request { method: "POST", signing: "sagemaker", call };
+        let request = Request { method: Method::Post, signing: "sagemaker", call };
         let answer = send(&self.client, &self.aws, &request).await.map_err(|e| RemoteError::of(&what, e))?;
         let bytes = RemoteError::read(&what, answer)?;
         serde_json::from_slice(&bytes).map_err(|e| {
@@ -101,7 +101,7 @@ impl Transport for Endpoint {
             body: &text,
             limit: LARGEST_ANSWER,
         };
-        let request = Request { method: "POST", signing: "sagemaker", call };
+        let request = Request { method: Method::Post, signing: "sagemaker", call };
         body(send(&self.client, &self.aws, &request).await?)
     }
 
