@@ -11,7 +11,7 @@ use crate::error::Defect;
 use crate::remote;
 use crate::serving;
 
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "schema",
     "task",
     "runtime",
