@@ -37,6 +37,13 @@ impl<'a> Tour<'a> {
             "#!/usr/bin/env bash\nfor _ in $(seq 120); do\n  g=$(seatrial --output json approvals list --model {model} --status pending | jq -r '.. | .id? // empty' | grep -m1 '^ga_') && {{ echo \"$g\"; exit; }}\n  sleep 0.5\ndone\necho 'no gate opened' >&2; exit 1\n"
         );
         write_program(&programs.join("gate"), &gate);
+        // Version 1 of the AWS command line has an address of its own for SQS, whatever the environment says.
+        let aws = told("SEATRIAL_DOCUMENTS").join("aws");
+        let aws = format!(
+            "#!/usr/bin/env bash\nexec '{}' ${{AWS_ENDPOINT_URL:+--endpoint-url \"$AWS_ENDPOINT_URL\"}} \"$@\"\n",
+            aws.display()
+        );
+        write_program(&programs.join("aws"), &aws);
         let left_out = left_out().expect("the list of what is not run");
         let open = blocks(page).unwrap_or_else(|e| panic!("{page}: {e:#}"));
         let open = open.into_iter().map(|block| {

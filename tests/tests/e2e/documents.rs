@@ -9,6 +9,8 @@ use seatrial_tests::repository;
 use seatrial_tests::stack::{Model, Stack, Tour, request, unique, until};
 use serde_json::{Value, json};
 
+use crate::triggers::{fixture, put_event, train, waiting};
+
 /// One person who may do everything, emergencies too.
 fn anybody() -> Value {
     json!({
@@ -72,7 +74,7 @@ async fn gates_are_decided_and_stages_skipped_as_their_page_says() {
     model.gate(&second, GateKind::Approval).await;
     tour.run("seatrial approvals reject", &[]).await;
     assert_eq!(model.ended(&second).await.status, PromotionStatus::Rejected);
-    let third = model.submit("v3").await;
+    let third = model.promote("v2").await;
     model.gate(&third, GateKind::Approval).await;
     tour.run("seatrial emergency skip", &[]).await;
     let gate = model.gate(&third, GateKind::Approval).await;
@@ -82,7 +84,7 @@ async fn gates_are_decided_and_stages_skipped_as_their_page_says() {
     })
     .await;
     assert_eq!(decided.by.auth, Auth::Iam);
-    stack.cli(&["rollback", model.name.as_str(), "--reason", "the page goes on"]).await.json();
+    let _ = stack.cli(&["rollback", model.name.as_str(), "--reason", "the page goes on"]).await.json();
     tour.says("v7", "v2");
     tour.says("--skip approval", "--skip approval --skip canary");
     let said = tour.run("seatrial emergency promote", &[]).await;
@@ -170,9 +172,11 @@ async fn a_server_of_ones_own_reports_as_the_page_says() {
     model.first_champion("v1").await;
     let mut tour = Tour::new(&stack, "docs/observe.md", model.name.as_str());
     tour.run("import json, time", &[]).await;
-    let columns: Vec<Value> =
-        request(0)["inputs"].as_array().unwrap().iter().filter(|i| i["name"] != "age").cloned().collect();
-    let columns: Vec<String> = columns.iter().map(Value::to_string).collect();
+    let row = std::fs::read_to_string(repository("tests/fixtures/live.jsonl")).unwrap();
+    let row: Value = serde_json::from_str(row.lines().next().unwrap()).unwrap();
+    let asked = request(&row);
+    let columns = asked["inputs"].as_array().unwrap().iter().filter(|input| input["name"] != "age");
+    let columns: Vec<String> = columns.map(Value::to_string).collect();
     tour.says("…]}", &format!("{}]}}", columns.join(", ")));
     let said = tour.run("curl -s", &[]).await;
     let answer: Value = serde_json::from_str(&said).unwrap_or_else(|e| panic!("{e}: {said}"));
@@ -193,7 +197,7 @@ async fn a_notice_is_checked_by_the_program_that_the_page_shows() {
     let place = unique("page");
     tour.says("/STACK/", &format!("/{place}/"));
     tour.says("https://hooks.slack.com/services/…", "https://hooks.slack.com/services/x");
-    tour.run("aws ssm put-parameter", &[]).await;
+    tour.run("put() {", &[]).await;
     tour.run("import hashlib, hmac", &[]).await;
     tour.end();
 }
@@ -262,11 +266,12 @@ async fn a_policy_is_set_and_a_model_submitted_as_the_pages_say() {
         "reference.parquet",
         "weights/model.onnx",
     ];
-    let mut listed = serde_json::Map::new();
+    let mut listed = Vec::new();
     for file in files {
         let bytes = std::fs::read(repository("tests/fixtures/submissions/v1").join(file)).unwrap();
-        stack.put("SubmissionsBucket", &format!("submissions/{name}/{id}/{file}"), bytes.clone()).await;
-        listed.insert(file.to_owned(), json!(seatrial_domain::canonical::sha256(&bytes)));
+        let (size, sha256) = (bytes.len(), seatrial_domain::canonical::sha256(&bytes));
+        listed.push(json!({ "path": file, "size": size, "sha256": sha256.hex() }));
+        stack.put("SubmissionsBucket", &format!("submissions/{name}/{id}/{file}"), bytes).await;
     }
     let announcement = json!({ "schema": 1, "model": name, "files": listed });
     std::fs::write(tour.folder().join("submission.json"), announcement.to_string()).unwrap();
@@ -278,7 +283,8 @@ async fn a_policy_is_set_and_a_model_submitted_as_the_pages_say() {
         stack.out("Account")
     );
     tour.says("sha=", &sign);
-    tour.run("sha=", &[]).await;
+    let said = tour.run("sha=", &[]).await;
+    assert!(said.contains("\"by\""), "it is announced: {said}");
     tour.end();
     let third = until("the promotion of the announced upload", 60, async || {
         model.promotions().await.into_iter().find(|p| p.id != first.id && p.id != second.id)
@@ -293,15 +299,15 @@ async fn a_ci_asks_for_a_promotion_and_its_events_are_replayed_as_the_page_says(
     let stack = Stack::connect().await;
     let name = unique("e2e-page-trigger");
     let mut tour = Tour::new(&stack, "docs/trigger.md", &name);
-    let artifact = crate::triggers::train(&stack, &name).await;
+    let artifact = train(&stack, &name).await;
     tour.is("RUN", &name);
     tour.is("CI_JOB_URL", "https://ci.example.com/1");
     tour.says("s3://my-training/jobs/$RUN/model.tar.gz", &artifact);
     tour.run("cat > detail.json", &[]).await;
-    tour.run("cat > detail.json", &[]).await;
+    put_event(&stack, &fixture("ci-request", &name, &artifact)).await;
     let mut dead = Vec::new();
     until("both events to be given up", 90, async || {
-        dead = crate::triggers::waiting(&stack, &name).await;
+        dead = waiting(&stack, &name).await;
         (dead.len() == 2).then_some(())
     })
     .await;
@@ -313,5 +319,5 @@ async fn a_ci_asks_for_a_promotion_and_its_events_are_replayed_as_the_page_says(
     tour.end();
     let model = Model { stack: &stack, name: name.parse().unwrap() };
     until("the promotion", 60, async || model.promotions().await.pop()).await;
-    assert!(crate::triggers::waiting(&stack, &name).await.is_empty());
+    assert!(waiting(&stack, &name).await.is_empty());
 }

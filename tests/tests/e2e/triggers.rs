@@ -38,7 +38,7 @@ pub(crate) async fn train(stack: &Stack, model: &str) -> String {
 }
 
 /// An event of the fixtures, about this model and its artifact.
-fn fixture(name: &str, model: &str, artifact: &str) -> Value {
+pub(crate) fn fixture(name: &str, model: &str, artifact: &str) -> Value {
     let path = repository("tests/fixtures/events").join(format!("{name}.json"));
     let text = std::fs::read_to_string(path).unwrap();
     let text = text.replace("s3://training-artifacts/jobs/adult-income-7/output/model.tar.gz", artifact);
@@ -48,7 +48,7 @@ fn fixture(name: &str, model: &str, artifact: &str) -> Value {
 }
 
 /// Puts an event of ours on the bus, as any CI does.
-async fn put_event(stack: &Stack, event: &Value) {
+pub(crate) async fn put_event(stack: &Stack, event: &Value) {
     let entry = json!({
         "Source": event["source"], "DetailType": event["detail-type"], "Detail": event["detail"].to_string(),
     });

@@ -207,7 +207,7 @@ pub async fn two_promotions_at_once_and_one_holds_the_model<R: Full>(registry: &
     s.register(3).await;
     let answers = at_once(&s, 2, |s, i| async move {
         let version = i + 2;
-        let id = seatrial_domain::PromotionId::derive(&s.model, &format!("v{version}"), 1);
+        let id = PromotionId::derive(&s.model, &format!("v{version}"), 1);
         let asker = Actor::function("intake");
         s.system().start_promotion(&s.model, &id, v(version), &asker, None).await.map(|o| o.value.id)
     })
