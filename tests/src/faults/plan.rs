@@ -180,6 +180,8 @@ pub struct Case {
     pub crowned: bool,
     /// Whether the task is only reached by a promotion that ends without a crown.
     pub on_the_way_back: bool,
+    /// Whether the task is only reached when the promotion has ended, with a crown or without.
+    pub after_the_end: bool,
     /// The word for it in the engine's rules.
     pub rule: &'static str,
     /// Whether it strikes only when the task's token is answered.
@@ -348,8 +350,8 @@ fn of_task(task: &Task<'_>, parent: Option<&Task<'_>>, fault: Fault, ways: &Ways
         let outer = parent.unwrap_or(task);
         let state = outer.around.map_or(outer.name, |(map, _)| map);
         let on_the_way_back = ways.calls(state, END);
-        let done = ways.calls(state, CROWN) && fault.is_after_the_effect()
-            || !ways.is_reached_without(state, &[CROWN, END]) && !on_the_way_back;
+        let after_the_end = !ways.is_reached_without(state, &[CROWN, END]) && !on_the_way_back;
+        let done = after_the_end || ways.calls(state, CROWN) && fault.is_after_the_effect();
         let goes_on = matches!(consequence, Consequence::Cured | Consequence::LedOn(_));
         Case {
             at: Target { machine: task.machine.name.clone(), state: task.name.to_owned() },
@@ -358,6 +360,7 @@ fn of_task(task: &Task<'_>, parent: Option<&Task<'_>>, fault: Fault, ways: &Ways
             crowned: !on_the_way_back && (goes_on || done),
             consequence,
             on_the_way_back,
+            after_the_end,
             rule: rule(task, parent.is_some(), fault),
             needs_an_answer: task.kind == Kind::Callback && (fault.is_of_a_callback() || fault == Fault::Oversize),
         }

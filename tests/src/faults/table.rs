@@ -21,16 +21,22 @@ fn retried(case: &Case) -> bool {
 }
 
 impl Plan {
-    /// One row for each task, in Markdown.
+    /// One row for all tasks of which the same is true, in Markdown.
     #[must_use]
     pub fn table(&self) -> String {
         let names: Vec<&str> = COLUMNS.iter().map(|(name, _)| *name).collect();
         let mut lines = vec![format!("| task | {} |", names.join(" | ")), format!("|---|{}", "---|".repeat(names.len()))];
+        let mut rows: Vec<(String, Vec<String>)> = Vec::new();
         let tasks: BTreeSet<&Target> = self.cases.iter().map(|case| &case.at).collect();
         for task in tasks {
             let cells: Vec<String> = COLUMNS.iter().map(|(_, of)| self.cell(task, *of)).collect();
-            lines.push(format!("| `{}` | {} |", task.state, cells.join(" | ")));
+            let (cells, name) = (cells.join(" | "), format!("`{}`", task.state));
+            match rows.iter_mut().find(|(found, _)| *found == cells) {
+                Some((_, names)) => names.push(name),
+                None => rows.push((cells, vec![name])),
+            }
         }
+        lines.extend(rows.into_iter().map(|(cells, names)| format!("| {} | {cells} |", names.join(", "))));
         lines.join("\n")
     }
 
@@ -40,12 +46,19 @@ impl Plan {
         let ends: BTreeSet<String> = cases.iter().map(|case| end(case)).collect();
         let one = |end: &String| {
             let faults = cases.iter().filter(|case| super::table::end(case) == *end);
-            format!("{}: {end}", faults.map(|case| case.fault.name()).collect::<Vec<_>>().join(", "))
+            let names = faults.map(|case| case.fault.name()).collect::<Vec<_>>();
+            // What is true of the most of them needs no name.
+            if names.len() * 2 > cases.len() { end.clone() } else { format!("{}: {end}", names.join(", ")) }
         };
         match ends.len() {
             0 => "–".to_owned(),
             1 => ends.into_iter().collect(),
-            _ => ends.iter().map(one).collect::<Vec<_>>().join("; "),
+            _ => {
+                let mut all: Vec<String> = ends.iter().map(one).collect();
+                // The general before the exceptions.
+                all.sort_by_key(|text| text.contains(": "));
+                all.join("; ")
+            }
         }
     }
 }
@@ -58,9 +71,10 @@ fn end(case: &Case) -> String {
             // What its function had begun by then has no execution any more.
             if case.fault.is_after_the_effect() { "`NotStarted`, `sweep` ends it" } else { "`NotStarted`" }.to_owned()
         }
-        (Consequence::Ended(next), crowned) if next == "Unattested" => {
-            format!("`Unattested`, {}", if crowned { "`sweep` attests it" } else { "`sweep` ends it" })
+        (Consequence::Ended(_) | Consequence::Dead, _) if case.after_the_end => {
+            "stays as it ended, `sweep` attests it".to_owned()
         }
+        (Consequence::Ended(next), _) if next == "Unattested" => "`sweep` ends it".to_owned(),
         (Consequence::Ended(_), true) => "stays crowned".to_owned(),
         (Consequence::Ended(_), false) => "ends without a crown".to_owned(),
         (Consequence::Dead, true) => "stays crowned, `sweep` attests it".to_owned(),
