@@ -103,7 +103,7 @@ impl<'a> Lane<'a> {
                 decided = true;
             }
             assert!(since.elapsed() < PATIENCE, "{id} waits for ever: its execution is {status:?}");
-            tokio::time::sleep(Duration::from_millis(250)).await;
+            tokio::time::sleep(Duration::from_millis(400)).await;
         }
     }
 
