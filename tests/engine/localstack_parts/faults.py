@@ -7,9 +7,9 @@ reach a state that little data does not lead to. `GET /_seatrial/faults/<model>`
 function was truly called. All of it happens where Step Functions calls: functions and definitions are those of the product.
 
 Faults, by when they strike. Before the effect: `throttled`, `timeout`, `permanent`. After it, in place of the answer: `crash`, `late`
-(a timeout), `runtime`, `oversize`, and `stop`, `stop_parent` and `stop_child`, which stop executions from outside at that moment.
-`duplicate` calls twice. Three are of task tokens: `lost`, their answer does not get through; `repeated`, it gets through, and whoever
-gave it is not told; `forgotten`, the record of the stream that leads to it is given up.
+(a timeout), `runtime`, `oversize`, `garbled` (nothing that the machine reads is in it), and `stop`, `stop_parent` and `stop_child`,
+which stop executions from outside at that moment. `duplicate` calls twice. Three are of task tokens: `lost`, their answer does not get
+through; `repeated`, it gets through, and whoever gave it is not told; `forgotten`, the record of the stream that leads to it is given up.
 """
 
 import copy
@@ -24,6 +24,7 @@ from . import replace
 PATH = "/_seatrial/faults"
 # More than Step Functions passes on: https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
 OVERSIZE = "x" * (256 * 1024)
+ANSWERS = {"oversize", "garbled"}
 BEFORE = {"throttled", "timeout", "permanent"}
 CALLBACK = {"lost", "repeated", "forgotten"}
 # The field of a nested execution's input that names the execution that started it.
@@ -66,6 +67,11 @@ def _count(model: str, what: str, state: str) -> None:
     with _lock:
         counts = _models[model][what]
         counts[state] = counts.get(state, 0) + 1
+
+
+def _spoilt(fault: str, answer: dict) -> dict:
+    """An answer as it comes with a fault of it: too large, or with none of its fields."""
+    return {**answer, "padding": OVERSIZE} if fault == "oversize" else {}
 
 
 def _router() -> None:
@@ -148,7 +154,7 @@ def _tasks() -> None:
         if waits:
             _waiting[token] = (model, state)
         # What strikes after a wait, or after an execution that is waited for, strikes when that is over.
-        later = {"oversize"} if waits or of_an_execution else set()
+        later = ANSWERS if waits or of_an_execution else set()
         fault = _struck(model, state, without=CALLBACK | later)
         if fault == "timeout":
             raise EvalTimeoutError()
@@ -172,7 +178,9 @@ def _tasks() -> None:
             case "runtime":
                 raise uncaught(env, "injected: States.Runtime")
             case "oversize":
-                env.stack[-1]["Payload"] = {**env.stack[-1]["Payload"], "padding": OVERSIZE}
+                env.stack[-1]["Payload"] = _spoilt(fault, env.stack[-1]["Payload"])
+            case "garbled":
+                del env.stack[-1]["Payload"]
             case "stop" if waits:
                 # While it waits; stopped before, this engine would not find into the wait.
                 threading.Timer(0.3, stop, [own]).start()
@@ -205,9 +213,8 @@ def _tasks() -> None:
         def resolve():
             found = look()
             model = whose(env)[1].get("model")
-            if found is not None and model in _models and _struck(model, self.name, kinds={"oversize"}):
-                found = {**found, "Output": {**found["Output"], "padding": OVERSIZE}}
-            return found
+            fault = _struck(model, self.name, kinds=ANSWERS) if found is not None and model in _models else None
+            return {**found, "Output": _spoilt(fault, found["Output"])} if fault else found
 
         return resolve
 
@@ -225,12 +232,12 @@ def _callbacks() -> None:
 
     def send_task_success(self, context, task_token, output, **kwargs):
         model, state = _waiting.get(task_token, (None, None))
-        fault = _struck(model, state, kinds={"lost", "repeated", "oversize"}) if model else None
+        fault = _struck(model, state, kinds={"lost", "repeated"} | ANSWERS) if model else None
         if fault == "lost":
             raise lost()
-        if fault == "oversize":
-            # AWS would not even take it.
-            output = json.dumps({**json.loads(output), "padding": OVERSIZE})
+        if fault in ANSWERS:
+            # AWS would not even take one that is too large.
+            output = json.dumps(_spoilt(fault, json.loads(output)))
         answer = succeed(self, context, task_token, output, **kwargs)
         if fault == "repeated":
             raise lost()

@@ -10,7 +10,7 @@ use seatrial_registry::Records;
 use serde_json::{Value, json};
 
 use super::oracle;
-use super::runs::Run;
+use super::runs::{APPROVAL, Run};
 use crate::stack::{Model, Stack};
 
 /// How long an execution may take, whatever strikes it. Its own waits are seconds, and the engine shortens those of retries.
@@ -21,7 +21,7 @@ const RETRY_SCALE: f64 = 0.02;
 
 /// How long a shadow is in seconds: it ends by itself, or a person has the time to stop it.
 const SHORT: u32 = 1;
-const LONG: u32 = 45;
+const LONG: u32 = 20;
 
 /// The states that little data does not lead to, and what the function before them has to say.
 fn answers() -> Value {
@@ -104,18 +104,24 @@ impl<'a> Lane<'a> {
                 );
                 stopped = true;
             }
-            if !decided && self.waits(&approval).await {
+            if !decided && self.waits(&approval).await && self.waits_again().await {
                 self.decide(&approval, run.crowns).await;
                 decided = true;
             }
             assert!(since.elapsed() < PATIENCE, "{id} waits for ever: its execution is {status:?}");
-            tokio::time::sleep(Duration::from_millis(250)).await;
+            tokio::time::sleep(Duration::from_millis(400)).await;
         }
     }
 
     async fn waits(&self, gate: &GateId) -> bool {
         let gate = self.model.stack.registry.gate(gate).await.expect("the registry");
         gate.is_some_and(|gate| gate.status == GateStatus::Pending)
+    }
+
+    /// Whether the first wait for an approval has run out and the second has begun: what is decided before has no second.
+    async fn waits_again(&self) -> bool {
+        let told = self.model.stack.struck(self.model.name.as_str()).await;
+        told["attempts"][APPROVAL].as_u64().unwrap_or(0) > 1
     }
 
     /// Whoever is too late is told so: the promotion may have been stopped in this very moment.

@@ -12,5 +12,5 @@ mod table;
 
 #[cfg(feature = "engine")]
 pub use lane::Lane;
-pub use plan::{Case, Consequence, Fault, NOT_APPLICABLE, Plan, Target, Times, plan};
+pub use plan::{Case, Consequence, Fault, ONLY_SOMEWHERE, Plan, Target, Times, plan};
 pub use runs::Run;

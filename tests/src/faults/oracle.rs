@@ -13,7 +13,7 @@ use seatrial_domain::route::Weight;
 use seatrial_registry::{Records, Tokens};
 use serde_json::Value;
 
-use super::runs::Run;
+use super::runs::{Run, SHADOW};
 use crate::stack::{Model, until};
 
 /// How long `sweep` may take: it is called when an execution ends, and every minute.
@@ -88,7 +88,7 @@ pub async fn check(
     };
     one_champion(model, before, record, run).await;
     once_each(&entries, id, run, struck);
-    gates_are_closed(model, id).await;
+    gates_are_closed(model, id, run).await;
     audited(model, record).await;
     format!("{:?}", record.status).to_lowercase()
 }
@@ -153,21 +153,19 @@ fn once_each(entries: &[HistoryEntry], id: &PromotionId, run: &Run, struck: &Val
     assert_eq!((ends, of("crowned")), (1, usize::from(run.crowned())), "{counts:?}");
 }
 
-/// No gate waits for anybody, and no token is kept for an execution that is gone.
-async fn gates_are_closed(model: &Model<'_>, id: &PromotionId) {
+/// No gate waits for anybody, and no token is kept for an execution that is gone. Only a shadow's wait that ran out because its
+/// answer was given up leaves one: it answers nobody, and the table forgets it by itself.
+async fn gates_are_closed(model: &Model<'_>, id: &PromotionId, run: &Run) {
     let registry = &model.stack.registry;
     for kind in [GateKind::ShadowWindow, GateKind::Approval] {
         let gate = GateId::derive(id, kind.as_str(), 1);
-        until(
-            &format!("the {} gate of {id} to be closed and its token forgotten", kind.as_str()),
-            90,
-            async || {
-                let open = registry.gate(&gate).await.expect("the registry");
-                let pending = open.is_some_and(|gate| gate.status == GateStatus::Pending);
-                let token = registry.token(&gate).await.expect("the registry");
-                (!pending && token.is_none()).then_some(())
-            },
-        )
+        let kept = kind == GateKind::ShadowWindow && run.forgets(SHADOW);
+        until(&format!("the {} gate of {id} to be closed and its token forgotten", kind.as_str()), 90, async || {
+            let open = registry.gate(&gate).await.expect("the registry");
+            let pending = open.is_some_and(|gate| gate.status == GateStatus::Pending);
+            let token = registry.token(&gate).await.expect("the registry");
+            (!pending && (kept || token.is_none())).then_some(())
+        })
         .await;
     }
 }

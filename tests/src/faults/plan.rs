@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::asl::{Machine, edges, strings};
+use crate::asl::{Machine, edges, expressions, strings};
 
 /// What can go wrong at a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,6 +24,8 @@ pub enum Fault {
     Runtime,
     /// An answer that is larger than Step Functions passes on, which no `States.ALL` catches either.
     Oversize,
+    /// An answer with nothing in it that the machine reads.
+    Garbled,
     /// The promotion's execution is stopped from outside, after the effect.
     StopParent,
     /// The canary's execution is stopped from outside, after the effect.
@@ -38,7 +40,7 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Throttled,
         Self::Timeout,
         Self::Permanent,
@@ -46,6 +48,7 @@ impl Fault {
         Self::Duplicate,
         Self::Runtime,
         Self::Oversize,
+        Self::Garbled,
         Self::StopParent,
         Self::StopChild,
         Self::CallbackLost,
@@ -70,6 +73,7 @@ impl Fault {
             Self::Duplicate => "duplicate",
             Self::Runtime => "States.Runtime",
             Self::Oversize => "oversize output",
+            Self::Garbled => "garbled output",
             Self::StopParent => "parent stopped",
             Self::StopChild => "child stopped",
             Self::CallbackLost => "lost callback",
@@ -90,6 +94,7 @@ impl Fault {
             (Self::Crash, _) => Some("Runtime.ExitError"),
             (Self::Runtime, _) => Some("States.Runtime"),
             (Self::Oversize, _) => Some("States.DataLimitExceeded"),
+            (Self::Garbled, _) => Some("States.QueryEvaluationError"),
             (Self::StopChild, _) => Some("States.TaskFailed"),
             (
                 Self::StopParent
@@ -108,17 +113,15 @@ impl Fault {
     }
 }
 
-/// Combinations that cannot occur, each with its reason. All others are in the plan.
-pub const NOT_APPLICABLE: [(&str, &str); 3] = [
-    ("lost, repeated and forgotten callback", "only a task that waits for a task token has one"),
-    (
-        "child stopped",
-        "only a canary's own tasks, and the task that waits for a canary, have a child that runs",
-    ),
-    ("throttled, timeout and crash without end", "where no retry answers the error, once is without end"),
+/// The faults that cannot strike every task, each with the reason. All others strike all of them.
+pub const ONLY_SOMEWHERE: [(Fault, &str); 4] = [
+    (Fault::CallbackLost, "only a task that waits for a task token is answered by one"),
+    (Fault::CallbackRepeated, "only a task that waits for a task token is answered by one"),
+    (Fault::CallbackForgotten, "only a task that waits for a task token is answered by one"),
+    (Fault::StopChild, "only a canary's own tasks, and the task that waits for a canary, have a child that runs"),
 ];
 
-/// How often a fault strikes.
+/// How often a fault strikes. Where no retry answers its error, once is as good as always.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Times {
     /// The first attempt only.
@@ -185,6 +188,8 @@ pub struct Case {
     pub crowned: bool,
     /// Whether the task is only reached by a promotion that ends without a crown.
     pub on_the_way_back: bool,
+    /// Whether the task is only reached when the promotion has ended, with a crown or without.
+    pub after_the_end: bool,
     /// The word for it in the engine's rules.
     pub rule: &'static str,
     /// Whether it strikes only when the task's token is answered.
@@ -218,6 +223,12 @@ struct Task<'a> {
 impl Task<'_> {
     fn function(&self) -> &str {
         self.state["Arguments"]["FunctionName"].as_str().unwrap_or_default()
+    }
+
+    /// Whether anything in the answer makes a difference to the machine.
+    fn reads_its_answer(&self) -> bool {
+        let read = |key: &str| expressions(&self.state[key]).iter().any(|e| e.contains("$states.result"));
+        read("Assign") || read("Output")
     }
 
     fn retries(&self, error: &str) -> bool {
@@ -356,8 +367,8 @@ fn of_task(task: &Task<'_>, parent: Option<&Task<'_>>, fault: Fault, ways: &Ways
         let outer = parent.unwrap_or(task);
         let state = outer.around.map_or(outer.name, |(map, _)| map);
         let on_the_way_back = ways.calls(state, END);
-        let done = ways.calls(state, CROWN) && fault.is_after_the_effect()
-            || !ways.is_reached_without(state, &[CROWN, END]) && !on_the_way_back;
+        let after_the_end = !ways.is_reached_without(state, &[CROWN, END]) && !on_the_way_back;
+        let done = after_the_end || ways.calls(state, CROWN) && fault.is_after_the_effect();
         let goes_on = matches!(consequence, Consequence::Cured | Consequence::LedOn(_));
         Case {
             at: Target { machine: task.machine.name.clone(), state: task.name.to_owned() },
@@ -366,9 +377,9 @@ fn of_task(task: &Task<'_>, parent: Option<&Task<'_>>, fault: Fault, ways: &Ways
             crowned: !on_the_way_back && (goes_on || done),
             consequence,
             on_the_way_back,
+            after_the_end,
             rule: rule(task, parent.is_some(), fault),
-            needs_an_answer: task.kind == Kind::Callback
-                && (fault.is_of_a_callback() || fault == Fault::Oversize),
+            needs_an_answer: task.kind == Kind::Callback && (fault.is_of_a_callback() || matches!(fault, Fault::Oversize | Fault::Garbled)),
         }
     };
     times.iter().copied().map(case).collect()
@@ -381,6 +392,9 @@ fn consequence(
     times: Times,
     ways: &Ways<'_>,
 ) -> Consequence {
+    if fault == Fault::Garbled && !task.reads_its_answer() {
+        return Consequence::Cured;
+    }
     let Some(error) = fault.error(task.kind) else {
         return if fault == Fault::StopParent { Consequence::Dead } else { Consequence::Cured };
     };
@@ -419,6 +433,7 @@ fn rule(task: &Task<'_>, is_child: bool, fault: Fault) -> &'static str {
         (Fault::Duplicate, _) => "duplicate",
         (Fault::Runtime, _) => "runtime",
         (Fault::Oversize, _) => "oversize",
+        (Fault::Garbled, _) => "garbled",
         (Fault::StopParent, _) if is_child => "stop_parent",
         (Fault::StopChild, Kind::Execution) => "stop_child",
         (Fault::StopParent | Fault::StopChild, _) => "stop",

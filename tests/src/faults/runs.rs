@@ -6,6 +6,11 @@ use serde_json::{Value, json};
 
 use super::plan::{Case, Consequence, Fault, Plan, Target, Times};
 
+/// The wait for an approval. Its first attempt runs out in every promotion of the suite.
+pub const APPROVAL: &str = "AwaitApproval";
+/// The wait for the end of a shadow. It runs out by itself, unless a person stops the shadow.
+pub const SHADOW: &str = "AwaitShadow";
+
 /// One promotion, and what strikes it.
 #[derive(Debug, Clone)]
 pub struct Run {
@@ -42,13 +47,19 @@ impl Run {
         self.cases.iter().all(|case| matches!(case.consequence, Consequence::Cured | Consequence::LedOn(_)))
     }
 
+    /// Whether the record of the stream that leads to the answer of this wait is given up.
+    #[must_use]
+    pub fn forgets(&self, state: &str) -> bool {
+        self.cases.iter().any(|case| case.fault == Fault::CallbackForgotten && case.at.state == state)
+    }
+
     /// Whether a person has to stop the shadow: left alone, its wait runs out and its token is never answered.
     #[must_use]
     pub fn stops_the_shadow(&self) -> bool {
-        self.cases.iter().any(|case| case.needs_an_answer && case.at.state == "AwaitShadow")
+        self.cases.iter().any(|case| case.needs_an_answer && case.at.state == SHADOW)
     }
 
-    /// For the engine. Beside its own faults the wait for an approval runs out once: nothing else leads to what comes after that.
+    /// For the engine. First of all the wait for an approval runs out: nothing else leads to what comes after that.
     #[must_use]
     pub fn rules(&self) -> Vec<Value> {
         let rule = |case: &Case| {
@@ -60,7 +71,7 @@ impl Run {
             json!({ "state": case.at.state, "fault": case.rule, "times": times })
         };
         let own = self.cases.iter().map(rule);
-        own.chain([json!({ "state": "AwaitApproval", "fault": "late", "times": 1 })]).collect()
+        [json!({ "state": APPROVAL, "fault": "late", "times": 1 })].into_iter().chain(own).collect()
     }
 
     /// Makes sure that everything struck that was to strike: a state that no promotion of the suite comes to is no tested one.

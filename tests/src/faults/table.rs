@@ -10,7 +10,9 @@ type Column = (&'static str, fn(&Case) -> bool);
 const COLUMNS: [Column; 4] = [
     ("throttled, too slow, or killed after its effect", |case| retried(case) && case.times == Times::Once),
     ("… at every attempt", |case| retried(case) && case.times == Times::Always),
-    ("an error that no retry cures", |case| case.fault == Fault::Permanent),
+    ("an error that no retry cures, an answer without its fields", |case| {
+        matches!(case.fault, Fault::Permanent | Fault::Garbled)
+    }),
     ("`States.Runtime`, an answer too large, its promotion stopped", |case| {
         matches!(case.fault, Fault::Runtime | Fault::Oversize | Fault::StopParent)
     }),
@@ -21,17 +23,22 @@ fn retried(case: &Case) -> bool {
 }
 
 impl Plan {
-    /// One row for each task, in Markdown.
+    /// One row for all tasks of which the same is true, in Markdown.
     #[must_use]
     pub fn table(&self) -> String {
         let names: Vec<&str> = COLUMNS.iter().map(|(name, _)| *name).collect();
-        let mut lines =
-            vec![format!("| task | {} |", names.join(" | ")), format!("|---|{}", "---|".repeat(names.len()))];
+        let mut lines = vec![format!("| task | {} |", names.join(" | ")), format!("|---|{}", "---|".repeat(names.len()))];
+        let mut rows: Vec<(String, Vec<String>)> = Vec::new();
         let tasks: BTreeSet<&Target> = self.cases.iter().map(|case| &case.at).collect();
         for task in tasks {
             let cells: Vec<String> = COLUMNS.iter().map(|(_, of)| self.cell(task, *of)).collect();
-            lines.push(format!("| `{}` | {} |", task.state, cells.join(" | ")));
+            let (cells, name) = (cells.join(" | "), format!("`{}`", task.state));
+            match rows.iter_mut().find(|(found, _)| *found == cells) {
+                Some((_, names)) => names.push(name),
+                None => rows.push((cells, vec![name])),
+            }
         }
+        lines.extend(rows.into_iter().map(|(cells, names)| format!("| {} | {cells} |", names.join(", "))));
         lines.join("\n")
     }
 
@@ -41,12 +48,19 @@ impl Plan {
         let ends: BTreeSet<String> = cases.iter().map(|case| end(case)).collect();
         let one = |end: &String| {
             let faults = cases.iter().filter(|case| super::table::end(case) == *end);
-            format!("{}: {end}", faults.map(|case| case.fault.name()).collect::<Vec<_>>().join(", "))
+            let names = faults.map(|case| case.fault.name()).collect::<Vec<_>>();
+            // What is true of the most of them needs no name.
+            if names.len() * 2 > cases.len() { end.clone() } else { format!("{}: {end}", names.join(", ")) }
         };
         match ends.len() {
             0 => "–".to_owned(),
             1 => ends.into_iter().collect(),
-            _ => ends.iter().map(one).collect::<Vec<_>>().join("; "),
+            _ => {
+                let mut all: Vec<String> = ends.iter().map(one).collect();
+                // The general before the exceptions.
+                all.sort_by_key(|text| text.contains(": "));
+                all.join("; ")
+            }
         }
     }
 }
@@ -60,9 +74,10 @@ fn end(case: &Case) -> String {
             if case.fault.is_after_the_effect() { "`NotStarted`, `sweep` ends it" } else { "`NotStarted`" }
                 .to_owned()
         }
-        (Consequence::Ended(next), crowned) if next == "Unattested" => {
-            format!("`Unattested`, {}", if crowned { "`sweep` attests it" } else { "`sweep` ends it" })
+        (Consequence::Ended(_) | Consequence::Dead, _) if case.after_the_end => {
+            "stays as it ended, `sweep` attests it".to_owned()
         }
+        (Consequence::Ended(next), _) if next == "Unattested" => "`sweep` ends it".to_owned(),
         (Consequence::Ended(_), true) => "stays crowned".to_owned(),
         (Consequence::Ended(_), false) => "ends without a crown".to_owned(),
         (Consequence::Dead, true) => "stays crowned, `sweep` attests it".to_owned(),
