@@ -15,6 +15,7 @@ mod parallel;
 mod promotion;
 mod refusals;
 mod registry;
+mod remote;
 mod retention;
 mod rights;
 mod rollback;
