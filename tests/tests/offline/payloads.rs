@@ -5,9 +5,9 @@
 use seatrial_domain::promotion::PromotionStatus;
 use seatrial_domain::route::Weight;
 use seatrial_domain::task::{
-    Attested, CompareTask, Compared, Crowned, Evaluated, Frozen, GateAnswer, GateOutcome, GateTask,
-    HealthAnswer, HealthState, HealthTask, Held, HeldTask, PackageTask, PromotionInput, RollbackTask,
-    RolledBack, SCHEMA, ShadowCheck, ShadowState, ShiftTask, Shifted, Summarised,
+    AttestTask, Attested, CompareTask, Compared, Crowned, Evaluated, Frozen, GateAnswer, GateOutcome,
+    GateTask, HealthAnswer, HealthState, HealthTask, Held, HeldTask, PackageTask, Packaged, PromotionInput,
+    RollbackTask, RolledBack, SCHEMA, ShadowCheck, ShadowState, ShiftTask, Shifted, Summarised,
 };
 use seatrial_domain::{PromotionId, Verdict};
 use seatrial_tests::asl;
@@ -120,7 +120,7 @@ fn answer(task: &Value) -> Value {
         task["Arguments"]["FunctionName"].as_str().unwrap(),
         sent["action"].as_str().unwrap_or_default(),
     ) {
-        ("${PackageFunction}", _) => serde_json::to_value(held()),
+        ("${PackageFunction}", _) => serde_json::to_value(Packaged { held: held(), adopted: false }),
         ("${EvaluateFunction}", _) => {
             serde_json::to_value(Evaluated { verdict: Verdict::Pass, shadow: true, first: false, why: why() })
         }
@@ -176,6 +176,23 @@ fn inputs_of_before_there_were_artifacts_are_still_read_and_newer_ones_come_thro
     fits::<PromotionInput>("a promotion of an artifact", &newer);
     newer["execution"] = json!("arn:aws:states:eu-west-1:000000000000:execution:p:e");
     fits::<PackageTask>("its task", &newer);
+}
+
+#[test]
+fn an_adoption_is_told_only_where_there_is_one_and_is_carried_to_attest() {
+    let promoted = serde_json::to_value(Packaged { held: held(), adopted: false }).unwrap();
+    assert_eq!(promoted, json!(held()), "what a promotion carries is as it was before there were adoptions");
+    let adopted = serde_json::to_value(Packaged { held: held(), adopted: true }).unwrap();
+    assert_eq!(adopted["adopted"], true);
+    let task: AttestTask = serde_json::from_value(adopted).unwrap();
+    assert_eq!(task, AttestTask::Promotion(held()));
+    let machine = asl::machine("promotion").unwrap();
+    let judge = machine.states()["JudgePackage"];
+    assert_eq!(
+        (&judge["Default"], judge["Choices"].as_array().map(Vec::len)),
+        (&json!("EvaluateChallenger"), Some(1))
+    );
+    assert_eq!(judge["Choices"][0]["Next"], "AttestPromotion");
 }
 
 #[test]
