@@ -59,6 +59,10 @@ pub trait Predictor: Send + Sync {
     fn batch(&self, tensors: &[OipTensor]) -> Result<Batch, PredictError>;
     /// One result a row, in order.
     fn predict_each(&self, batch: &Batch) -> Vec<Result<Prediction, PredictError>>;
+    /// Whether its work is done elsewhere, and costs this machine no processor.
+    fn is_elsewhere(&self) -> bool {
+        false
+    }
 }
 
 impl<R: Runner> Predictor for R {
@@ -73,6 +77,9 @@ impl<R: Runner> Predictor for R {
     }
     fn predict_each(&self, batch: &Batch) -> Vec<Result<Prediction, PredictError>> {
         Runner::predict_each(self, batch)
+    }
+    fn is_elsewhere(&self) -> bool {
+        self.in_process().is_none()
     }
 }
 

@@ -21,6 +21,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(60);
 /// The longest loading.
 const LIMIT: Duration = Duration::from_secs(300);
+/// Requests that may wait at one time for a version that runs elsewhere: each holds a thread that does nothing.
+const WAITING: usize = 64;
 /// As how many failures the death of a process in a version's loading counts: the next try comes after half a minute.
 const DEATH: u32 = 6;
 
@@ -170,6 +172,11 @@ impl Versions {
         ready.map(|(digest, _)| digest.clone()).collect()
     }
 
+    /// How many requests run on a version at one time: as many as there are processors for, or, where it runs elsewhere, as may wait.
+    fn at_once(&self, predictor: &dyn Predictor) -> usize {
+        if predictor.is_elsewhere() { self.parallel.max(WAITING) } else { self.parallel }
+    }
+
     /// Loads in a task of its own, so that a caller who goes away does not stop it.
     fn start(self: &Arc<Self>, model: ModelName, version: VersionRef) -> Loading {
         let this = Arc::clone(self);
@@ -187,11 +194,8 @@ impl Versions {
                 tracing::error!(model = %model, version = %version.version, error = %why, "a version could not be loaded");
             }
             let result = result.map(|predictor| {
-                Arc::new(Loaded {
-                    predictor,
-                    permits: Arc::new(Semaphore::new(this.parallel)),
-                    load_us: began.elapsed().as_micros() as u64,
-                })
+                let permits = Arc::new(Semaphore::new(this.at_once(predictor.as_ref())));
+                Arc::new(Loaded { predictor, permits, load_us: began.elapsed().as_micros() as u64 })
             });
             this.settle(&version.digest, &result);
             result

@@ -41,7 +41,10 @@ const everything: Omit<SeatrialProps, "artifacts" | "network" | "encryptionKey" 
   platformOwners: ["arn:aws:iam::111111111111:user/ann", "AROAEXAMPLE"],
   checkHosts: ["checks.example.com"],
   remote: {
-    models: ["arn:aws:lambda:eu-west-1:111111111111:function:scorer:*", "arn:aws:iam::111111111111:role/seatrial-credit"],
+    models: [
+      "arn:aws:lambda:eu-west-1:111111111111:function:scorer:*",
+      "arn:aws:iam::111111111111:role/seatrial-credit",
+    ],
     hosts: ["models.example.com"],
   },
   trainingArtifacts: ["arn:aws:s3:::training/models/*", "arn:aws:s3:::other/*"],

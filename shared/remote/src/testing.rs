@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::Json;
 use axum::extract::State;
 use axum::routing::{get, post};
+use http::StatusCode;
 use seatrial_inference::{Model, OipTensor, oip};
 use serde_json::{Value, json};
 
@@ -86,10 +87,7 @@ async fn metadata(State(behind): State<Behind>) -> Json<Value> {
     Json(json!({ "name": "adult", "platform": "test", "parameters": { "image": image } }))
 }
 
-async fn infer(
-    State(behind): State<Behind>,
-    Json(asked): Json<Value>,
-) -> (axum::http::StatusCode, Json<Value>) {
+async fn infer(State(behind): State<Behind>, Json(asked): Json<Value>) -> (StatusCode, Json<Value>) {
     *behind.server.asked.lock().unwrap_or_else(PoisonError::into_inner) += 1;
     let inputs: Result<Vec<OipTensor>, _> = serde_json::from_value(asked["inputs"].clone());
     let predicted = inputs.map_err(|e| e.to_string()).and_then(|inputs| {
@@ -99,9 +97,9 @@ async fn infer(
     match predicted {
         Ok(predictions) => {
             let outputs = oip::outputs(behind.model.config(), &predictions);
-            (axum::http::StatusCode::OK, Json(json!({ "model_name": "adult", "outputs": outputs })))
+            (StatusCode::OK, Json(json!({ "model_name": "adult", "outputs": outputs })))
         }
-        Err(why) => (axum::http::StatusCode::BAD_REQUEST, Json(json!({ "error": why }))),
+        Err(why) => (StatusCode::BAD_REQUEST, Json(json!({ "error": why }))),
     }
 }
 

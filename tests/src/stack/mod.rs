@@ -110,6 +110,12 @@ impl Stack {
         }
     }
 
+    /// The engine's library of graphs.
+    #[must_use]
+    pub fn onnxruntime(&self) -> &Path {
+        &self.onnxruntime
+    }
+
     /// Who the suite is, as policies name a caller. On an emulator it has the credentials of the account itself.
     #[must_use]
     pub fn principal(&self) -> String {

@@ -18,6 +18,7 @@ mod promotion;
 mod receiver;
 mod refusals;
 mod registry;
+mod remote;
 mod retention;
 mod rights;
 mod rollback;

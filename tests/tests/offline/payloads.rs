@@ -5,7 +5,7 @@
 use seatrial_domain::promotion::PromotionStatus;
 use seatrial_domain::route::Weight;
 use seatrial_domain::task::{
-    Attested, CompareTask, Compared, Crowned, Evaluated, Frozen, GateAnswer, GateOutcome, GateTask,
+    AttestTask, Attested, CompareTask, Compared, Crowned, Evaluated, Frozen, GateAnswer, GateOutcome, GateTask,
     HealthAnswer, HealthState, HealthTask, Held, HeldTask, InLine, PackageTask, Packaged, PromotionInput,
     RollbackTask, RolledBack, SCHEMA, ShadowCheck, ShadowState, ShiftTask, Shifted, Summarised, Taken,
 };
@@ -199,6 +199,23 @@ fn who_waits_asks_again_with_what_the_answer_says() {
         (&json!("AwaitModel"), &json!("EvaluateChallenger"))
     );
     assert_eq!((&wait["Output"], &wait["Next"]), (&json!("{% $held.again %}"), &json!("PackageSubmission")));
+}
+
+#[test]
+fn an_adoption_is_told_only_where_there_is_one_and_is_carried_to_attest() {
+    let promoted = serde_json::to_value(Taken { held: held(), adopted: false }).unwrap();
+    assert_eq!(promoted, json!(held()), "what a promotion carries is as it was before there were adoptions");
+    let adopted = serde_json::to_value(Taken { held: held(), adopted: true }).unwrap();
+    assert_eq!(adopted["adopted"], true);
+    let task: AttestTask = serde_json::from_value(adopted).unwrap();
+    assert_eq!(task, AttestTask::Promotion(held()));
+    let machine = asl::machine("promotion").unwrap();
+    let judge = machine.states()["JudgePackage"];
+    assert_eq!(
+        (&judge["Default"], judge["Choices"].as_array().map(Vec::len)),
+        (&json!("EvaluateChallenger"), Some(2))
+    );
+    assert_eq!(judge["Choices"][1]["Next"], "AttestPromotion");
 }
 
 #[test]

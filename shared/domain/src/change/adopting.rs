@@ -79,7 +79,7 @@ pub fn adopt(
         execution: execution.map(str::to_owned),
         started_at: context.now,
         ended_at: Some(context.now),
-        reason: Some(format!("{} is the champion. {NOT_COMPARED}", version.version)),
+        reason: Some(reason(version)),
         evidence: std::collections::BTreeMap::new(),
         verdict: None,
         gate: None,
@@ -91,6 +91,13 @@ pub fn adopt(
         adoption: Some(adoption),
     });
     draft.finish()
+}
+
+/// What pages and documents say of it.
+fn reason(version: &VersionRecord) -> String {
+    let elsewhere = version.package.remote.as_ref();
+    let elsewhere = elsewhere.map(|remote| format!(" Mind that {}.", remote.sentence())).unwrap_or_default();
+    format!("{} is the champion. {NOT_COMPARED}{elsewhere}", version.version)
 }
 
 /// What a promotion has judged, or begun to, becomes champion by a promotion only: an adoption is no way around a rejection.

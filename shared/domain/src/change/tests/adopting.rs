@@ -62,6 +62,16 @@ fn an_adopted_version_is_champion_at_once_and_nothing_else_changes() {
 }
 
 #[test]
+fn an_adopted_reference_is_said_to_be_one() {
+    let mut w = world(1, |_| {});
+    let remote = crate::package::RemoteVersion::referring("arn:aws:lambda:…:7".into());
+    w.versions.get_mut(&v(1)).unwrap().package.remote = Some(remote);
+    w.adopt(1, &actor(OWEN)).unwrap();
+    let said = w.promotions.values().next().unwrap().reason.clone().unwrap();
+    assert!(said.contains("not byte-verified") && said.contains("arn:aws:lambda:…:7"), "{said}");
+}
+
+#[test]
 fn the_next_version_is_tried_against_the_adopted_champion_and_a_rollback_brings_it_back() {
     let mut w = world(1, |_| {});
     w.adopt(1, &actor(OWEN)).unwrap();
