@@ -81,10 +81,8 @@ async fn status_and_rollback_say_what_callers_still_meet_beside_what_is_decided(
     assert!(registry.hold_target(&s.model, "test", at, at).await.unwrap());
     assert!(registry.leave_target(&s.model, "test", Some(&record)).await.unwrap());
     let canary = call(&registry, "GET", &path, Value::Null).await;
-    assert_eq!(
-        (&canary["traffic"]["state"], &canary["traffic"]["took_ms"]),
-        (&json!("in_step"), &json!(2_000))
-    );
+    let (state, share) = (&canary["traffic"]["state"], &canary["traffic"]["actual"]["v2"]);
+    assert_eq!((state, share), (&json!("in_step"), &json!(0.05)));
     assert!(canary.get("notices").is_none(), "{}", canary["notices"]);
 
     let back = json!({ "reason": "it is wrong" });

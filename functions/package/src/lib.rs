@@ -9,6 +9,7 @@
 mod adoption;
 mod artifact;
 mod line;
+mod named;
 mod refusal;
 mod remote;
 
@@ -27,7 +28,6 @@ use seatrial_domain::policy::Policy;
 use seatrial_domain::promotion::{PromotionStatus, Stage};
 use seatrial_domain::refusal::Refusal;
 use seatrial_domain::submission::{Announced, Submitter};
-use seatrial_domain::target::{self, NoDesire};
 use seatrial_domain::task::{PackageTask, Packaged, PromotionInput, SCHEMA, SubmissionRef, Taken};
 use seatrial_domain::{ModelName, VersionName};
 use seatrial_inference::ModelConfig;
@@ -196,40 +196,6 @@ fn other_task(config: &ModelConfig, policy: &Policy) -> Option<Defect> {
     })
 }
 
-/// Where traffic is split by somebody else, the version says what it is called there, and no other that serves is called so.
-async fn unnamed_at_target(
-    registry: &dyn Registry,
-    model: &ModelName,
-    package: &Package,
-    policy: &Policy,
-) -> Result<Option<Defect>, Failure> {
-    let Some(target) = &policy.target else { return Ok(None) };
-    let head = registry.head(model).await?;
-    let this = VersionName::new(head.as_ref().map_or(1, |head| head.next_version));
-    let defect = |e: NoDesire| {
-        let expected = "a name of its own at the policy's target, under `serving`";
-        Defect::new("config.yaml", e.to_string(), expected)
-            .at("serving")
-            .fix("name it there and submit again")
-    };
-    let name = match target::name_at(target, this, Some(&package.summary)) {
-        Ok(name) => name,
-        Err(e) => return Ok(Some(defect(e))),
-    };
-    let mut names = vec![(this, name)];
-    for serves in head.iter().flat_map(|h| h.champion().into_iter().chain(&h.standby)) {
-        // The same bytes again are the same version.
-        if let Some(record) =
-            registry.version(model, serves.version).await?.filter(|r| r.digest != package.digest)
-            && let Ok(name) = target::name_at(target, record.version, Some(&record.package))
-        {
-            names.push((record.version, name));
-        }
-    }
-    let own = target::names_of_their_own(target, names.iter().map(|(v, name)| (*v, name.as_str())));
-    Ok(own.err().map(defect))
-}
-
 async fn find_version(
     ports: &Ports<'_>,
     ops: &Ops<'_>,
@@ -337,7 +303,7 @@ async fn package(
         Ok(found) => remote::noted(&mut package.summary, found),
         Err(defect) => return Err(refusal::refuse(ports.evidence, input, &[defect]).await?),
     }
-    if let Some(defect) = unnamed_at_target(ports.registry, &input.model, &package, policy).await? {
+    if let Some(defect) = named::defect(ports.registry, &input.model, &package, policy).await? {
         return Err(refusal::refuse(ports.evidence, input, &[defect]).await?);
     }
     // What a profile asks for, it asks of a promotion. What serves already is not made better by being kept out of the registry.

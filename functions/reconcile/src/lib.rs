@@ -10,6 +10,7 @@ mod drive;
 use std::collections::BTreeMap;
 
 use futures::future::join_all;
+use futures::stream::{self, StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use seatrial_domain::ModelName;
 use seatrial_domain::target::{Nudge, SCHEMA, TargetState};
@@ -119,19 +120,22 @@ where
     all()
 }
 
+/// How many models are asked for at once at a tick.
+const AT_ONCE: usize = 16;
+
 /// Has every model looked at that has a target: what was changed by hand is found so, and what was behind is driven on.
 async fn tick(ports: &Ports<'_>) -> Result<Value, Failure> {
-    let mut bodies = Vec::new();
-    for model in ports.registry.models().await? {
-        let targeted =
-            drive::route_and_target(ports.registry, &model).await?.is_some_and(|(_, t)| t.is_some());
+    let asked = ports.registry.models().await?.into_iter().map(|model| async move {
+        let named = drive::route_and_target(ports.registry, &model).await?.is_some_and(|(_, t)| t.is_some());
         // A target that is not named any more is forgotten.
-        if targeted || ports.registry.target(&model).await?.is_some() {
-            let nudge = Nudge { schema: SCHEMA, model };
-            bodies
-                .push(serde_json::to_string(&nudge).map_err(|e| Failure::internal("writing a message", e))?);
-        }
-    }
+        let looked = named || ports.registry.target(&model).await?.is_some();
+        Ok::<_, Failure>(looked.then_some(model))
+    });
+    let models: Vec<Option<ModelName>> = stream::iter(asked).buffered(AT_ONCE).try_collect().await?;
+    let nudges =
+        models.into_iter().flatten().map(|model| serde_json::to_string(&Nudge { schema: SCHEMA, model }));
+    let bodies: Result<Vec<String>, _> = nudges.collect();
+    let bodies = bodies.map_err(|e| Failure::internal("writing a message", e))?;
     let looked_at = bodies.len();
     if looked_at > 0 {
         ports.queue.send(bodies).await?;

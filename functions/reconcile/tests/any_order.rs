@@ -120,7 +120,7 @@ async fn happens(w: &World, way: &mut Way, event: Event) -> Result<(), TestCaseE
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
 
     #[test]
     fn the_target_gets_what_the_route_gives_and_ends_there(events in prop::collection::vec(event(), 1..40)) {

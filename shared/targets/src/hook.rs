@@ -46,7 +46,7 @@ impl Hook {
         let at = (self.clock)().as_second().to_string();
         let signature = signature(&keys, &at, &body);
         let headers = [
-            ("seatrial-event", format!("target_{}", call.kind)),
+            ("seatrial-event", call.kind.event().to_owned()),
             ("seatrial-timestamp", at),
             ("seatrial-signature", signature),
         ];

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use seatrial_domain::VersionName;
 use seatrial_domain::policy::HttpTarget;
 use seatrial_domain::route::Weight;
-use seatrial_domain::target::{HookAnswer, HookCall};
+use seatrial_domain::target::{HookAnswer, HookCall, HookKind};
 use seatrial_outbound::{Allowed, Secret, signature};
 use seatrial_targets::contract::{Harness, Trouble};
 use seatrial_targets::{Hindrance, Hook, TrafficTarget};
@@ -45,7 +45,7 @@ async fn answer(State(mesh): State<Shared>, headers: HeaderMap, body: String) ->
         return StatusCode::UNAUTHORIZED.into_response();
     }
     let call: HookCall = serde_json::from_str(&body).unwrap();
-    assert_eq!(header("seatrial-event"), format!("target_{}", call.kind));
+    assert_eq!(header("seatrial-event"), call.kind.event());
     mesh.heard.push(call.clone());
     if let Some((status, said)) = &mesh.says {
         return (StatusCode::from_u16(*status).unwrap(), said.clone()).into_response();
@@ -125,7 +125,7 @@ async fn it_is_told_versions_digests_and_a_revision_that_an_older_order_cannot_p
     fake.target.drive(&newer, &seen).await.unwrap();
     let heard = fake.mesh.lock().unwrap().heard.clone();
     let (looked, driven) = (&heard[0], heard[1].route.as_ref().unwrap());
-    assert!(looked.kind == "observe" && looked.route.is_none());
+    assert!(looked.kind == HookKind::Observe && looked.route.is_none());
     assert_eq!((driven.idempotency_key.as_str(), driven.revision), ("m#42", 42));
     assert_eq!(driven.shares[0].digest, newer.shares[0].version.digest);
     let hindered = fake.target.drive(&wanted("v1"), &seen).await.unwrap_err();

@@ -7,7 +7,9 @@ use super::*;
 
 fn alias() -> Policy {
     let alias = LambdaAlias { function: "income".into(), alias: "live".into(), role: None };
-    Policy { target: Some(Target::LambdaAlias(alias)), ..policy() }
+    let mut policy = Policy { target: Some(Target::LambdaAlias(alias)), ..policy() };
+    policy.approval.separation_of_duties = false;
+    policy
 }
 
 /// The fixture, uploaded by hand with `serving` in its config.
@@ -76,7 +78,7 @@ async fn no_two_versions_that_serve_share_a_name_there() {
     let same = world.task("two", Some(named(&world, "two", "serving: {lambda_version: 7}\n").await), None);
     let refused = world.run(&same).await.unwrap_err();
     assert_eq!(refused.label, label::INVALID_SUBMISSION);
-    assert!(refused.message.contains("both called \"7\""), "{}", refused.message);
+    assert!(refused.message.contains("`7`, which is v1"), "{}", refused.message);
     let other =
         world.task("three", Some(named(&world, "three", "serving: {lambda_version: 8}\n").await), None);
     assert_eq!(world.run(&other).await.unwrap().version, VersionName::new(2));

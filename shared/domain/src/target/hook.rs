@@ -12,13 +12,34 @@ use crate::route::{Arm, Weight};
 /// The version of this format, and of [`super::Nudge`].
 pub const SCHEMA: u32 = 1;
 
+/// What a call asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HookKind {
+    /// Say what you do.
+    Observe,
+    /// Do this, and say what you do.
+    Drive,
+}
+
+impl HookKind {
+    /// What the header `seatrial-event` says.
+    #[must_use]
+    pub const fn event(self) -> &'static str {
+        match self {
+            Self::Observe => "target_observe",
+            Self::Drive => "target_drive",
+        }
+    }
+}
+
 /// A call of the hook.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HookCall {
     /// [`SCHEMA`].
     pub schema: u32,
-    /// `observe`: say what you do. `drive`: do this, and say what you do.
-    pub kind: String,
+    /// What it asks for.
+    pub kind: HookKind,
     /// The model.
     pub model: ModelName,
     /// What the rest is about; not there when it only looks.
@@ -73,7 +94,7 @@ impl HookCall {
     /// A call that only looks.
     #[must_use]
     pub fn observe(model: ModelName) -> Self {
-        Self { schema: SCHEMA, kind: "observe".into(), model, route: None }
+        Self { schema: SCHEMA, kind: HookKind::Observe, model, route: None }
     }
 
     /// A call that asks for a split.
@@ -93,7 +114,7 @@ impl HookCall {
             since: wanted.since,
             shares: wanted.shares.iter().map(share).collect(),
         };
-        Self { schema: SCHEMA, kind: "drive".into(), model: wanted.model.clone(), route: Some(route) }
+        Self { schema: SCHEMA, kind: HookKind::Drive, model: wanted.model.clone(), route: Some(route) }
     }
 }
 

@@ -9,7 +9,7 @@ mod hook;
 mod standing;
 
 pub use desired::{Actual, Desired, NoDesire, Share, desired, difference, name_at, names_of_their_own};
-pub use hook::{HookAnswer, HookCall, HookRoute, HookShare, SCHEMA};
+pub use hook::{HookAnswer, HookCall, HookKind, HookRoute, HookShare, SCHEMA};
 pub use standing::{PutRight, Seen, Standing, TargetRecord, TargetState};
 
 /// The events of the history that write a route, or name a target: what a target should do may be another after them. The table's

@@ -48,7 +48,10 @@ pub struct TargetRecord {
     /// Since when it is not in step with this route.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub out_since: Option<Timestamp>,
-    /// Milliseconds from the route to its being in step, where it was seen coming there.
+    /// Since when it is in step with this route, as far as it was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_step_since: Option<Timestamp>,
+    /// Milliseconds from the route to its being in step, where it was looked at before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub took_ms: Option<i64>,
     /// The last time that somebody else had changed it.
@@ -121,10 +124,13 @@ impl TargetRecord {
             Some(earlier) if earlier.state == TargetState::InStep || earlier.took_ms.is_some() => {
                 earlier.took_ms
             }
-            _ => (in_step && !nothing).then_some(took.max(0)),
+            // A target that is looked at for the first time may have come to an old route at any time.
+            _ => (in_step && !nothing && before.is_some()).then_some(took.max(0)),
         };
         let touched = was_in_step.and_then(|_| seen.before).and_then(|found| difference(&desired, found));
         let put_right = touched.filter(|_| seen.wanted.is_some()).map(|found| PutRight { at: now, found });
+        let undisturbed = was_in_step.filter(|_| put_right.is_none()).and_then(|b| b.in_step_since);
+        let in_step_since = in_step.then(|| undisturbed.unwrap_or(now));
         Self {
             model: head.model.clone(),
             target: target.clone(),
@@ -136,6 +142,7 @@ impl TargetRecord {
             state,
             why,
             out_since,
+            in_step_since,
             took_ms,
             put_right: put_right.or_else(|| before.and_then(|b| b.put_right.clone())),
             seen_at: now,
@@ -166,7 +173,7 @@ pub struct Standing {
     /// Since when it is not in step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub out_since: Option<Timestamp>,
-    /// When it was seen to have come into step with this route.
+    /// Since when it is in step with this route, as far as it was seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_step_since: Option<Timestamp>,
     /// Why it is not in step.
@@ -225,9 +232,7 @@ impl Standing {
             desired: present.map(|r| r.desired.clone()).unwrap_or_default(),
             actual: record.map(|r| r.actual.clone()).unwrap_or_default(),
             out_since,
-            in_step_since: present
-                .filter(|r| r.state == TargetState::InStep)
-                .and_then(|r| r.route_since.checked_add(jiff::SignedDuration::from_millis(r.took_ms?)).ok()),
+            in_step_since: present.and_then(|r| r.in_step_since),
             why,
             seen_at: record.map(|r| r.seen_at),
             rollback_takes,
@@ -336,7 +341,8 @@ mod tests {
     fn a_rollback_that_the_target_has_not_taken_is_told_with_what_callers_still_meet() {
         let canary = head(2_500, 10);
         let step = look(&canary, None, CHAMPION, QUARTER, None, 12);
-        assert_eq!((step.state, step.took_ms, step.out_since), (TargetState::InStep, Some(2_000), None));
+        assert_eq!((step.state, step.took_ms, step.out_since), (TargetState::InStep, None, None));
+        assert_eq!(step.in_step_since, Some(at(12)), "whoever looks for the first time knows no more");
         let back = head(0, 100);
         let said = Standing::of(&back, Some(&target()), Some(&step));
         assert_eq!((said.state, said.out_since), (TargetState::Behind, Some(at(100))));
@@ -374,6 +380,7 @@ mod tests {
         let put_right = fixed.put_right.clone().unwrap();
         assert_eq!(put_right.at, at(70));
         assert!(put_right.found.contains("v2 has 50 % instead of 25 %"), "{put_right:?}");
+        assert_eq!(fixed.in_step_since, Some(at(70)), "callers met something else until then");
         let back = head(0, 100);
         let after = look(&back, Some(&fixed), QUARTER, CHAMPION, None, 101);
         assert_eq!(after.put_right, Some(put_right), "a change of ours is none of theirs");

@@ -21,6 +21,7 @@ fn record<R: Full>(s: &Scenario<R>, revision: u64) -> TargetRecord {
         state: TargetState::Behind,
         why: Some("it is Updating".into()),
         out_since: Some(s.clock.now()),
+        in_step_since: None,
         took_ms: None,
         put_right: None,
         seen_at: s.clock.now(),
