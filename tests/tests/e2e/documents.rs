@@ -295,6 +295,19 @@ async fn a_policy_is_set_and_a_model_submitted_as_the_pages_say() {
 }
 
 #[tokio::test]
+async fn a_model_that_serves_is_adopted_as_its_page_says() {
+    let stack = Stack::connect().await;
+    let name = unique("e2e-page-adopt");
+    let mut tour = Tour::new(&stack, "docs/adopt.md", &name);
+    my_model(&tour);
+    std::fs::copy(repository("tests/fixtures/policy.yaml"), tour.folder().join("policy.yaml")).unwrap();
+    tour.run("seatrial policy set", &[]).await;
+    tour.end();
+    let model = Model { stack: &stack, name: name.parse().unwrap() };
+    assert!(model.events().await.iter().any(|event| event == "adopted"));
+}
+
+#[tokio::test]
 async fn a_ci_asks_for_a_promotion_and_its_events_are_replayed_as_the_page_says() {
     let stack = Stack::connect().await;
     let name = unique("e2e-page-trigger");
