@@ -313,7 +313,7 @@ async fn people_see_who_they_are_and_what_they_may_do() {
     assert_eq!(emails, [json!(SUE), json!("owen@example.com"), json!(ANN)]);
     assert_eq!(
         may(&all["people"][1]),
-        ["promote", "roll_back", "stop_shadow", "retire", "block", "links", "own"]
+        ["promote", "roll_back", "stop_shadow", "retire", "block", "links", "own", "adopt"]
     );
     assert_eq!(all["separation_of_duties"], true);
     let notes = all["notes"].to_string();

@@ -207,3 +207,34 @@ pub fn decided(decision: &Decision) -> String {
         None => format!("{what} by {by} on {at}."),
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn version(name: &str, remote: bool) -> VersionRecord {
+        let mut record: VersionRecord = serde_json::from_value(json!({
+            "model": "m", "version": name, "digest": format!("sha256:{}", "7".repeat(64)), "status": "in_review",
+            "submitted_by": "sue", "created_at": "2026-11-21T10:00:00Z", "promotion": null,
+            "package": { "runtime": "x", "task": "binary", "size": 1, "files": {}, "labels": {}, "changelog": "" },
+        }))
+        .unwrap();
+        record.package.remote =
+            remote.then(|| RemoteVersion::referring("https://h.example/v2/models/m".into()));
+        record
+    }
+
+    #[test]
+    fn whatever_nobody_here_has_seen_the_bytes_of_is_marked_above_the_page() {
+        let (here, there) = (version("v1", false), version("v2", true));
+        assert!(unverified(&here, None).is_empty() && unverified(&here, Some(&here)).is_empty());
+        let marked = unverified(&there, Some(&here));
+        let [banner] = marked.as_slice() else { unreachable!("{marked:?}") };
+        assert_eq!((banner.title.as_str(), banner.tone), ("v2 is not byte-verified", Tone::Unsure.class()));
+        assert!(banner.text.contains("https://h.example/v2/models/m"), "{}", banner.text);
+        assert_eq!(unverified(&here, Some(&there)).len(), 1, "a champion is marked too");
+    }
+}

@@ -3,6 +3,7 @@
 
 use seatrial_domain::promotion::{EvidenceKind, PromotionRecord, PromotionStatus};
 use seatrial_domain::{PromotionId, VersionName};
+use seatrial_registry::Records;
 use seatrial_tests::repository;
 use seatrial_tests::stack::{Model, Stack, request};
 use serde_json::{Value, json};
