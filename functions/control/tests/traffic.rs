@@ -63,7 +63,7 @@ async fn status_and_rollback_say_what_callers_still_meet_beside_what_is_decided(
     let path = format!("/v1/models/{}", s.model);
     let plain = call(&registry, "GET", &path, Value::Null).await;
     assert_eq!((&plain["traffic"]["kind"], &plain["traffic"]["state"]), (&json!("route"), &json!("in_step")));
-    assert_eq!(plain["traffic"]["rollback_takes"], "within a second, at every warm server");
+    assert_eq!(plain["traffic"]["rollback_takes"], "a second at most, at every warm server");
 
     let target = Target::Http(HttpTarget { url: "https://mesh.example.com/s3cret".into() });
     let with = seatrial_domain::policy::Policy { target: Some(target.clone()), ..policy() };

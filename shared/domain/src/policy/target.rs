@@ -114,14 +114,14 @@ impl Target {
     #[must_use]
     pub const fn rollback_takes(target: Option<&Self>) -> &'static str {
         match target {
-            None => "within a second, at every warm server",
+            None => "a second at most, at every warm server",
             Some(Self::LambdaAlias(_)) => {
                 "seconds: one call moves the alias, and Lambda follows it without a bound that AWS gives"
             }
             Some(Self::SagemakerEndpoint(_)) => {
                 "minutes: the endpoint takes new weights only when it is InService, and is Updating until they hold"
             }
-            Some(Self::Http(_)) => "as fast as the hook moves traffic: it is told within seconds",
+            Some(Self::Http(_)) => "as long as the hook takes to move traffic: it is told within seconds",
         }
     }
 
