@@ -42,18 +42,8 @@ def _evaluate(expression: str):
     prepared = jsonata.Jsonata(expression)
     for name, function in FUNCTIONS.items():
         prepared.register_lambda(name, function)
-    found = prepared.evaluate(None)
-    if found is None and not _exists(expression):
-        raise ValueError("the expression returned nothing (undefined)")
     # What the evaluator returns may be of its own kinds of list.
-    return json.loads(json.dumps(found))
-
-
-def _exists(expression: str) -> bool:
-    """Whether an expression has a value: the evaluator returns the same for none and for `null`, Step Functions fails for none."""
-    import jsonata
-
-    return bool(jsonata.Jsonata(f"$exists(({expression}))").evaluate(None))
+    return json.loads(json.dumps(prepared.evaluate(None)))
 
 
 def _range(first, last, step):

@@ -10,9 +10,7 @@ type Column = (&'static str, fn(&Case) -> bool);
 const COLUMNS: [Column; 4] = [
     ("throttled, too slow, or killed after its effect", |case| retried(case) && case.times == Times::Once),
     ("… at every attempt", |case| retried(case) && case.times == Times::Always),
-    ("an error that no retry cures, an answer without its fields", |case| {
-        matches!(case.fault, Fault::Permanent | Fault::Garbled)
-    }),
+    ("an error that no retry cures", |case| case.fault == Fault::Permanent),
     ("`States.Runtime`, an answer too large, its promotion stopped", |case| {
         matches!(case.fault, Fault::Runtime | Fault::Oversize | Fault::StopParent)
     }),
