@@ -21,7 +21,7 @@ import { refused } from "./refused";
 import { type FunctionName, Resources } from "./resources";
 import { useKey, writeLogs } from "./services";
 import { type Value, asset, checked, declared } from "./template";
-import { shorten } from "./versions";
+import { DIGEST, shorten } from "./versions";
 import { ANSWERED, check, checkQueues } from "./wishes";
 
 /** The buckets. */
@@ -152,7 +152,7 @@ export class Seatrial extends Construct {
 
 /** The value of every parameter that properties cover, checked: the property's, else the template's default. */
 function values(props: SeatrialProps): Record<string, Value> {
-  const found: Record<string, Value> = {};
+  const found: Record<string, Value> = { [DIGEST]: "" };
   for (const [name, source] of Object.entries(SOURCES)) {
     const value = source.value(props);
     found[name] =

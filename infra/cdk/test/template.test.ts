@@ -19,6 +19,7 @@ import {
 import { Artifacts, type SeatrialProps } from "../lib";
 import { BUCKET, keys } from "../lib/artifacts";
 import { SOURCES } from "../lib/parameters";
+import { DIGEST } from "../lib/versions";
 import { declared } from "../lib/template";
 import { ANSWERED } from "../lib/wishes";
 import { type Json, defaults, deployed, filled, synthesized, texts, written, zips } from "./deployed";
@@ -146,7 +147,7 @@ const ours = (resources: Json): Json => {
 };
 
 test("every parameter of the template is reachable from a property, and no property leads nowhere", () => {
-  const covered = [BUCKET, ...keys(), ...Object.keys(SOURCES)].sort();
+  const covered = [BUCKET, DIGEST, ...keys(), ...Object.keys(SOURCES)].sort();
   assert.deepEqual(covered, [...declared().keys()].sort());
   assert.deepEqual(
     [...Object.keys(EVERYTHING), ...REFERENCES].sort(),

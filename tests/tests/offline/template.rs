@@ -78,7 +78,8 @@ fn a_version_is_published_anew_when_a_parameter_of_its_function_changes() {
         wanted.retain(|r| {
             parameters.contains(r) && *r != "ArtifactBucket" && *r != format!("{name}Concurrency")
         });
-        let named = Template::references(&t.properties(&format!("{name}Version"))["Description"]);
+        let mut named = Template::references(&t.properties(&format!("{name}Version"))["Description"]);
+        assert!(named.remove("ConfigurationDigest"), "{name}: a digest can stand for what would be too long");
         assert_eq!(
             named, wanted,
             "{name}: named in the version's description (left), used by the function (right)"

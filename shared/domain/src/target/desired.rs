@@ -235,6 +235,7 @@ mod tests {
             labels: labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
             changelog: String::new(),
             config: BTreeMap::new(),
+            remote: None,
         }
     }
 
