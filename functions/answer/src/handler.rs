@@ -6,7 +6,7 @@ use seatrial_registry::{Records, Tokens};
 use seatrial_runtime::Failure;
 use seatrial_runtime::queue::Queue;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::callbacks::{CallbackError, Callbacks};
 use crate::notices::{entry_of, pass_on};
@@ -23,7 +23,7 @@ pub enum Told {
 }
 
 /// The records of a batch that must come again (`ReportBatchItemFailures`).
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BatchResponse {
     /// By sequence number.
@@ -31,7 +31,7 @@ pub struct BatchResponse {
 }
 
 /// One of them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ItemFailure {
     /// The record's sequence number.
@@ -100,6 +100,14 @@ where
         response.batch_item_failures.extend(again);
     }
     Ok(response)
+}
+
+/// What this function is called with to look at a gate again whose record of the stream was given up: as much of such a record
+/// as it reads.
+#[must_use]
+pub fn again(gate: &GateId) -> Value {
+    let keys = json!({ "pk": { "S": format!("GATE#{gate}") }, "sk": { "S": "GATE" } });
+    json!({ "Records": [{ "dynamodb": { "Keys": keys, "SequenceNumber": gate } }] })
 }
 
 fn gate_of(keys: &Value) -> Option<GateId> {

@@ -11,4 +11,4 @@ mod handler;
 mod notices;
 
 pub use callbacks::{CallbackError, Callbacks, StepFunctions};
-pub use handler::{BatchResponse, ItemFailure, Told, handle, tell};
+pub use handler::{BatchResponse, ItemFailure, Told, again, handle, tell};

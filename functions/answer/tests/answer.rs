@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use fn_answer::{CallbackError, Callbacks, handle};
+use fn_answer::{CallbackError, Callbacks, again, handle};
 use seatrial_domain::canonical::sha256;
 use seatrial_domain::gate::GateKind;
 use seatrial_domain::ids::{Actor, Auth};
@@ -162,6 +162,23 @@ async fn an_answer_that_does_not_get_through_comes_again_and_the_others_are_not_
     *execution.state.lock().unwrap() = State::Waits;
     handle(&registry, &execution, &Line::default(), event(&[&one, &two])).await.unwrap();
     assert_eq!(execution.answers.lock().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_gate_whose_record_was_given_up_is_answered_by_its_name_alone() {
+    let (registry, execution) = (MemoryRegistry::default(), Execution::default());
+    let gate = gate(&registry, "m").await;
+    let ask = async || handle(&registry, &execution, &Line::default(), again(&gate)).await.unwrap();
+    assert_eq!(ask().await.batch_item_failures, vec![]);
+    assert!(execution.answers.lock().unwrap().is_empty(), "it is undecided");
+    approve(&registry, &gate).await;
+    *execution.state.lock().unwrap() = State::Unreachable;
+    assert_eq!(ask().await.batch_item_failures.len(), 1, "who asks is told that it did not get through");
+    *execution.state.lock().unwrap() = State::Waits;
+    for _ in 0..2 {
+        assert_eq!(ask().await.batch_item_failures, vec![]);
+    }
+    assert_eq!(*execution.answers.lock().unwrap(), [("token-1".to_owned(), GateOutcome::Approved)]);
 }
 
 #[tokio::test]

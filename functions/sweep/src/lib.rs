@@ -1,10 +1,11 @@
-//! Brings what nobody finishes to its lawful end: promotions whose execution died, gates past their time, promotions that
-//! ended without a manifest, holdbacks past the stability window, histories whose end nobody signed; and, about once an hour, versions
+//! Brings what nobody finishes to its lawful end: promotions whose execution died, gates past their time, executions that were not
+//! told how their gate was decided, promotions that ended without a manifest, holdbacks past the stability window, histories whose end nobody signed; and, about once an hour, versions
 //! that are out of use for as long as the policy keeps them.
 //!
 //! It only ever ends things; nothing here leads a challenger forward.
 
 mod anchors;
+mod answering;
 mod attesting;
 mod executions;
 mod retention;
@@ -16,12 +17,13 @@ use seatrial_domain::ids::Actor;
 use seatrial_domain::promotion::{PromotionRecord, PromotionStatus};
 use seatrial_domain::route::Weight;
 use seatrial_domain::task::{AttestAnswer, AttestTask, Held};
-use seatrial_domain::{ModelName, PromotionId};
+use seatrial_domain::{GateId, ModelName, PromotionId};
 use seatrial_registry::ops::{self, Ops};
 use seatrial_registry::{GateFilter, Registry};
 use seatrial_runtime::Failure;
 use serde_json::{Value, json};
 
+pub use answering::{Answering, LambdaAnswering};
 pub use attesting::{Attesting, LambdaAttesting};
 pub use executions::{Executions, Standing, StepFunctions};
 
@@ -41,6 +43,8 @@ pub struct Ports<'a> {
     pub executions: &'a dyn Executions,
     /// The function that attests.
     pub attesting: &'a dyn Attesting,
+    /// The function that answers task tokens.
+    pub answering: &'a dyn Answering,
 }
 
 impl std::fmt::Debug for Ports<'_> {
@@ -142,6 +146,8 @@ impl<C: Fn() -> Timestamp + Send + Sync> Sweep<'_, C> {
     async fn model(&mut self, model: &ModelName, promotion: Option<&PromotionId>) {
         let ended = self.end_dead(model).await;
         self.note(ended);
+        let told = self.tell_waiting(model).await;
+        self.note(told);
         let records = match promotion {
             Some(id) => self.ports.registry.promotion(model, id).await.map(|p| p.into_iter().collect()),
             None => self.ports.registry.promotions(model).await,
@@ -180,6 +186,27 @@ impl<C: Fn() -> Timestamp + Send + Sync> Sweep<'_, C> {
         Ok(ended.fresh.then(|| format!("promotion {} of {model} ended: {reason}", running.promotion)))
     }
 
+    /// Has the execution of the running promotion told how its gate was decided. That is `answer`'s to do as soon as it is
+    /// decided; but what the stream tried in vain too often it gives up, and the wait ends only after months.
+    async fn tell_waiting(&self, model: &ModelName) -> Result<Option<String>, Failure> {
+        let Some(head) = self.ports.registry.head(model).await? else { return Ok(None) };
+        let Some(running) = head.running else { return Ok(None) };
+        let record = self.ports.registry.promotion(model, &running.promotion).await?;
+        match record.and_then(|record| waits_for(&record).cloned()) {
+            Some(gate) => self.tell(&gate).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn tell(&self, gate: &GateId) -> Result<Option<String>, Failure> {
+        let decided = self.ports.registry.gate(gate).await?.is_some_and(|g| g.status != GateStatus::Pending);
+        if !decided {
+            return Ok(None);
+        }
+        self.ports.answering.answer(gate).await?;
+        Ok(Some(format!("gate {gate} is decided; whoever waits for it was told")))
+    }
+
     /// Has a promotion attested that ended without.
     async fn attest(&self, record: &PromotionRecord) -> Result<Option<String>, Failure> {
         let ended = record.ended_at.filter(|_| record.status != PromotionStatus::Running && !record.attested);
@@ -190,6 +217,10 @@ impl<C: Fn() -> Timestamp + Send + Sync> Sweep<'_, C> {
         };
         if alive && (self.clock)().duration_since(ended_at) < ATTEST_AFTER {
             return Ok(None);
+        }
+        if alive && let Some(gate) = waits_for(record) {
+            // It may wait for a gate that closed when the promotion was taken back, and nobody else asks about it again.
+            self.tell(gate).await?;
         }
         let held = Held {
             schema: seatrial_domain::task::SCHEMA,
@@ -221,6 +252,11 @@ impl<C: Fn() -> Timestamp + Send + Sync> Sweep<'_, C> {
         self.ops().end_holdback(model).await?;
         Ok(Some(format!("the holdback of {model} ended")))
     }
+}
+
+/// The gate that an execution may be waiting for: the canary has not begun.
+fn waits_for(record: &PromotionRecord) -> Option<&GateId> {
+    record.gate.as_ref().filter(|_| record.steps.is_empty())
 }
 
 #[cfg(test)]

@@ -5,3 +5,4 @@ mod anchors;
 mod common;
 mod orphan;
 mod retention;
+mod untold;

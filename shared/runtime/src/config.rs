@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::failure::Failure;
 
 /// The environment names the functions know. The template sets only those a function needs.
-pub const NAMES: [(&str, &str); 35] = [
+pub const NAMES: [(&str, &str); 36] = [
     ("SEATRIAL_TABLE", "the registry's table"),
     ("SEATRIAL_SUBMISSIONS_BUCKET", "where submissions arrive"),
     (
@@ -18,6 +18,7 @@ pub const NAMES: [(&str, &str); 35] = [
     ("SEATRIAL_DATA_BUCKET", "observations, pairs and dead letters"),
     ("SEATRIAL_EVIDENCE_BUCKET", "reports, manifests and other evidence"),
     ("SEATRIAL_SIGNING_KEY", "the KMS key (ECC_NIST_P256, SIGN_VERIFY) that signs packages and evidence"),
+    ("SEATRIAL_ANSWER_FUNCTION", "the function that answers task tokens, with its alias"),
     ("SEATRIAL_ATTEST_FUNCTION", "the function that attests, with its alias"),
     ("SEATRIAL_OBSERVATION_DAYS", "how many days the data bucket keeps observations and pairs"),
     ("SEATRIAL_OBSERVATIONS_QUEUE_URL", "where data planes send observations"),

@@ -6,13 +6,17 @@ use seatrial_domain::promotion::{PromotionStatus, Stage};
 use seatrial_tests::stack::{Model, Stack};
 use serde_json::{Value, json};
 
+/// Ann plays all parts, and may skip stages.
+fn people() -> Value {
+    json!({ "people": [
+        { "email": "ann@example.com", "roles": ["submitter", "operator", "owner"], "emergency": true },
+    ] })
+}
+
 #[tokio::test]
 async fn an_operator_with_that_right_skips_shadow_approval_and_canary_and_it_shows_everywhere() {
     let stack = Stack::connect().await;
-    let people = json!({ "people": [
-        { "email": "ann@example.com", "roles": ["submitter", "operator", "owner"], "emergency": true },
-    ] });
-    let model = Model::new(&stack, "emergency", &people).await.with_benchmark().await;
+    let model = Model::new(&stack, "emergency", &people()).await.with_benchmark().await;
     model.first_champion("v1").await;
     let promotion = model.submit("v2").await;
     let name = model.name.as_str();
@@ -46,4 +50,28 @@ async fn an_operator_with_that_right_skips_shadow_approval_and_canary_and_it_sho
     assert_eq!(notices.len(), 3, "{notices:?}");
     let report = stack.cli(&["compare", name, "--promotion", promotion.id.as_str()]).await.json();
     assert_eq!(report["bypasses"].as_array().map(Vec::len), Some(2), "those before the report: {report}");
+}
+
+/// Such a gate is decided by who opens it, and its execution told by that one or by the stream, whoever is first.
+#[tokio::test]
+async fn an_approval_that_was_skipped_before_its_gate_opens_keeps_nobody_waiting() {
+    let stack = Stack::connect().await;
+    let model = Model::new(&stack, "skipped", &people()).await;
+    model.first_champion("v1").await;
+    let promotion = model.submit("v2").await;
+    model.gate(&promotion, GateKind::ShadowWindow).await;
+    for stage in ["approval", "canary", "shadow"] {
+        let reason = format!("the champion leaks; no time for the {stage}");
+        let skip = ["emergency", "skip", model.name.as_str(), stage, "--reason", &reason];
+        let _ = stack.cli(&skip).await.json();
+        assert_eq!(
+            model.head().await.route.weight.bps(),
+            0,
+            "skipping the {stage} moves no traffic by itself"
+        );
+    }
+    let ended = model.ended(&promotion).await;
+    assert_eq!(ended.status, PromotionStatus::Crowned, "{:?}", ended.reason);
+    let gate = model.gate(&promotion, GateKind::Approval).await;
+    assert!(gate.status == GateStatus::Approved && gate.decisions.len() == 1 && gate.decisions[0].emergency);
 }

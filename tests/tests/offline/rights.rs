@@ -104,8 +104,13 @@ fn task_tokens_are_known_to_gate_and_answer_only() {
     assert_eq!(who(|s| partitions(s).iter().any(|p| p == "TOKEN#*")), ["answer", "gate"]);
     assert_eq!(
         who(|s| allows(s, &["states:SendTaskSuccess", "states:SendTaskFailure", "states:SendTaskHeartbeat"])),
-        ["answer"]
+        ["answer", "gate"]
     );
+    // Who has `answer` look at a gate again names the gate and learns no token.
+    let asks = |s: &Value| {
+        allows(s, &["lambda:InvokeFunction"]) && Template::references(&s["Resource"]).contains("AnswerAlias")
+    };
+    assert_eq!(who(asks), ["sweep"]);
     // Nobody reads the history of an execution: it holds the payloads of gates.
     assert!(who(|s| allows(s, &["states:GetExecutionHistory"])).is_empty());
     // The stream carries every item, tokens among them; the mappings' filters pick gates and entries, and only `answer`, which

@@ -1,10 +1,13 @@
-//! `sweep` in memory, with `attest` beside it and every execution dead.
+//! `sweep` in memory, with `attest` beside it and every execution dead, unless it is said otherwise.
 #![allow(dead_code)]
 
+use std::sync::Mutex;
+
 use async_trait::async_trait;
-use fn_sweep::{Attesting, Executions, Ports, Standing, handle};
+use fn_sweep::{Answering, Attesting, Executions, Ports, Standing, handle};
 use seatrial_artifacts::{DeletingStore, MemoryS3, MemoryStore};
 use seatrial_attestation::LocalKey;
+use seatrial_domain::GateId;
 use seatrial_domain::task::{AttestAnswer, AttestTask};
 use seatrial_registry::MemoryRegistry;
 use seatrial_registry::contract::{Scenario, Ticks};
@@ -12,12 +15,24 @@ use seatrial_registry::ops::Clock as _;
 use seatrial_runtime::Failure;
 use serde_json::{Value, json};
 
-struct AllDead;
+struct All(Standing);
 
 #[async_trait]
-impl Executions for AllDead {
+impl Executions for All {
     async fn standing(&self, _: &str) -> Result<Standing, Failure> {
-        Ok(Standing::Dead("ABORTED".into()))
+        Ok(self.0.clone())
+    }
+}
+
+/// Which gates `answer` was asked about.
+#[derive(Default)]
+struct Asked(Mutex<Vec<GateId>>);
+
+#[async_trait]
+impl Answering for Asked {
+    async fn answer(&self, gate: &GateId) -> Result<(), Failure> {
+        self.0.lock().unwrap().push(gate.clone());
+        Ok(())
     }
 }
 
@@ -39,13 +54,27 @@ pub struct Swept<'s> {
     pub evidence: MemoryStore,
     pub models: MemoryStore,
     key: LocalKey,
+    executions: All,
+    answering: Asked,
 }
 
 impl<'s> Swept<'s> {
     pub fn new(s: &'s Scenario<MemoryRegistry>) -> Self {
         let s3 = MemoryS3::default();
         let (evidence, models) = (s3.bucket("evidence"), s3.bucket("models"));
-        Self { s, evidence, models, key: LocalKey::generate().unwrap() }
+        let executions = All(Standing::Dead("ABORTED".into()));
+        let key = LocalKey::generate().unwrap();
+        Self { s, evidence, models, key, executions, answering: Asked::default() }
+    }
+
+    /// Every execution goes on.
+    pub fn alive(s: &'s Scenario<MemoryRegistry>) -> Self {
+        Self { executions: All(Standing::Alive), ..Self::new(s) }
+    }
+
+    /// The gates whose execution was to be told.
+    pub fn told(&self) -> Vec<GateId> {
+        self.answering.0.lock().unwrap().clone()
     }
 
     pub async fn sweep(&self) -> Result<Value, Failure> {
@@ -67,8 +96,8 @@ impl<'s> Swept<'s> {
             data_days: None,
         };
         let attesting = Here { ports, clock: self.s.clock.clone() };
-        let (evidence, executions) = (&self.evidence, &AllDead);
-        let ports = Ports { registry, evidence, models, executions, attesting: &attesting };
+        let (evidence, executions, answering) = (&self.evidence, &self.executions, &self.answering);
+        let ports = Ports { registry, evidence, models, executions, attesting: &attesting, answering };
         let clock = self.s.clock.clone();
         handle(&ports, move || clock.now(), event).await
     }
