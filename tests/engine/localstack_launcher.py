@@ -49,7 +49,7 @@ def main() -> None:
     # With it the engine would call itself by the address that is meant for its clients.
     os.environ.pop("AWS_ENDPOINT_URL", None)
 
-    from localstack_parts import events, expressions, gateway, http_apis, lambdas, mail, queues, tables
+    from localstack_parts import events, expressions, faults, gateway, http_apis, lambdas, mail, queues, states, tables
 
     try:
         gateway.install(host)
@@ -60,6 +60,8 @@ def main() -> None:
         http_apis.install()
         mail.install()
         queues.install()
+        states.install()
+        faults.install()
     except (AttributeError, ImportError) as error:
         sys.exit(f"a part does not fit localstack-core {found}: {error}")
 

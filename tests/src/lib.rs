@@ -2,6 +2,7 @@
 
 pub mod asl;
 pub mod docs;
+pub mod faults;
 #[cfg(feature = "engine")]
 pub mod stack;
 pub mod template;

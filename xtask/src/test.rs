@@ -89,6 +89,9 @@ enum Step {
     Engine,
     /// The same on the second emulator.
     Localstack,
+    /// Faults at every task of the state machines, on the second emulator. All of them where this step is asked for; a run of
+    /// everything takes a part that has every task and every fault in it.
+    Faults,
     /// The same in an account: never unless it is asked for.
     #[value(skip)]
     Aws,
@@ -107,6 +110,7 @@ impl Step {
             Self::ModelSigning => "signatures of packages against model_signing",
             Self::Engine => "end-to-end tests on MiniStack",
             Self::Localstack => "end-to-end tests on LocalStack",
+            Self::Faults => "faults at every task on LocalStack",
             Self::Aws => "end-to-end tests in an AWS account",
         }
     }
@@ -122,9 +126,11 @@ impl Step {
             Self::Api => api::check(SUITE).map(|()| Outcome::Passed),
             Self::ModelSigning => signatures(),
             Self::Engine => {
-                end_to_end(Emulator::Ministack, !wanted.without_iam, wanted.engine.is_some(), &[])
+                let iam = !wanted.without_iam;
+                end_to_end(Emulator::Ministack, iam, wanted.engine.is_some(), whole_suite(&[]))
             }
             Self::Localstack => localstack(wanted),
+            Self::Faults => faults(wanted),
             Self::Aws => aws::end_to_end(|engine, outputs, port| suite(engine, outputs, port, &[]))
                 .map(|()| Outcome::Passed),
         }
@@ -140,7 +146,7 @@ struct Done {
 
 /// Runs the steps; an error at the end when one of them failed.
 pub fn run(wanted: &Test) -> Result<()> {
-    let on_an_engine = |step: Step| matches!(step, Step::Engine | Step::Localstack);
+    let on_an_engine = |step: Step| matches!(step, Step::Engine | Step::Localstack | Step::Faults);
     let chosen: Vec<Step> = match (wanted.engine, wanted.steps.as_slice()) {
         (Some(engine), _) => vec![engine.step()],
         (None, []) => {
@@ -250,7 +256,15 @@ fn construct() -> Result<Outcome> {
 fn tests() -> Result<Outcome> {
     let library = crate::onnxruntime::ensure()?;
     let mut command = if run::exists("cargo-nextest") {
-        cargo(&["nextest", "run", "--workspace", "--features", SUITE, "-E", "not binary(e2e)"])
+        cargo(&[
+            "nextest",
+            "run",
+            "--workspace",
+            "--features",
+            SUITE,
+            "-E",
+            "not binary(e2e) - binary(faults)",
+        ])
     } else {
         cargo(&["test", "--quiet", "--workspace"])
     };
@@ -271,23 +285,75 @@ fn signatures() -> Result<Outcome> {
 /// time of a run.
 const SHORT: &[&str] = &["packages::", "promotion::", "rollback::"];
 
+/// Whether nothing was asked for by name.
+fn everything(wanted: &Test) -> bool {
+    wanted.engine.is_none() && wanted.steps.is_empty()
+}
+
 /// The suite on LocalStack. Whoever asks for everything gets its main parts, and is told where there is no Python for it.
 fn localstack(wanted: &Test) -> Result<Outcome> {
-    let everything = wanted.engine.is_none() && wanted.steps.is_empty();
     match python::of(python::LOCALSTACK) {
-        Err(error) if everything => Ok(Outcome::Skipped(format!("{error:#}"))),
+        Err(error) if everything(wanted) => Ok(Outcome::Skipped(format!("{error:#}"))),
         _ if wanted.engine.is_none() => {
             say::note(format!("{} of the suite; all of it: `--engine localstack`", SHORT.join(", ")));
-            end_to_end(Emulator::Localstack, false, false, SHORT)
+            end_to_end(Emulator::Localstack, false, false, whole_suite(SHORT))
         }
-        _ => end_to_end(Emulator::Localstack, false, true, &[]),
+        _ => end_to_end(Emulator::Localstack, false, true, whole_suite(&[])),
     }
+}
+
+/// Faults at every task, on LocalStack.
+fn faults(wanted: &Test) -> Result<Outcome> {
+    let how_much = if everything(wanted) { "short" } else { "all" };
+    match python::of(python::LOCALSTACK) {
+        Err(error) if everything(wanted) => return Ok(Outcome::Skipped(format!("{error:#}"))),
+        _ if everything(wanted) => say::note("a part of the plan; all of it: `--step faults`"),
+        _ => {}
+    }
+    end_to_end(Emulator::Localstack, false, false, |_, outputs, issuer_port| {
+        let mut command = if run::exists("cargo-nextest") {
+            cargo(&[
+                "nextest",
+                "run",
+                "--workspace",
+                "--features",
+                SUITE,
+                "--no-capture",
+                "-E",
+                "binary(faults)",
+            ])
+        } else {
+            cargo(&[
+                "test",
+                "--package",
+                "seatrial-tests",
+                "--features",
+                "engine",
+                "--test",
+                "faults",
+                "--",
+                "--nocapture",
+            ])
+        };
+        command.env("SEATRIAL_FAULTS", how_much);
+        on_the_stack(&mut command, outputs, issuer_port)
+    })
+}
+
+/// The end-to-end suite, as what is run on a stack; where modules are named, these alone.
+fn whole_suite(only: &'static [&'static str]) -> impl FnOnce(&str, &Path, u16) -> Result<()> {
+    move |engine, outputs, issuer_port| suite(engine, outputs, issuer_port, only)
 }
 
 /// An engine of its own on a free port: it touches nobody's, and ends whatever the tests do.
 ///
 /// Only where the engine was asked for by name, one that runs already may be used instead.
-fn end_to_end(emulator: Emulator, enforce_iam: bool, named: bool, only: &[&str]) -> Result<Outcome> {
+fn end_to_end(
+    emulator: Emulator,
+    enforce_iam: bool,
+    named: bool,
+    tests: impl FnOnce(&str, &Path, u16) -> Result<()>,
+) -> Result<Outcome> {
     let folder = paths::target().join("test-engine").join(emulator.name());
     local::down(&folder)?;
     fs::remove_file(folder.join("engine.log")).ok();
@@ -310,8 +376,8 @@ fn end_to_end(emulator: Emulator, enforce_iam: bool, named: bool, only: &[&str])
             parameter("TrainingArtifacts", "arn:aws:s3:::seatrial-e2e-training/*"),
         ],
     };
-    let result = local::up(&folder, &wanted)
-        .and_then(|(outputs, _)| suite(emulator.name(), &outputs, issuer_port, only));
+    let result =
+        local::up(&folder, &wanted).and_then(|(outputs, _)| tests(emulator.name(), &outputs, issuer_port));
     let ended = local::down(&folder);
     if result.is_err() {
         keep_log(&folder);
@@ -326,7 +392,6 @@ fn end_to_end(emulator: Emulator, enforce_iam: bool, named: bool, only: &[&str])
 
 /// The suite on the stack that `outputs` describes, without what the engine cannot do; where modules are named, these alone.
 fn suite(engine: &str, outputs: &Path, issuer_port: u16, only: &[&str]) -> Result<()> {
-    let library = crate::onnxruntime::ensure()?;
     let without = left_out::on(engine)?;
     left_out::tell(&without);
     let mut command = if run::exists("cargo-nextest") {
@@ -356,6 +421,12 @@ fn suite(engine: &str, outputs: &Path, issuer_port: u16, only: &[&str]) -> Resul
         command.args(without.iter().flat_map(|one| ["--skip", one.test.as_str()]));
         command
     };
+    on_the_stack(&mut command, outputs, issuer_port)
+}
+
+/// Runs tests that are told where the stack and its programs are.
+fn on_the_stack(command: &mut Command, outputs: &Path, issuer_port: u16) -> Result<()> {
+    let library = crate::onnxruntime::ensure()?;
     command.env("SEATRIAL_OUTPUTS", outputs).env("SEATRIAL_CLI", cli()).env("ORT_DYLIB_PATH", library);
     run::loud(command.env("SEATRIAL_ISSUER_PORT", issuer_port.to_string()))
 }

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 /// Folders with integration tests that are one program.
 fn programs() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let mut found = vec![root.join("tests/tests/e2e"), root.join("tests/tests/offline")];
+    let mut found =
+        vec![root.join("tests/tests/e2e"), root.join("tests/tests/offline"), root.join("tests/tests/faults")];
     for group in ["functions", "shared"] {
         let crates = fs::read_dir(root.join(group)).unwrap();
         found.extend(crates.map(|one| one.unwrap().path().join("tests")));

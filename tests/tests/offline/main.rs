@@ -3,6 +3,7 @@
 
 mod asl;
 mod docs;
+mod faults;
 mod left_out;
 mod listed;
 mod payloads;

@@ -1,0 +1,138 @@
+//! Which cases share a promotion, and which of them a short run takes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use super::fault::{Fault, Times};
+use super::plan::{Case, Consequence, Plan, Target};
+
+/// The wait for an approval. Its first attempt runs out in every promotion of the suite.
+pub const APPROVAL: &str = "AwaitApproval";
+/// The wait for the end of a shadow. It runs out by itself, unless a person stops the shadow.
+pub const SHADOW: &str = "AwaitShadow";
+
+/// One promotion, and what strikes it.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// What strikes it: one fault at many tasks where each of them is cured, else a single case.
+    pub cases: Vec<Case>,
+    /// Whether its gate is approved.
+    pub crowns: bool,
+}
+
+impl Run {
+    /// What it is, in a few words.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self.cases.as_slice() {
+            [one] => one.to_string(),
+            many => format!(
+                "{} tasks{}: {}, once each",
+                many.len(),
+                if self.crowns { "" } else { " of a way back" },
+                many.first().map_or("nothing", |case| case.fault.name())
+            ),
+        }
+    }
+
+    /// Whether the challenger is champion in the end.
+    #[must_use]
+    pub fn crowned(&self) -> bool {
+        self.crowns && self.cases.iter().all(|case| case.crowned)
+    }
+
+    /// Whether all goes on as if nothing had happened.
+    #[must_use]
+    pub fn cured(&self) -> bool {
+        self.cases.iter().all(|case| matches!(case.consequence, Consequence::Cured | Consequence::LedOn(_)))
+    }
+
+    /// Whether the record of the stream that leads to the answer of this wait is given up.
+    #[must_use]
+    pub fn forgets(&self, state: &str) -> bool {
+        self.cases.iter().any(|case| case.fault == Fault::CallbackForgotten && case.at.state == state)
+    }
+
+    /// Whether a person has to stop the shadow: left alone, its wait runs out and its token is never answered.
+    #[must_use]
+    pub fn stops_the_shadow(&self) -> bool {
+        self.cases.iter().any(|case| case.needs_an_answer && case.at.state == SHADOW)
+    }
+
+    /// For the engine. First of all the wait for an approval runs out: nothing else leads to what comes after that.
+    #[must_use]
+    pub fn rules(&self) -> Vec<Value> {
+        let rule = |case: &Case| {
+            // The first calls of an answer are its client's own attempts, within one invocation.
+            let once = if case.fault == Fault::CallbackLost { 4 } else { 1 };
+            // What is given up does not come again.
+            let ends = case.times == Times::Once && case.fault != Fault::CallbackForgotten;
+            let times = if ends { json!(once) } else { Value::Null };
+            json!({ "state": case.at.state, "fault": case.rule, "times": times })
+        };
+        let own = self.cases.iter().map(rule);
+        [json!({ "state": APPROVAL, "fault": "late", "times": 1 })].into_iter().chain(own).collect()
+    }
+
+    /// Makes sure that everything struck that was to strike: a state that no promotion of the suite comes to is no tested one.
+    ///
+    /// # Panics
+    /// When a fault did not strike.
+    pub fn check_struck(&self, told: &Value, end: &str) {
+        for case in &self.cases {
+            let rules = told["rules"].as_array().into_iter().flatten();
+            let struck: u64 = rules
+                .filter(|rule| rule["state"] == case.at.state.as_str() && rule["fault"] == case.rule)
+                .filter_map(|rule| rule["struck"].as_u64())
+                .sum();
+            assert!(struck > 0, "{case} did not strike: the promotion did not come there ({end})");
+        }
+    }
+}
+
+impl Plan {
+    /// Every case in a promotion. What is cured at many tasks shares one: it has to be cured at each of them to end well.
+    #[must_use]
+    pub fn runs(&self) -> Vec<Run> {
+        let shared = |case: &Case| {
+            case.times == Times::Once
+                && matches!(case.consequence, Consequence::Cured | Consequence::LedOn(_))
+        };
+        let mut together: BTreeMap<(bool, Fault), Vec<Case>> = BTreeMap::new();
+        for case in self.cases.iter().filter(|case| shared(case)) {
+            together.entry((case.on_the_way_back, case.fault)).or_default().push(case.clone());
+        }
+        let together = together.into_iter().map(|((back, _), cases)| Run { cases, crowns: !back });
+        let alone = self.cases.iter().filter(|case| !shared(case));
+        together
+            .chain(alone.map(|case| Run { cases: vec![case.clone()], crowns: !case.on_the_way_back }))
+            .collect()
+    }
+
+    /// As much of it as fits into a run of everything: all that is cured, and of the rest one case for each task, so chosen that
+    /// every fault has its turn. What few tasks can have is chosen first.
+    #[must_use]
+    pub fn short(&self) -> Vec<Run> {
+        let (mut chosen, alone): (Vec<Run>, Vec<Run>) = self.runs().into_iter().partition(Run::cured);
+        let mut kinds: BTreeMap<(Fault, Times), Vec<&Case>> = BTreeMap::new();
+        for case in alone.iter().flat_map(|run| &run.cases) {
+            kinds.entry((case.fault, case.times)).or_default().push(case);
+        }
+        let mut kinds: Vec<Vec<&Case>> = kinds.into_values().collect();
+        kinds.sort_by_key(Vec::len);
+        let mut taken: BTreeMap<Target, &Case> = BTreeMap::new();
+        let tasks: BTreeSet<&Target> = alone.iter().flat_map(|run| &run.cases).map(|case| &case.at).collect();
+        // Round after round, until every task has its case.
+        while taken.len() < tasks.len() {
+            for cases in &kinds {
+                if let Some(case) = cases.iter().find(|case| !taken.contains_key(&case.at)) {
+                    taken.insert(case.at.clone(), case);
+                }
+            }
+        }
+        let one = |case: &Case| Run { cases: vec![case.clone()], crowns: !case.on_the_way_back };
+        chosen.extend(taken.into_values().map(one));
+        chosen
+    }
+}
