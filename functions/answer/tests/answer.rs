@@ -175,7 +175,7 @@ async fn an_answer_that_does_not_get_through_comes_again_and_the_others_are_not_
 async fn a_gate_whose_record_was_given_up_is_answered_by_its_name_alone() {
     let (registry, execution) = (MemoryRegistry::default(), Execution::default());
     let gate = gate(&registry, "m").await;
-    let ask = async || handle(&registry, &execution, &Line::default(), again(&gate)).await.unwrap();
+    let ask = async || handle(&registry, &execution, quiet(), again(&gate)).await.unwrap();
     assert_eq!(ask().await.batch_item_failures, vec![]);
     assert!(execution.answers.lock().unwrap().is_empty(), "it is undecided");
     approve(&registry, &gate).await;

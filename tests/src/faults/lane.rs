@@ -1,4 +1,7 @@
 //! One model on which promotions fail one after the other: that the next one can start is part of what is shown.
+//!
+//! What does not hold fails the case that is looked at, so these functions panic and say what they expected.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::time::{Duration, Instant};
 

@@ -2,6 +2,7 @@
 //!
 //! The plan is made from the machines as they are written, so a new state is in it the day it is added.
 
+mod fault;
 #[cfg(feature = "engine")]
 mod lane;
 #[cfg(feature = "engine")]
@@ -10,7 +11,8 @@ mod plan;
 mod runs;
 mod table;
 
+pub use fault::{Fault, ONLY_SOMEWHERE, Times};
 #[cfg(feature = "engine")]
 pub use lane::Lane;
-pub use plan::{Case, Consequence, Fault, ONLY_SOMEWHERE, Plan, Target, Times, plan};
+pub use plan::{Case, Consequence, Plan, Target, plan};
 pub use runs::Run;

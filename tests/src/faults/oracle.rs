@@ -1,4 +1,7 @@
 //! What must hold when a promotion is over, whatever struck it.
+//!
+//! What does not hold fails the case that is looked at, so these functions panic and say what they expected.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -160,12 +163,16 @@ async fn gates_are_closed(model: &Model<'_>, id: &PromotionId, run: &Run) {
     for kind in [GateKind::ShadowWindow, GateKind::Approval] {
         let gate = GateId::derive(id, kind.as_str(), 1);
         let kept = kind == GateKind::ShadowWindow && run.forgets(SHADOW);
-        until(&format!("the {} gate of {id} to be closed and its token forgotten", kind.as_str()), 90, async || {
-            let open = registry.gate(&gate).await.expect("the registry");
-            let pending = open.is_some_and(|gate| gate.status == GateStatus::Pending);
-            let token = registry.token(&gate).await.expect("the registry");
-            (!pending && (kept || token.is_none())).then_some(())
-        })
+        until(
+            &format!("the {} gate of {id} to be closed and its token forgotten", kind.as_str()),
+            90,
+            async || {
+                let open = registry.gate(&gate).await.expect("the registry");
+                let pending = open.is_some_and(|gate| gate.status == GateStatus::Pending);
+                let token = registry.token(&gate).await.expect("the registry");
+                (!pending && (kept || token.is_none())).then_some(())
+            },
+        )
         .await;
     }
 }

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::plan::{Case, Consequence, Fault, Plan, Target, Times};
+use super::fault::{Fault, Times};
+use super::plan::{Case, Consequence, Plan, Target};
 
 /// The wait for an approval. Its first attempt runs out in every promotion of the suite.
 pub const APPROVAL: &str = "AwaitApproval";

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::plan::{Case, Consequence, Fault, Plan, Target, Times};
+use super::fault::{Fault, Times};
+use super::plan::{Case, Consequence, Plan, Target};
 
 /// The faults of one column.
 type Column = (&'static str, fn(&Case) -> bool);
@@ -25,7 +26,8 @@ impl Plan {
     #[must_use]
     pub fn table(&self) -> String {
         let names: Vec<&str> = COLUMNS.iter().map(|(name, _)| *name).collect();
-        let mut lines = vec![format!("| task | {} |", names.join(" | ")), format!("|---|{}", "---|".repeat(names.len()))];
+        let mut lines =
+            vec![format!("| task | {} |", names.join(" | ")), format!("|---|{}", "---|".repeat(names.len()))];
         let mut rows: Vec<(String, Vec<String>)> = Vec::new();
         let tasks: BTreeSet<&Target> = self.cases.iter().map(|case| &case.at).collect();
         for task in tasks {

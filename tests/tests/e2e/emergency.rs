@@ -52,7 +52,7 @@ async fn an_operator_with_that_right_skips_shadow_approval_and_canary_and_it_sho
     assert_eq!(report["bypasses"].as_array().map(Vec::len), Some(2), "those before the report: {report}");
 }
 
-/// Such a gate is answered by who opens it: the decision is older than the wait, and no stream tells of it again.
+/// Such a gate is decided by who opens it, and its execution told by that one or by the stream, whoever is first.
 #[tokio::test]
 async fn an_approval_that_was_skipped_before_its_gate_opens_keeps_nobody_waiting() {
     let stack = Stack::connect().await;
@@ -64,7 +64,11 @@ async fn an_approval_that_was_skipped_before_its_gate_opens_keeps_nobody_waiting
         let reason = format!("the champion leaks; no time for the {stage}");
         let skip = ["emergency", "skip", model.name.as_str(), stage, "--reason", &reason];
         let _ = stack.cli(&skip).await.json();
-        assert_eq!(model.head().await.route.weight.bps(), 0, "skipping the {stage} moves no traffic by itself");
+        assert_eq!(
+            model.head().await.route.weight.bps(),
+            0,
+            "skipping the {stage} moves no traffic by itself"
+        );
     }
     let ended = model.ended(&promotion).await;
     assert_eq!(ended.status, PromotionStatus::Crowned, "{:?}", ended.reason);
