@@ -106,7 +106,7 @@ fn endpoint(config: &SdkConfig, service: &str) -> Result<String, String> {
 }
 
 async fn signed(config: &SdkConfig, request: &Request<'_>) -> Result<reqwest::Request, String> {
-    let Request { method, signing, call } = request;
+    let Request { method, signing, call } = *request;
     let failed =
         |e: &dyn std::fmt::Display| format!("the request to {} cannot be signed ({e})", call.service);
     let url = format!("{}{}", endpoint(config, call.service)?, call.path);
@@ -122,10 +122,10 @@ async fn signed(config: &SdkConfig, request: &Request<'_>) -> Result<reqwest::Re
         .build()
         .map_err(|e| failed(&e))?;
     let body = SignableBody::Bytes(call.body.as_bytes());
-    let signable = SignableRequest::new(*method, url.as_str(), call.headers.iter().copied(), body)
+    let signable = SignableRequest::new(method, url.as_str(), call.headers.iter().copied(), body)
         .map_err(|e| failed(&e))?;
     let (instructions, _) = sign(signable, &parameters.into()).map_err(|e| failed(&e))?.into_parts();
-    let mut request = http::Request::builder().method(*method).uri(&url);
+    let mut request = http::Request::builder().method(method).uri(&url);
     for (name, value) in call.headers {
         request = request.header(*name, *value);
     }
