@@ -144,6 +144,18 @@ mod tests {
     }
 
     #[test]
+    fn what_was_announced_to_be_promoted_is_not_adopted_by_announcing_it_again() {
+        let access = Policy::default().access();
+        let adoption = Adoption { comment: "in use since May".into(), serving_since: None };
+        let (tried, taken) = (announced(SUE, b"a"), announced(SUE, b"a").to_adopt(Some(adoption)));
+        assert_eq!(taken.repeated_by(&taken, &access), Ok(()));
+        let told = tried.repeated_by(&taken, &access).unwrap_err().to_string();
+        assert!(told.contains("to be promoted"), "{told}");
+        let told = taken.repeated_by(&tried, &access).unwrap_err().to_string();
+        assert!(told.contains("in use since May"), "{told}");
+    }
+
+    #[test]
     fn how_an_account_was_authenticated_says_nothing_about_a_person() {
         let actor = |principal: &str| Actor { principal: principal.into(), auth: Auth::Iam };
         assert_eq!(Submitter::from(&actor("account/1")).auth, None);

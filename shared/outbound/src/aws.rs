@@ -137,7 +137,7 @@ fn endpoint(config: &SdkConfig, service: &str) -> Result<String, String> {
 }
 
 async fn signed(config: &SdkConfig, request: &Request<'_>) -> Result<reqwest::Request, String> {
-    let Request { method, signing, call } = request;
+    let Request { method, signing, call } = *request;
     let failed =
         |e: &dyn std::fmt::Display| format!("the request to {} cannot be signed ({e})", call.service);
     let url = format!("{}{}", endpoint(config, call.service)?, call.path);

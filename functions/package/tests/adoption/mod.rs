@@ -9,7 +9,7 @@ use seatrial_domain::version::VersionStatus;
 use seatrial_registry::Records;
 use seatrial_runtime::label;
 
-use crate::{World, ann, policy};
+use crate::{World, policy};
 
 const SUE: &str = "AROASUE";
 
@@ -93,7 +93,6 @@ async fn nothing_but_the_announcement_makes_an_adoption() {
     assert!(!world.packaged(&task).await.unwrap().adopted);
     let head = world.registry.head(&world.model).await.unwrap().unwrap();
     assert!(head.champion().is_none() && head.running.is_some());
-    assert!(ann().is_person());
 }
 
 #[tokio::test]

@@ -314,12 +314,12 @@ mod tests {
         assert_eq!(told(3).by.principal, "ann@example.com", "who decided, not who wrote it down");
         assert_eq!(told(5).weight, Some(Weight::from_bps(500).unwrap()));
         assert_eq!((told(7).from, told(7).to), (Some(VersionName::new(4)), Some(VersionName::new(3))));
-        assert_eq!((told(10).by.auth, told(10).skipped), (Auth::Oidc, vec![Stage::Canary]));
-        assert!(told(10).emergency && told(11).emergency && !told(8).emergency);
+        assert_eq!((told(11).by.auth, told(11).skipped), (Auth::Oidc, vec![Stage::Canary]));
+        assert!(told(11).emergency && told(12).emergency && !told(8).emergency);
         let skipped = json!({ "champion": v(4), "standby": v(3), "bypasses": bypass });
         assert!(of(&entry("crowned", skipped)).unwrap().emergency, "a crown past people says so");
         assert!(of(&entry("gate_decided", decision(json!({ "emergency": true })))).unwrap().emergency);
-        assert_eq!(told(12).policy, Some(3));
+        assert_eq!(told(13).policy, Some(3));
     }
 
     #[test]
