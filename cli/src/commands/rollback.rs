@@ -4,8 +4,9 @@ use std::time::Instant;
 
 use seatrial_domain::ModelName;
 use seatrial_domain::ids::{Actor, Auth, VersionName};
+use seatrial_domain::target::Standing;
 use seatrial_registry::ops::{Ops, SystemClock};
-use seatrial_registry::{DynamoRegistry, OpError};
+use seatrial_registry::{DynamoRegistry, OpError, standing};
 use serde_json::{Value, json};
 
 use super::{Session, retention};
@@ -31,10 +32,26 @@ pub(crate) async fn rollback(
     output::print(session.format, &done, |d| {
         let serves = text(d, "/champion/version");
         let what = match (text(d, "/from/version"), d.get("champion_changed").and_then(Value::as_bool)) {
-            (from, Some(true)) => format!("{from} was taken back; {serves} serves everyone"),
-            (from, _) => format!("{from} was taken off the route; {serves} serves everyone"),
+            (from, Some(true)) => format!("{from} was taken back"),
+            (from, _) => format!("{from} was taken off the route"),
         };
-        format!("{what} (epoch {}, {} ms)", text(d, "/epoch"), text(d, "/milliseconds"))
+        let took = format!("(epoch {}, {} ms)", text(d, "/epoch"), text(d, "/milliseconds"));
+        match followed(d) {
+            None => format!("{what}; {serves} serves everyone {took}"),
+            Some(traffic) => format!("{what}; {serves} is to serve everyone {took}\n{traffic}"),
+        }
+    })
+}
+
+/// What callers meet where a target follows the registry, which is rolled back already.
+fn followed(done: &Value) -> Option<String> {
+    let traffic: Standing = serde_json::from_value(done.get("traffic")?.clone()).ok()?;
+    (traffic.kind != "route").then(|| {
+        let now = traffic.sentence(jiff::Timestamp::now());
+        format!(
+            "The registry is rolled back, and the target follows; that takes {}.\n{now}",
+            traffic.rollback_takes
+        )
     })
 }
 
@@ -56,6 +73,7 @@ async fn on_the_table(
     Ok(json!({
         "model": model, "epoch": done.epoch, "ended": done.ended, "from": done.from, "champion": done.champion,
         "champion_changed": done.champion_changed, "history": done.seq,
+        "traffic": standing(&registry, model).await.ok().flatten(),
     }))
 }
 

@@ -1,6 +1,7 @@
 //! The commands that only look.
 
 use seatrial_domain::ModelName;
+use seatrial_domain::target::Standing;
 use seatrial_evidence::report::ComparisonReport;
 use serde_json::Value;
 
@@ -54,6 +55,8 @@ pub(crate) async fn status(session: &Session, model: &ModelName) -> Result<(), F
                 v.pointer("/promotion/verdict").and_then(Value::as_str).unwrap_or_default().to_owned(),
             ),
             ("next", text(v, "/next")),
+            ("traffic", traffic(v)),
+            ("rollback takes", text(v, "/traffic/rollback_takes")),
         ]);
         for notice in v.get("notices").and_then(Value::as_array).into_iter().flatten() {
             out.push_str(&format!("\n{}\n", notice.as_str().unwrap_or_default()));
@@ -75,6 +78,23 @@ pub(crate) async fn status(session: &Session, model: &ModelName) -> Result<(), F
         ));
         out
     })
+}
+
+/// Who splits the traffic and how that stands to the route. A registry of an earlier release does not say.
+fn traffic(view: &Value) -> String {
+    let Some(standing) = view.get("traffic").and_then(|t| serde_json::from_value::<Standing>(t.clone()).ok())
+    else {
+        return String::new();
+    };
+    let now = jiff::Timestamp::now();
+    let mut said = standing.sentence(now);
+    if let Some(took) = standing.took_ms {
+        said.push_str(&format!("; the last change took {} s", output::short(took as f64 / 1_000.0)));
+    }
+    if let Some(other) = &standing.put_right {
+        said.push_str(&format!("; at {} somebody else had changed it ({})", other.at, other.found));
+    }
+    said
 }
 
 /// Shows the comparison report.

@@ -1,7 +1,11 @@
 //! From the registry's stream to answered tokens.
 
+use std::collections::BTreeSet;
+
 use seatrial_domain::GateId;
 use seatrial_domain::gate::answer_of;
+use seatrial_domain::notice::{self, Message};
+use seatrial_domain::target::{self, Nudge};
 use seatrial_registry::{Records, Tokens};
 use seatrial_runtime::Failure;
 use seatrial_runtime::queue::Queue;
@@ -9,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::callbacks::{CallbackError, Callbacks};
-use crate::notices::{entry_of, pass_on};
+use crate::notices::{entry_of, moves, pass_on, told};
 
 /// What became of a gate's answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,17 +53,41 @@ struct StreamChange {
     keys: Value,
     #[serde(rename = "SequenceNumber")]
     sequence: String,
+    #[serde(rename = "NewImage", default)]
+    image: Value,
 }
 
-/// Handles a batch of the stream: decided gates are answered, entries of histories are passed on to `notices`. Every record is
-/// tried, and those that could not be worked off come again.
+impl StreamChange {
+    /// The event of an entry.
+    fn event(&self) -> Option<&str> {
+        self.image.pointer("/event/S")?.as_str()
+    }
+}
+
+/// The queues that entries of histories are passed on to.
+#[derive(Clone, Copy)]
+pub struct Queues<'a> {
+    /// What people may have to hear of.
+    pub notices: &'a dyn Queue,
+    /// Models whose traffic target may have to move.
+    pub targets: &'a dyn Queue,
+}
+
+impl std::fmt::Debug for Queues<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Queues")
+    }
+}
+
+/// Handles a batch of the stream: decided gates are answered, entries of histories are passed on to the queues they are for. Every
+/// record is tried, and those that could not be worked off come again.
 ///
 /// # Errors
 /// When the event is not one of a stream.
 pub async fn handle<R>(
     registry: &R,
     callbacks: &dyn Callbacks,
-    notices: &dyn Queue,
+    queues: Queues<'_>,
     event: Value,
 ) -> Result<BatchResponse, Failure>
 where
@@ -69,15 +97,19 @@ where
         return Err(Failure::invalid("the event has no Records; answer takes the registry's stream"));
     };
     let mut response = BatchResponse::default();
-    let (mut entries, mut sequences) = (Vec::new(), Vec::new());
+    let (mut entries, mut nudges) = (Passed::default(), Passed::default());
     for record in records {
         let Ok(StreamRecord { dynamodb }) = serde_json::from_value(record.clone()) else {
             tracing::error!("a stream record has no keys or sequence number; it is passed over");
             continue;
         };
-        if let Some(entry) = entry_of(&dynamodb.keys) {
-            entries.push(entry);
-            sequences.push(dynamodb.sequence);
+        if let Some((model, seq)) = entry_of(&dynamodb.keys) {
+            if moves(dynamodb.event()) {
+                nudges.add(Nudge { schema: target::SCHEMA, model: model.clone() }, &dynamodb.sequence);
+            }
+            if told(dynamodb.event()) {
+                entries.add(Message::Entry { schema: notice::SCHEMA, model, seq }, &dynamodb.sequence);
+            }
             continue;
         }
         let Some(gate) = gate_of(&dynamodb.keys) else {
@@ -89,17 +121,39 @@ where
             response.batch_item_failures.push(ItemFailure { item_identifier: dynamodb.sequence });
         }
     }
-    if let Err(failure) = pass_on(notices, &entries).await {
-        tracing::warn!(
-            label = failure.label,
-            error = failure.chain(),
-            entries = entries.len(),
-            "entries come again"
-        );
-        let again = sequences.into_iter().map(|item_identifier| ItemFailure { item_identifier });
-        response.batch_item_failures.extend(again);
-    }
+    // Targets first: a rollback may be among them. What keeps one queue back keeps nothing from the other.
+    let again = nudges.on(queues.targets, "targets").await.into_iter();
+    let again: BTreeSet<String> = again.chain(entries.on(queues.notices, "notices").await).collect();
+    let again = again.into_iter().map(|item_identifier| ItemFailure { item_identifier });
+    response.batch_item_failures.extend(again);
     Ok(response)
+}
+
+/// Messages for one queue, with the records that they come from.
+struct Passed<M> {
+    messages: Vec<M>,
+    sequences: Vec<String>,
+}
+
+impl<M> Default for Passed<M> {
+    fn default() -> Self {
+        Self { messages: Vec::new(), sequences: Vec::new() }
+    }
+}
+
+impl<M: Serialize> Passed<M> {
+    fn add(&mut self, message: M, sequence: &str) {
+        self.messages.push(message);
+        self.sequences.push(sequence.to_owned());
+    }
+
+    /// Passes them on; the records that come again.
+    async fn on(self, queue: &dyn Queue, name: &str) -> Vec<String> {
+        let Err(failure) = pass_on(queue, &self.messages).await else { return Vec::new() };
+        let (entries, error) = (self.messages.len(), failure.chain());
+        tracing::warn!(label = failure.label, error, entries, queue = name, "entries come again");
+        self.sequences
+    }
 }
 
 fn gate_of(keys: &Value) -> Option<GateId> {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use fn_answer::{CallbackError, Callbacks, handle};
+use fn_answer::{CallbackError, Callbacks, Queues, handle};
 use seatrial_domain::canonical::sha256;
 use seatrial_domain::gate::GateKind;
 use seatrial_domain::ids::{Actor, Auth};
@@ -43,6 +43,12 @@ impl Queue for Line {
     async fn is_empty(&self) -> Result<bool, Failure> {
         Ok(true)
     }
+}
+
+/// Queues that take everything and that nobody looks at.
+fn quiet() -> Queues<'static> {
+    static LINE: Line = Line { sent: Mutex::new(Vec::new()), broken: false };
+    Queues { notices: &LINE, targets: &LINE }
 }
 
 #[derive(Default)]
@@ -132,7 +138,7 @@ async fn a_decided_gate_is_answered_once_however_often_the_stream_tells_of_it() 
     let gate = gate(&registry, "m").await;
     approve(&registry, &gate).await;
     for _ in 0..3 {
-        let response = handle(&registry, &execution, &Line::default(), event(&[&gate])).await.unwrap();
+        let response = handle(&registry, &execution, quiet(), event(&[&gate])).await.unwrap();
         assert_eq!(response.batch_item_failures, vec![]);
     }
     assert_eq!(*execution.answers.lock().unwrap(), [("token-1".to_owned(), GateOutcome::Approved)]);
@@ -143,7 +149,7 @@ async fn a_decided_gate_is_answered_once_however_often_the_stream_tells_of_it() 
 async fn what_the_stream_says_is_not_believed_while_the_gate_is_undecided() {
     let (registry, execution) = (MemoryRegistry::default(), Execution::default());
     let gate = gate(&registry, "m").await;
-    handle(&registry, &execution, &Line::default(), event(&[&gate])).await.unwrap();
+    handle(&registry, &execution, quiet(), event(&[&gate])).await.unwrap();
     assert!(execution.answers.lock().unwrap().is_empty());
     assert!(registry.token(&gate).await.unwrap().is_some(), "the execution still waits");
 }
@@ -155,12 +161,12 @@ async fn an_answer_that_does_not_get_through_comes_again_and_the_others_are_not_
     approve(&registry, &one).await;
     approve(&registry, &two).await;
     *execution.state.lock().unwrap() = State::Unreachable;
-    let response = handle(&registry, &execution, &Line::default(), event(&[&one, &two])).await.unwrap();
+    let response = handle(&registry, &execution, quiet(), event(&[&one, &two])).await.unwrap();
     let again = serde_json::to_value(response).unwrap();
     assert_eq!(again, json!({ "batchItemFailures": [{ "itemIdentifier": "0" }, { "itemIdentifier": "1" }] }));
     assert!(registry.token(&one).await.unwrap().is_some(), "nothing is forgotten before it is told");
     *execution.state.lock().unwrap() = State::Waits;
-    handle(&registry, &execution, &Line::default(), event(&[&one, &two])).await.unwrap();
+    handle(&registry, &execution, quiet(), event(&[&one, &two])).await.unwrap();
     assert_eq!(execution.answers.lock().unwrap().len(), 2);
 }
 
@@ -170,7 +176,7 @@ async fn a_gate_that_nobody_waits_at_is_let_go() {
     let gate = gate(&registry, "m").await;
     approve(&registry, &gate).await;
     *execution.state.lock().unwrap() = State::Gone;
-    let response = handle(&registry, &execution, &Line::default(), event(&[&gate])).await.unwrap();
+    let response = handle(&registry, &execution, quiet(), event(&[&gate])).await.unwrap();
     assert_eq!(response.batch_item_failures, vec![]);
     assert!(registry.token(&gate).await.unwrap().is_none());
 }
@@ -183,11 +189,8 @@ async fn records_that_are_no_gates_are_passed_over_and_what_is_no_stream_is_refu
         { "dynamodb": { "Keys": { "pk": { "S": "GATE#../x" }, "sk": { "S": "GATE" } }, "SequenceNumber": "2" } },
         { "nonsense": true }, null,
     ] });
-    assert_eq!(
-        handle(&registry, &execution, &Line::default(), odd).await.unwrap().batch_item_failures,
-        vec![]
-    );
-    assert!(handle(&registry, &execution, &Line::default(), json!({})).await.is_err());
+    assert_eq!(handle(&registry, &execution, quiet(), odd).await.unwrap().batch_item_failures, vec![]);
+    assert!(handle(&registry, &execution, quiet(), json!({})).await.is_err());
     assert!(execution.answers.lock().unwrap().is_empty());
 }
 
@@ -202,30 +205,60 @@ fn entries(records: &[(&str, &str)]) -> Value {
 
 #[tokio::test]
 async fn entries_of_histories_are_passed_on_by_name_and_nothing_else_of_them() {
-    let (registry, execution, line) = (MemoryRegistry::default(), Execution::default(), Line::default());
+    let (registry, execution) = (MemoryRegistry::default(), Execution::default());
+    let (notices, targets) = (Line::default(), Line::default());
     let event = entries(&[
         ("HISTORY#m", "000000000007"),
         ("HISTORY#../x", "000000000001"),
         ("HISTORY#m", "x"),
         ("TOKEN#ga", "TOKEN"),
     ]);
-    let response = handle(&registry, &execution, &line, event).await.unwrap();
+    let queues = Queues { notices: &notices, targets: &targets };
+    let response = handle(&registry, &execution, queues, event).await.unwrap();
     assert_eq!(response.batch_item_failures, vec![]);
     let expected = json!({ "kind": "entry", "schema": 1, "model": "m", "seq": 7 });
-    assert_eq!(*line.sent.lock().unwrap(), [expected]);
+    assert_eq!(*notices.sent.lock().unwrap(), [expected]);
+    assert_eq!(*targets.sent.lock().unwrap(), [json!({ "schema": 1, "model": "m" })]);
     assert!(execution.answers.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
-async fn a_queue_that_takes_nothing_keeps_no_execution_waiting() {
+async fn an_entry_goes_to_whom_its_event_is_for() {
     let (registry, execution) = (MemoryRegistry::default(), Execution::default());
-    let gate = gate(&registry, "m").await;
-    approve(&registry, &gate).await;
-    let broken = Line { broken: true, ..Line::default() };
-    let gate_key = format!("GATE#{gate}");
-    let event = entries(&[("HISTORY#m", "000000000007"), (&gate_key, "GATE"), ("HISTORY#m", "000000000008")]);
-    let response = handle(&registry, &execution, &broken, event).await.unwrap();
-    let again: Vec<_> = response.batch_item_failures.into_iter().map(|f| f.item_identifier).collect();
-    assert_eq!(again, ["0", "2"]);
-    assert_eq!(execution.answers.lock().unwrap().len(), 1, "the gate was answered all the same");
+    for (happened, tells, moves) in [
+        ("rolled_back", 1, 1),
+        ("weight_shifted", 1, 1),
+        ("holdback_ended", 0, 1),
+        ("gate_opened", 1, 0),
+        ("attested", 0, 0),
+    ] {
+        let (notices, targets) = (Line::default(), Line::default());
+        let mut event = entries(&[("HISTORY#m", "000000000007")]);
+        event["Records"][0]["dynamodb"]["NewImage"] = json!({ "event": { "S": happened } });
+        handle(&registry, &execution, Queues { notices: &notices, targets: &targets }, event).await.unwrap();
+        let sent = |line: &Line| line.sent.lock().unwrap().len();
+        assert_eq!((sent(&notices), sent(&targets)), (tells, moves), "{happened}");
+    }
+}
+
+#[tokio::test]
+async fn a_queue_that_takes_nothing_keeps_no_execution_waiting_and_nothing_from_the_other_queue() {
+    for broken_notices in [true, false] {
+        let (registry, execution) = (MemoryRegistry::default(), Execution::default());
+        let gate = gate(&registry, "m").await;
+        approve(&registry, &gate).await;
+        let (broken, whole) = (Line { broken: true, ..Line::default() }, Line::default());
+        let queues = match broken_notices {
+            true => Queues { notices: &broken, targets: &whole },
+            false => Queues { notices: &whole, targets: &broken },
+        };
+        let gate_key = format!("GATE#{gate}");
+        let event =
+            entries(&[("HISTORY#m", "000000000007"), (&gate_key, "GATE"), ("HISTORY#m", "000000000008")]);
+        let response = handle(&registry, &execution, queues, event).await.unwrap();
+        let again: Vec<_> = response.batch_item_failures.into_iter().map(|f| f.item_identifier).collect();
+        assert_eq!(again, ["0", "2"]);
+        assert_eq!(whole.sent.lock().unwrap().len(), 2);
+        assert_eq!(execution.answers.lock().unwrap().len(), 1, "the gate was answered all the same");
+    }
 }

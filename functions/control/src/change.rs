@@ -18,6 +18,7 @@ use seatrial_domain::task::{Emergency, PromotionInput, SCHEMA};
 use seatrial_domain::version::VersionRecord;
 use seatrial_domain::{ModelName, PromotionId};
 use seatrial_registry::ops::{Ops, kept, live_policy};
+use seatrial_registry::standing;
 use seatrial_runtime::Failure;
 use seatrial_runtime::problem::Problem;
 use serde::de::DeserializeOwned;
@@ -211,8 +212,10 @@ pub(crate) async fn roll_back(
         .await
         .map_err(problem)?;
     let done = done.value;
+    // What callers meet is told and not waited for; without it the rollback is done all the same.
+    let traffic = standing(control.registry.as_ref(), &model).await.ok().flatten();
     Ok(Json(json!({
-        "model": model, "epoch": done.epoch, "ended": done.ended, "from": done.from,
+        "model": model, "traffic": traffic, "epoch": done.epoch, "ended": done.ended, "from": done.from,
         "champion": done.champion, "champion_changed": done.champion_changed, "history": done.seq,
     })))
 }

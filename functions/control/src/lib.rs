@@ -25,7 +25,7 @@ use jiff::Timestamp;
 use seatrial_artifacts::ObjectStore;
 use seatrial_domain::ModelName;
 use seatrial_domain::ids::Actor;
-use seatrial_registry::{Registry, Submissions, Tallies};
+use seatrial_registry::{Registry, Submissions, Tallies, Targets};
 use seatrial_runtime::caller::caller;
 use seatrial_runtime::lambda_http::request::RequestContext;
 use seatrial_runtime::problem::Problem;
@@ -34,9 +34,9 @@ pub use events::{DeadEvent, DeadEvents, Letter, Retaken, SqsEvents};
 pub use starter::{Execution, Start, Starter, StepFunctions};
 pub use view::notices;
 
-/// What `control` needs of the registry: its records, and who announced a submission.
-pub trait ControlRegistry: Registry + Submissions {}
-impl<R: Registry + Submissions> ControlRegistry for R {}
+/// What `control` needs of the registry: its records, who announced a submission, and what was seen of traffic targets.
+pub trait ControlRegistry: Registry + Submissions + Targets {}
+impl<R: Registry + Submissions + Targets> ControlRegistry for R {}
 
 /// What `control` works with.
 #[derive(Clone)]

@@ -11,6 +11,7 @@ use seatrial_domain::history::HistoryEntry;
 use seatrial_domain::ids::GateId;
 use seatrial_domain::promotion::{EvidenceKind, PromotionRecord, PromotionStatus};
 use seatrial_domain::retention::Plan;
+use seatrial_domain::target::Standing;
 use seatrial_domain::version::VersionRecord;
 use seatrial_domain::{ModelName, PromotionId};
 use seatrial_evidence::keys;
@@ -19,7 +20,7 @@ use seatrial_runtime::problem::Problem;
 use serde::{Deserialize, Serialize};
 
 use crate::change::{retention_plan, will_be_missing};
-use crate::view::{ModelLine, ModelView, next_step, notices};
+use crate::view::{ModelLine, ModelView, next_step, notices, traffic_notice};
 use crate::{Caller, Control, model_of, no_model};
 
 /// The largest report or manifest that is answered: what fits a Lambda's answer.
@@ -97,9 +98,16 @@ pub(crate) async fn model(
         None => None,
     };
     let profile = policy.as_ref().map(|record| record.policy.profile);
+    let target = policy.as_ref().and_then(|record| record.policy.target.as_ref());
+    let seen = match target {
+        Some(_) => control.registry.target(&model).await.map_err(Failure::from)?,
+        None => None,
+    };
+    let traffic = Standing::of(&head, target, seen.as_ref());
+    notices.extend(traffic_notice(&traffic, (control.clock)()));
     let missing = policy.map(|p| will_be_missing(&p.policy, head.benchmark.is_some())).unwrap_or_default();
     notices.extend(missing.iter().map(|m| format!("THE NEXT PROMOTION IS REFUSED until this is there: {m}")));
-    Ok(Json(ModelView { head, profile, versions, promotion, gate, next, notices }))
+    Ok(Json(ModelView { head, profile, traffic, versions, promotion, gate, next, notices }))
 }
 
 #[derive(Debug, Deserialize)]

@@ -1,9 +1,11 @@
 //! What the API answers about a model: the registry's records, put together for people and programs.
 
+use jiff::Timestamp;
 use seatrial_domain::compliance::ProfileName;
 use seatrial_domain::gate::{GateKind, GateRecord, GateStatus};
 use seatrial_domain::head::Head;
 use seatrial_domain::promotion::PromotionRecord;
+use seatrial_domain::target::{Standing, TargetState};
 use seatrial_domain::version::VersionRecord;
 use serde::Serialize;
 
@@ -32,6 +34,8 @@ pub struct ModelView {
     /// The compliance profile of the policy in force; none while there is no policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<ProfileName>,
+    /// How traffic stands to the route: desired beside actual.
+    pub traffic: Standing,
     /// All versions.
     pub versions: Vec<VersionRecord>,
     /// The running promotion, else the last one.
@@ -61,6 +65,19 @@ pub fn notices(promotion: Option<&PromotionRecord>, gate: Option<&GateRecord>) -
     });
     let people = gate.and_then(|g| waits_for_people(promotion, g));
     skipped.chain(orphaned).chain(people).collect()
+}
+
+/// What must not be overlooked about the traffic: callers meet another split than the registry says.
+#[must_use]
+pub fn traffic_notice(traffic: &Standing, now: Timestamp) -> Option<String> {
+    let sentence = || traffic.sentence(now);
+    match traffic.state {
+        TargetState::InStep => None,
+        TargetState::Behind => Some(format!("NOT IN STEP: {}", sentence())),
+        TargetState::Refused => {
+            Some(format!("NOT IN STEP, AND IT STAYS SO UNTIL SOMEBODY ACTS: {}", sentence()))
+        }
+    }
 }
 
 /// Why an open gate waits for people although the policy grants a review window.

@@ -8,3 +8,4 @@ mod retention;
 mod roles;
 mod submitter;
 mod support;
+mod traffic;

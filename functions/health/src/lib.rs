@@ -13,11 +13,12 @@ use seatrial_domain::canonical;
 use seatrial_domain::policy::Policy;
 use seatrial_domain::promotion::{PromotionRecord, Stage};
 use seatrial_domain::refusal::Refusal;
+use seatrial_domain::target::Standing;
 use seatrial_domain::task::{HealthAnswer, HealthState, HealthTask, Held};
 use seatrial_evidence::canary::{Counts, Facts, Judgement, judge};
 use seatrial_evidence::keys;
 use seatrial_evidence::live::SignalCounts;
-use seatrial_registry::{Registry, Tallies, Watermarks, ops};
+use seatrial_registry::{Registry, Tallies, Targets, Watermarks, ops};
 use seatrial_runtime::Failure;
 use seatrial_runtime::queue::{Queue, drained_up_to};
 use serde::{Deserialize, Serialize};
@@ -37,6 +38,8 @@ pub struct Ports<'a> {
     pub tallies: &'a dyn Tallies,
     /// The evidence clock.
     pub watermarks: &'a dyn Watermarks,
+    /// What was seen of traffic targets.
+    pub targets: &'a dyn Targets,
     /// The evidence bucket.
     pub evidence: &'a dyn ObjectStore,
     /// The data bucket: the serving log, signals and labels.
@@ -122,6 +125,13 @@ where
     if judgement.state != HealthState::NotYetKnown && partly_kept {
         (judgement, _) = look.judge(drained, Reading::Everything).await?;
     }
+    if let Some(target) = &policy.target {
+        let seen = ports.targets.target(model).await?;
+        let standing = Standing::of(&head, Some(target), seen.as_ref());
+        if let Some(why) = standing.holds_canary(policy.canary.hold_seconds, look.now) {
+            not_before_the_target(&mut judgement, &policy, &why);
+        }
+    }
     if judgement.state != HealthState::NotYetKnown {
         let of = Named { model: model.clone(), promotion: promotion.clone(), epoch: *epoch };
         let evidence = StepEvidence { schema: 1, of, judgement: judgement.clone() };
@@ -141,6 +151,20 @@ where
     }
     tracing::info!(model = model.as_str(), step = task.step, state = ?judgement.state, why = judgement.why, "judged the canary");
     Ok(answer(&judgement))
+}
+
+/// Callers do not meet the step's weight yet: what was measured is not what the step asks about, so it leads no further. What speaks
+/// against the challenger counts all the same.
+fn not_before_the_target(judgement: &mut Judgement, policy: &Policy, why: &str) {
+    let held = judgement.judged_at.duration_since(judgement.since).as_secs();
+    let longest = i64::from(policy.canary.max_hold_seconds);
+    judgement.state = match judgement.state {
+        HealthState::Healthy if held >= longest => HealthState::Exhausted,
+        HealthState::Healthy => HealthState::NotYetKnown,
+        state @ (HealthState::NotYetKnown | HealthState::Exhausted) => state,
+        HealthState::Degraded | HealthState::Skipped => return,
+    };
+    judgement.why = format!("{why}; {}", judgement.why);
 }
 
 /// One look at a step.

@@ -20,6 +20,7 @@ async fn main() -> Result<(), Error> {
         registry: &registry,
         tallies: &registry,
         watermarks: &registry,
+        targets: &registry,
         evidence: evidence.as_ref(),
         data: data.as_ref(),
         tally_cache: &tally_cache,

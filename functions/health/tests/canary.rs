@@ -10,14 +10,15 @@ use fn_health::live::LiveCache;
 use fn_health::{Ports, StepEvidence, handle};
 use jiff::{SignedDuration, Timestamp};
 use seatrial_artifacts::{MemoryS3, MemoryStore, ObjectStore};
-use seatrial_domain::policy::Policy;
+use seatrial_domain::policy::{HttpTarget, Policy, Target};
 use seatrial_domain::route::{Arm, Weight};
+use seatrial_domain::target::{Seen, TargetRecord, desired};
 use seatrial_domain::task::{HealthAnswer, HealthState, HealthTask, Held};
 use seatrial_evidence::keys;
 use seatrial_evidence::observation::{RouteStamp, SCHEMA, Tally};
 use seatrial_evidence::shadow_tally::{SHADOW_ARM, ShadowTally, StoredShadowTally};
 use seatrial_registry::contract::Scenario;
-use seatrial_registry::{MemoryRegistry, Tallies, TallyItem};
+use seatrial_registry::{MemoryRegistry, Tallies, TallyItem, Targets};
 use seatrial_runtime::queue::Queue;
 use seatrial_runtime::{Failure, label};
 use seatrial_stats::sketch::LatencySketch;
@@ -50,14 +51,20 @@ struct World {
 impl World {
     /// A canary at 5 %.
     async fn new() -> Self {
+        Self::with(None).await
+    }
+
+    /// The same of a model whose traffic a target splits.
+    async fn with(target: Option<Target>) -> Self {
         let scenario = Scenario::empty(&MemoryRegistry::default());
-        let policy: Policy = serde_json::from_value(serde_json::json!({
+        let mut policy: Policy = serde_json::from_value(serde_json::json!({
             "approval": { "approvers": [{ "email": "ann@example.com" }] }, "observations": { "lateness_seconds": 2 },
             "canary": { "steps": [5, 50], "hold_seconds": 5, "max_hold_seconds": 60, "check_seconds": 1, "min_requests": 30, "metrics": {
                 "error_rate": { "class": "guardrail", "margin": 0.1, "detect": 0.3 }, "latency_p99": { "class": "guardrail", "margin": "100%rel", "detect": 9 },
             } },
         }))
         .unwrap();
+        policy.target = target;
         scenario.system().set_policy(&scenario.model, &policy).await.unwrap();
         scenario.register(1).await;
         scenario.promote(1).await;
@@ -148,6 +155,7 @@ impl World {
             registry,
             tallies: registry,
             watermarks: registry,
+            targets: registry,
             evidence: &self.evidence,
             data: &self.data,
             tally_cache: &self.caches.0,
@@ -274,4 +282,59 @@ async fn a_warm_process_reads_only_what_is_new_and_ends_a_step_on_everything() {
     let answer = world.ask(930).await.unwrap();
     assert_eq!(answer.state, HealthState::Degraded, "what ends a step is read whole: {}", answer.why);
     assert_eq!(world.step().await.judgement.steps[0].canary.errors, 3);
+}
+
+fn hook() -> Target {
+    Target::Http(HttpTarget { url: "https://mesh.example.com/".into() })
+}
+
+impl World {
+    /// What `reconcile` saw of the target, so many seconds after the step: 5 % of the challenger's, or nothing.
+    async fn seen(&self, after: i64, in_step: bool) {
+        let (registry, model) = (&self.scenario.registry, &self.scenario.model);
+        let head = self.scenario.head().await;
+        let at = head.route.since + SignedDuration::from_secs(after);
+        let wanted = desired(&head, &hook(), &BTreeMap::new()).unwrap().unwrap();
+        let weights = if in_step { &[("v1", 0.95), ("v2", 0.05)][..] } else { &[("v1", 1.0)] };
+        let shares: BTreeMap<String, f64> = weights.iter().map(|(n, s)| ((*n).to_owned(), *s)).collect();
+        let pending = (!in_step).then(|| "a rollout is under way".to_owned());
+        let seen = Seen { wanted: Some(&wanted), before: None, after: Some(&shares), pending, refused: None };
+        let before = registry.target(model).await.unwrap();
+        let record = TargetRecord::after(&head, &hook(), before.as_ref(), &seen, at);
+        assert!(registry.hold_target(model, "test", at, at).await.unwrap());
+        assert!(registry.leave_target(model, "test", Some(&record)).await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_canary_whose_target_is_behind_is_not_yet_known_whatever_was_measured() {
+    let world = World::with(Some(hook())).await;
+    world.traffic(14, 0).await;
+    let unseen = world.ask(12).await.unwrap();
+    assert_eq!(unseen.state, HealthState::NotYetKnown);
+    assert!(unseen.why.contains("mesh.example.com is behind"), "{}", unseen.why);
+    world.seen(8, false).await;
+    let behind = world.ask(12).await.unwrap();
+    assert_eq!(behind.state, HealthState::NotYetKnown);
+    assert!(behind.why.contains("v1 100 %, to be v1 95 %, v2 5 %: a rollout is under way"), "{}", behind.why);
+    world.seen(9, true).await;
+    let young = world.ask(12).await.unwrap();
+    assert_eq!(young.state, HealthState::NotYetKnown, "the hold counts from when callers met the weight");
+    assert!(young.why.contains("s of 5 s"), "{}", young.why);
+    assert!(world.written().await.is_empty(), "nothing of it is evidence of a step");
+    assert_eq!(world.ask(15).await.unwrap().state, HealthState::Healthy);
+}
+
+#[tokio::test]
+async fn what_speaks_against_a_challenger_counts_before_its_target_is_in_step_and_no_hold_lasts_for_ever() {
+    let world = World::with(Some(hook())).await;
+    world.traffic(14, 5).await;
+    world.seen(8, false).await;
+    assert_eq!(world.ask(12).await.unwrap().state, HealthState::Degraded);
+    let world = World::with(Some(hook())).await;
+    world.traffic(62, 0).await;
+    world.seen(8, false).await;
+    let over = world.ask(61).await.unwrap();
+    assert_eq!(over.state, HealthState::Exhausted, "{}", over.why);
+    assert!(over.why.contains("a rollout is under way"), "{}", over.why);
 }

@@ -3,11 +3,10 @@
 use jiff::Timestamp;
 use seatrial_domain::notice::{Delivery, Receipt, receipt};
 use seatrial_domain::policy::{Webhook, WebhookFormat};
-use seatrial_outbound::{Answer, CallError, Read};
+use seatrial_outbound::{Answer, CallError, Read, SHORTEST_KEY, Secret, keys, signature};
 use seatrial_report::notice::View;
 
-use crate::sign::{SHORTEST_KEY, keys, signature};
-use crate::{Parameters, Ports, Secret, Tried};
+use crate::{Parameters, Ports, Tried};
 
 /// How much of an answer is read, in bytes: only its beginning is of use, to say why it was refused.
 const ANSWER_LIMIT: usize = 1 << 10;

@@ -8,8 +8,6 @@ mod deliver;
 mod fan_out;
 mod hooks;
 mod parameters;
-mod queue;
-mod sign;
 mod topics;
 
 use futures::future::join_all;
@@ -19,13 +17,12 @@ use seatrial_mail::Mailer;
 use seatrial_outbound::Allowed;
 use seatrial_registry::{Attempts, Records};
 use seatrial_runtime::Failure;
+use seatrial_runtime::postpone::Postpone;
 use seatrial_runtime::queue::Queue;
 use seatrial_runtime::sqs_event::{BatchAnswer, SqsEvent, SqsMessage};
 use serde_json::{Value, json};
 
-pub use parameters::{Parameters, Secret, Ssm};
-pub use queue::{Postpone, Visibility};
-pub use sign::{SHORTEST_KEY, keys, signature};
+pub use parameters::{Parameters, Ssm};
 pub use topics::{Sns, Topics};
 
 /// What `notify` needs of the registry: its records, and the marks that say what was delivered.

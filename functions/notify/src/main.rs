@@ -1,10 +1,11 @@
 //! `notify`: tells people and machines what happened.
 
 use aws_sdk_sqs::Client;
-use fn_notify::{Ports, Sns, Ssm, Visibility, handle};
+use fn_notify::{Ports, Sns, Ssm, handle};
 use seatrial_mail::{Mailer, Ses};
 use seatrial_outbound::Allowed;
 use seatrial_runtime::lambda_runtime::Error;
+use seatrial_runtime::postpone::Visibility;
 use seatrial_runtime::queue::SqsQueue;
 use seatrial_runtime::wire::Wiring;
 

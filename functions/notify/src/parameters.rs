@@ -2,34 +2,9 @@
 
 use async_trait::async_trait;
 use aws_config::SdkConfig;
-use seatrial_outbound::aws::{self, Call};
-use serde_json::{Value, json};
+use seatrial_outbound::{NoSecret, Secret, parameter};
 
 use crate::Tried;
-
-/// A secret. It has no text form but [`Secret::expose`], so it comes into no log.
-#[derive(Clone)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Takes a secret in.
-    #[must_use]
-    pub const fn new(value: String) -> Self {
-        Self(value)
-    }
-
-    /// The secret, for signing or calling and for nothing else.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Secret(..)")
-    }
-}
 
 /// Reads secrets. One that is not there, or may not be read, is [`Tried::Never`]: somebody has to put it there.
 #[async_trait]
@@ -59,30 +34,12 @@ impl Ssm {
 #[async_trait]
 impl Parameters for Ssm {
     async fn value(&self, name: &str) -> Result<Secret, Tried> {
-        let name = format!("{}/{name}", self.prefix);
-        let body = json!({ "Name": name, "WithDecryption": true }).to_string();
-        let headers =
-            [("content-type", "application/x-amz-json-1.1"), ("x-amz-target", "AmazonSSM.GetParameter")];
-        let call = Call { service: "ssm", path: "/", headers: &headers, body: &body, limit: 64 << 10 };
-        let answer = aws::post(&self.aws, &call).await;
-        let answer = answer.map_err(|e| Tried::Later { after: None, why: e.to_string() })?;
-        let document: Value = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
-        if answer.status.is_success() {
-            let value = document.pointer("/Parameter/Value").and_then(Value::as_str);
-            let missing =
-                || Tried::Later { after: None, why: format!("parameter {name} came without a value") };
-            return value.map(|v| Secret::new(v.to_owned())).ok_or_else(missing);
-        }
-        // The service's own word for it; never its message, which is not ours to pass on.
-        let kind = document["__type"].as_str().unwrap_or_default();
-        let kind = kind.rsplit('#').next().unwrap_or_default().to_owned();
-        let why = format!("parameter {name} cannot be read ({} {kind})", answer.status);
-        Err(match kind.as_str() {
-            "ParameterNotFound" => Tried::Never {
-                why: format!("there is no parameter {name}; put the webhook's secret there (docs/notify.md)"),
-            },
-            "AccessDeniedException" | "ValidationException" | "InvalidKeyId" => Tried::Never { why },
-            _ => Tried::Later { after: None, why },
+        parameter(&self.aws, &format!("{}/{name}", self.prefix)).await.map_err(|e| match e {
+            NoSecret::Missing { .. } => {
+                Tried::Never { why: format!("{e}; put the webhook's secret there (docs/notify.md)") }
+            }
+            NoSecret::Refused(why) => Tried::Never { why },
+            NoSecret::Unavailable(why) => Tried::Later { after: None, why },
         })
     }
 }

@@ -6,6 +6,7 @@
 //! A version is signed before anybody knows it: nothing is registered, and no promotion begins, that could not be loaded.
 
 mod artifact;
+mod named;
 mod refusal;
 
 use seatrial_artifacts::{
@@ -265,6 +266,9 @@ async fn package(
         return Err(refusal::refuse(ports.evidence, input, &[defect]).await?);
     }
     let package = inspected.package().map_err(|e| Failure::internal("writing the manifest", e))?;
+    if let Some(defect) = named::defect(ports.registry, &input.model, &package, policy).await? {
+        return Err(refusal::refuse(ports.evidence, input, &[defect]).await?);
+    }
     let missing = rules.missing(&package.summary, input);
     if !missing.is_empty() {
         let defects: Vec<_> = missing.into_iter().map(|m| as_defect(policy, m)).collect();

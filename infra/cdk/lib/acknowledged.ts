@@ -38,6 +38,7 @@ export const FINDINGS: readonly Finding[] = [
       "AnswerDeadLetters",
       "NoticesDeadLetters",
       "SweepDeadLetters",
+      "TargetsDeadLetters",
     ],
     reason:
       "It is a dead-letter queue itself, of a queue, an event rule, an asynchronous call or a stream; an alarm watches it.",
@@ -151,6 +152,11 @@ export const FINDINGS: readonly Finding[] = [
     own("ssm", "parameter/<AWS::StackName>/webhooks/*"),
     ["NotifyRole"],
     "The addresses and keys of webhooks, a parameter for each that a policy names.",
+  ),
+  reaches(
+    own("ssm", "parameter/<AWS::StackName>/targets/*"),
+    ["ReconcileRole"],
+    "The keys that calls of hooks are signed with, a parameter for each model whose policy names one.",
   ),
 ];
 

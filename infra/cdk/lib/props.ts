@@ -1,4 +1,14 @@
-import type { Duration, Size, aws_ec2, aws_kms, aws_lambda, aws_logs, aws_s3, aws_sns } from "aws-cdk-lib";
+import type {
+  Duration,
+  Size,
+  aws_ec2,
+  aws_iam,
+  aws_kms,
+  aws_lambda,
+  aws_logs,
+  aws_s3,
+  aws_sns,
+} from "aws-cdk-lib";
 
 import type { Artifacts } from "./artifacts";
 
@@ -18,6 +28,8 @@ export interface SeatrialProps {
   readonly mailFrom?: string;
   /** What notices of models may reach, beside mail. */
   readonly notices?: Notices;
+  /** What `reconcile` may move for policies that name a traffic target. Default: nothing. */
+  readonly targets?: Targets;
   /** How people decide at gates. */
   readonly approvals?: Approvals;
   /** Principals that may change every model's policy and benchmark: a user's ARN, or a role's id (`role.roleId`). */
@@ -82,6 +94,18 @@ export interface Notices {
   readonly hosts?: string[];
 }
 
+/** What may be moved for policies that name a traffic target. */
+export interface Targets {
+  /** Functions whose aliases may be moved. Each carries the tag `seatrial:model` with the name of its model. */
+  readonly functions?: aws_lambda.IFunction[];
+  /** ARNs of SageMaker endpoints whose weights may be set. Each carries the tag `seatrial:model` with the name of its model. */
+  readonly endpoints?: string[];
+  /** Roles of owners that may be assumed for it; their trust policies ask for the external id `<stack>/<model>`. */
+  readonly roles?: aws_iam.IRole[];
+  /** Hosts of hooks that move traffic, reached over https, with a port where it is not 443. */
+  readonly hosts?: string[];
+}
+
 /** How people decide at gates. */
 export interface Approvals {
   /** What links to gates begin with, without a slash at the end. Default: the API's own address. */
@@ -126,6 +150,8 @@ export interface Visibility {
   readonly shadow?: Duration;
   /** Notices, for `notify`. Default: 3 minutes. */
   readonly notices?: Duration;
+  /** Traffic targets, for `reconcile`. Default: 3 minutes. */
+  readonly targets?: Duration;
 }
 
 /** Reserved concurrency. */

@@ -26,6 +26,7 @@ export const FUNCTIONS = [
   "notify",
   "observe",
   "package",
+  "reconcile",
   "replay",
   "rollback",
   "serve",

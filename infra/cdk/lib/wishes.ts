@@ -55,6 +55,7 @@ const READERS = [
   { parameter: "ObservationsVisibility", property: "visibility.observations", reader: "Observe" },
   { parameter: "ShadowVisibility", property: "visibility.shadow", reader: "Replay" },
   { parameter: "NoticesVisibility", property: "visibility.notices", reader: "Notify" },
+  { parameter: "TargetsVisibility", property: "visibility.targets", reader: "Reconcile" },
 ] as const;
 
 /** A message that comes again while it is worked on is worked on twice: AWS asks for six times the function's timeout. */

@@ -28,6 +28,7 @@ pub mod rights;
 pub mod route;
 pub mod served;
 pub mod submission;
+pub mod target;
 pub mod task;
 pub mod verdict;
 pub mod version;

@@ -49,6 +49,10 @@ pub mod label {
     pub const TASK: &str = "seatrial.task";
     /// The name people gave it.
     pub const TITLE: &str = "seatrial.title";
+    /// The published version of the owner's Lambda function that serves it.
+    pub const LAMBDA_VERSION: &str = "seatrial.serving.lambda-version";
+    /// The production variant of the owner's SageMaker endpoint that serves it.
+    pub const VARIANT: &str = "seatrial.serving.variant";
 }
 
 /// The sample of the training data, by its path in the submission.

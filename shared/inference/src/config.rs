@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::datatype::Datatype;
 use crate::error::Defect;
 use crate::onnx::GraphInfo;
+use crate::serving::Serving;
 use crate::{config_reader, plan};
 
 /// What a version predicts.
@@ -108,6 +109,9 @@ pub struct ModelConfig {
     pub threads: u16,
     /// What the version was made with: name to version.
     pub dependencies: BTreeMap<String, String>,
+    /// What it is called where traffic is split by somebody else.
+    #[serde(skip_serializing_if = "Serving::is_empty")]
+    pub serving: Serving,
 }
 
 impl ModelConfig {

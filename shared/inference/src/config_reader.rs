@@ -8,8 +8,9 @@ use serde_json::{Map, Value};
 use crate::config::{InputConfig, ModelConfig, OutputsConfig, ScoreKind, Task};
 use crate::datatype::Datatype;
 use crate::error::Defect;
+use crate::serving;
 
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 12] = [
     "schema",
     "task",
     "runtime",
@@ -21,6 +22,7 @@ const KEYS: [&str; 11] = [
     "positive_class",
     "threads",
     "dependencies",
+    "serving",
 ];
 
 pub(crate) fn read(text: &str) -> Result<ModelConfig, Vec<Defect>> {
@@ -60,6 +62,7 @@ fn whole(f: &mut Fields<'_>) -> ModelConfig {
         positive_class,
         threads: threads(f),
         dependencies: dependencies(f),
+        serving: serving::read(f.map.get("serving"), f.defects),
     }
 }
 

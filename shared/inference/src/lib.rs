@@ -27,6 +27,7 @@ mod plan;
 mod plan_outputs;
 mod raw;
 mod runtime;
+mod serving;
 
 pub use answers::Prediction;
 pub use batch::Batch;
@@ -39,3 +40,4 @@ pub use oip::{OipTensor, Signature, TensorSpec};
 pub use onnx::{GraphError, GraphInfo, ValueInfo, ValueKind};
 pub use plan::ColumnSpec;
 pub use runtime::{Runtime, RuntimeError};
+pub use serving::Serving;

@@ -1,4 +1,4 @@
-//! Single calls to AWS: a POST, signed with the function's own credentials.
+//! Single calls to AWS, signed with the function's own credentials.
 
 use std::time::SystemTime;
 
@@ -10,6 +10,27 @@ use aws_smithy_runtime_api::client::identity::Identity;
 use bytes::Bytes;
 
 use crate::{Answer, CallError, Read, answered, plain_client, unreachable};
+
+/// What is done at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// GET, without a body.
+    Get,
+    /// POST.
+    Post,
+    /// PUT.
+    Put,
+}
+
+impl Method {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+        }
+    }
+}
 
 /// A call.
 #[derive(Debug, Clone, Copy)]
@@ -31,7 +52,15 @@ pub struct Call<'a> {
 /// # Errors
 /// When nobody answered; a refusal by the service is an answer.
 pub async fn post(config: &SdkConfig, call: &Call<'_>) -> Result<Answer, CallError> {
-    let request = signed(config, call).await.map_err(CallError::NoAnswer)?;
+    send(config, Method::Post, call).await
+}
+
+/// Makes the call by another method than POST.
+///
+/// # Errors
+/// When nobody answered; a refusal by the service is an answer.
+pub async fn send(config: &SdkConfig, method: Method, call: &Call<'_>) -> Result<Answer, CallError> {
+    let request = signed(config, method, call).await.map_err(CallError::NoAnswer)?;
     let client = plain_client().build().map_err(|e| CallError::NoAnswer(format!("no HTTP client ({e})")))?;
     let answer = client.execute(request).await.map_err(|e| unreachable(call.service, e))?;
     answered(answer, Read::Whole(call.limit)).await
@@ -75,10 +104,12 @@ fn endpoint(config: &SdkConfig, service: &str) -> Result<String, String> {
     }
     let region = config.region().ok_or("no AWS region is set")?.as_ref();
     let suffix = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
-    Ok(format!("https://{service}.{region}.{suffix}"))
+    // The one service here whose host is not its name in signatures.
+    let host = if service == "sagemaker" { "api.sagemaker" } else { service };
+    Ok(format!("https://{host}.{region}.{suffix}"))
 }
 
-async fn signed(config: &SdkConfig, call: &Call<'_>) -> Result<reqwest::Request, String> {
+async fn signed(config: &SdkConfig, method: Method, call: &Call<'_>) -> Result<reqwest::Request, String> {
     let failed =
         |e: &dyn std::fmt::Display| format!("the request to {} cannot be signed ({e})", call.service);
     let url = format!("{}{}", endpoint(config, call.service)?, call.path);
@@ -94,10 +125,10 @@ async fn signed(config: &SdkConfig, call: &Call<'_>) -> Result<reqwest::Request,
         .build()
         .map_err(|e| failed(&e))?;
     let body = SignableBody::Bytes(call.body.as_bytes());
-    let signable = SignableRequest::new("POST", url.as_str(), call.headers.iter().copied(), body)
+    let signable = SignableRequest::new(method.as_str(), url.as_str(), call.headers.iter().copied(), body)
         .map_err(|e| failed(&e))?;
     let (instructions, _) = sign(signable, &parameters.into()).map_err(|e| failed(&e))?.into_parts();
-    let mut request = http::Request::builder().method("POST").uri(&url);
+    let mut request = http::Request::builder().method(method.as_str()).uri(&url);
     for (name, value) in call.headers {
         request = request.header(*name, *value);
     }

@@ -2,11 +2,13 @@
 //!
 //! [`post`] reaches what owners of models name in their policies, within what the deployment allows: https only, named hosts,
 //! public addresses (the ones that were looked at, not what the name leads to a moment later), no redirects, no proxy, answers
-//! up to a limit. [`aws`] calls AWS by a single signed POST, where the generated SDK of a service would cost more to build
+//! up to a limit. What they get is signed with a key of their owner's ([`signature`], [`parameter`]). [`aws`] calls AWS by single signed requests, where the generated SDK of a service would cost more to build
 //! than the function that needs one call of it.
 
 mod address;
 pub mod aws;
+mod secret;
+mod sign;
 
 use std::net::SocketAddr;
 
@@ -16,6 +18,8 @@ use reqwest::redirect::Policy as Redirects;
 use reqwest::{Client, ClientBuilder, Response};
 
 pub use address::{Allowed, is_public};
+pub use secret::{NoSecret, Secret, parameter};
+pub use sign::{SHORTEST_KEY, keys, signature};
 
 use address::Hook;
 
@@ -36,6 +40,16 @@ impl Answer {
     pub fn beginning(&self) -> String {
         let text = String::from_utf8_lossy(&self.body[..self.body.len().min(300)]);
         text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    }
+
+    /// AWS's own word for what went wrong, without what stands around it; empty where the answer has none.
+    #[must_use]
+    pub fn error_kind(&self) -> String {
+        let header = self.headers.get("x-amzn-errortype").and_then(|v| v.to_str().ok());
+        let document: serde_json::Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        let field = ["__type", "code"].iter().find_map(|name| document[*name].as_str());
+        let word = header.or(field).unwrap_or_default();
+        word.split(':').next().unwrap_or_default().rsplit('#').next().unwrap_or_default().to_owned()
     }
 
     /// The body of a successful answer; else what it answered, in words.

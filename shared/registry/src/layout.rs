@@ -109,6 +109,10 @@ pub(crate) fn watermark_key(queue: &str) -> Key {
     key(format!("WATERMARK#{queue}"), "WATERMARK")
 }
 
+pub(crate) fn target_key(model: &ModelName) -> Key {
+    key(format!("TARGET#{model}"), "TARGET")
+}
+
 pub(crate) fn attempt_key(promotion: &PromotionId, observation_id: &str) -> Key {
     key(format!("ATTEMPT#{promotion}"), observation_id)
 }

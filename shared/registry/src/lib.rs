@@ -28,6 +28,7 @@
 //! | `TALLY#<model>#<epoch>` | `<second>#<arm>#<id>` | a tally | `body`, `expires_at_epoch` |
 //! | `TALLY#<model>#<epoch>#shadow` | the same | a tally of `replay` | the same |
 //! | `TALLY#<model>#<epoch>#shadow-sum` | the same | a sum of these | the same |
+//! | `TARGET#<model>` | `TARGET` | what a target was last seen to do; who drives it at this moment | `held_by`, `held_until_us` |
 //! | `WATERMARK#<queue>` | `WATERMARK` | how far a queue is drained | `drained_us` |
 //! | `ATTEMPT#<promotion>` | `<observation>` and others | a marker of a replay, a mail, a notice | `attempts`, `finished`, `expires_at_epoch` |
 //!
@@ -48,6 +49,7 @@ mod records;
 mod sessions;
 mod store;
 pub mod table;
+mod targets;
 mod told;
 
 pub use enforce::enforce;
@@ -58,4 +60,5 @@ pub use ports::{
 };
 pub use sessions::{Session, Sessions};
 pub use store::{DynamoRegistry, MemoryRegistry, TableRegistry};
+pub use targets::{Targets, standing};
 pub use told::{mark_told, was_told};

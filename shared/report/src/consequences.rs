@@ -2,7 +2,7 @@
 
 use seatrial_domain::access::Access;
 use seatrial_domain::gate::GateRecord;
-use seatrial_domain::policy::Policy;
+use seatrial_domain::policy::{Policy, Target};
 use seatrial_domain::promotion::{Bypass, Stage};
 
 use crate::{numbers, times};
@@ -52,10 +52,21 @@ impl Consequences {
                 view.reject = format!(
                     "The promotion ends. {champion} goes on serving everybody; no caller ever sees {challenger}."
                 );
+                view.after.extend(split(policy));
             }
         }
         view
     }
+}
+
+/// Who splits traffic, where it is somebody else, and how fast a rollback takes effect there.
+fn split(policy: &Policy) -> Option<String> {
+    let target = policy.target.as_ref()?;
+    Some(format!(
+        "Callers are split by {}, which follows what is decided here. A rollback takes {}.",
+        target.phrase(),
+        Target::rollback_takes(Some(target))
+    ))
 }
 
 fn quorum(gate: &GateRecord, live: &Access) -> Vec<String> {
@@ -114,5 +125,24 @@ fn nothing(gate: &GateRecord) -> String {
             times::moment(window.ends_at)
         ),
         None => format!("On {} it ends like a rejection.", times::moment(gate.expires_at)),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use seatrial_domain::policy::SagemakerEndpoint;
+
+    #[test]
+    fn whoever_decides_reads_how_fast_a_rollback_is_where_somebody_else_splits_traffic() {
+        assert_eq!(split(&Policy::default()), None);
+        let endpoint = SagemakerEndpoint { endpoint: "fraud".into(), role: None };
+        let policy = Policy { target: Some(Target::SagemakerEndpoint(endpoint)), ..Policy::default() };
+        let said = split(&policy).unwrap();
+        assert!(
+            said.contains("the SageMaker endpoint fraud") && said.contains("A rollback takes minutes:"),
+            "{said}"
+        );
     }
 }

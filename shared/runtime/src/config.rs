@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::failure::Failure;
 
 /// The environment names the functions know. The template sets only those a function needs.
-pub const NAMES: [(&str, &str); 35] = [
+pub const NAMES: [(&str, &str); 39] = [
     ("SEATRIAL_TABLE", "the registry's table"),
     ("SEATRIAL_SUBMISSIONS_BUCKET", "where submissions arrive"),
     (
@@ -54,6 +54,13 @@ pub const NAMES: [(&str, &str); 35] = [
     ("SEATRIAL_NOTIFY_TOPIC", "the SNS topic that every notice goes to; default none"),
     ("SEATRIAL_NOTIFY_HOSTS", "the hosts that webhooks may reach, separated by commas; default none"),
     ("SEATRIAL_WEBHOOK_PARAMETERS", "what the names of the parameters with webhooks' secrets begin with"),
+    ("SEATRIAL_TARGETS_QUEUE_URL", "where models wait whose traffic target is to be looked at"),
+    (
+        "SEATRIAL_TARGET_HOSTS",
+        "the hosts that hooks which move traffic may have, separated by commas; default none",
+    ),
+    ("SEATRIAL_TARGET_PARAMETERS", "what the names of the parameters with these hooks' keys begin with"),
+    ("SEATRIAL_STACK", "the deployment's name, part of the external id by which owners' roles are assumed"),
     ("SEATRIAL_ONNXRUNTIME", "the ONNX runtime library; default lib/libonnxruntime.so beside the binary"),
     ("SEATRIAL_LISTEN", "for serve outside Lambda: address and port, default 127.0.0.1:8080"),
     ("SEATRIAL_MODELS", "for serve outside Lambda: models to load at start, separated by commas"),

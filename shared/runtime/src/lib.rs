@@ -7,6 +7,7 @@ pub mod failure;
 pub mod label;
 pub mod link;
 pub mod metric;
+pub mod postpone;
 pub mod problem;
 pub mod queue;
 pub mod sqs_event;

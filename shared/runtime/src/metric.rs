@@ -16,6 +16,11 @@ pub const NOTICE_DELIVERED: &str = "NoticeDelivered";
 /// A notice was given up for one receiver.
 pub const NOTICE_FAILED: &str = "NoticeFailed";
 
+/// A traffic target is not in step with the route for longer than its kind takes.
+pub const TARGET_LATE: &str = "TargetLate";
+/// Somebody else had changed a traffic target.
+pub const TARGET_CHANGED: &str = "TargetChanged";
+
 /// Counts one for a model, in a Lambda; elsewhere nobody reads the log for metrics, and nothing is written.
 pub fn count(name: &str, model: &ModelName) {
     static FUNCTION: OnceLock<Option<String>> = OnceLock::new();

@@ -5,78 +5,29 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use seatrial_domain::gate::GateKind;
 use seatrial_domain::promotion::PromotionStatus;
 use seatrial_tests::stack::{Model, Stack, encode, until};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+
+use crate::receiver::{Got, Inbox, listen};
 
 const KEY: &str = "0123456789abcdef0123456789abcdef";
 
-/// One request to a receiver.
-#[derive(Debug, Clone)]
-struct Got {
-    path: String,
-    headers: BTreeMap<String, String>,
-    body: String,
-}
-
-type Inbox = Arc<Mutex<Vec<Got>>>;
-
 /// A receiver: `/gone` answers 410, `/flaky` answers 500 the first time, all else 200.
 async fn receiver() -> (String, Inbox) {
-    let inbox = Inbox::default();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let base = format!("http://{}", listener.local_addr().unwrap());
-    let seen = Arc::clone(&inbox);
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(take(stream, Arc::clone(&seen)));
-        }
-    });
-    (base, inbox)
-}
-
-async fn take(mut stream: TcpStream, inbox: Inbox) {
-    let mut bytes = Vec::new();
-    let got = loop {
-        if let Some(got) = read(&String::from_utf8_lossy(&bytes)) {
-            break got;
-        }
-        let mut more = [0; 8_192];
-        match stream.read(&mut more).await {
-            Ok(n) if n > 0 => bytes.extend_from_slice(&more[..n]),
-            _ => return,
-        }
-    };
-    let status = {
-        let mut inbox = inbox.lock().unwrap();
-        let first = !inbox.iter().any(|g| g.path == got.path);
-        inbox.push(got.clone());
-        match got.path.as_str() {
+    let answers = |got: &Got, before: &[Got]| {
+        let first = !before.iter().any(|g| g.path == got.path);
+        let status = match got.path.as_str() {
             "/gone" => "410 Gone",
             "/flaky" if first => "500 Internal Server Error",
             _ => "200 OK",
-        }
+        };
+        (status, String::new())
     };
-    let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
-    let _ = stream.write_all(answer.as_bytes()).await;
-}
-
-/// A whole request, once it is there.
-fn read(text: &str) -> Option<Got> {
-    let (head, body) = text.split_once("\r\n\r\n")?;
-    let mut lines = head.lines();
-    let path = lines.next()?.split(' ').nth(1)?.to_owned();
-    let headers: BTreeMap<String, String> = lines
-        .filter_map(|line| line.split_once(": "))
-        .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
-        .collect();
-    let length: usize = headers.get("content-length")?.parse().ok()?;
-    (body.len() >= length).then(|| Got { path, headers, body: body.to_owned() })
+    listen(Arc::new(answers)).await
 }
 
 /// Puts a secret of a webhook where `notify` reads it.

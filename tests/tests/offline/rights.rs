@@ -80,6 +80,7 @@ fn every_right_on_the_table_names_its_partitions() {
         "WATERMARK#*",
         "ATTEMPT#*",
         "SESSION#*",
+        "TARGET#*",
     ];
     for (role, statements) in roles(&t) {
         for s in statements.iter().filter(|s| s["Resource"] == json!({ "Fn::GetAtt": ["Table", "Arn"] })) {
@@ -127,9 +128,16 @@ fn the_public_function_has_nothing_to_do_with_state_machines() {
 
 #[test]
 fn who_judges_the_canary_cannot_touch_the_route() {
-    for name in
-        ["HealthRole", "ObserveRole", "ReplayRole", "AnswerRole", "IntakeRole", "ServeRole", "NotifyRole"]
-    {
+    for name in [
+        "HealthRole",
+        "ObserveRole",
+        "ReplayRole",
+        "AnswerRole",
+        "IntakeRole",
+        "ServeRole",
+        "NotifyRole",
+        "ReconcileRole",
+    ] {
         for s in template().statements(name) {
             let touched: Vec<_> =
                 partitions(&s).into_iter().filter(|p| REGISTRY.contains(&p.as_str())).collect();
@@ -367,10 +375,40 @@ fn who_tells_people_can_change_nothing_and_reach_only_what_is_meant_for_it() {
         "{topics}"
     );
     assert_eq!(
-        who(|s| allows(s, &["ssm:GetParameter", "sns:Publish"])),
+        who(|s| allows(s, &["sns:Publish"]) || s["Resource"].to_string().contains("/webhooks/")),
         ["notify"],
         "nobody else knows webhooks"
     );
+    assert!(statements.iter().all(|s| !list(&s["Action"]).iter().any(|a| a.starts_with("states:"))));
+}
+
+#[test]
+fn who_drives_targets_reaches_what_the_deployment_names_and_changes_no_record_of_a_model() {
+    let t = template();
+    let statements = t.statements("ReconcileRole");
+    for s in statements.iter().filter(|s| allows(s, &WRITES)) {
+        assert_eq!(partitions(s), ["TARGET#*"], "{s}");
+    }
+    assert_eq!(who(|s| allows(s, &WRITES) && partitions(s).iter().any(|p| p == "TARGET#*")), ["reconcile"]);
+    assert_eq!(who(|s| partitions(s).iter().any(|p| p == "TARGET#*")), ["control", "health", "reconcile"]);
+    // Nobody else can move anybody's traffic, and nothing is reached that no parameter names.
+    for (action, parameter) in [
+        ("lambda:UpdateAlias", "TargetFunctions"),
+        ("lambda:GetAlias", "TargetFunctions"),
+        ("sagemaker:UpdateEndpointWeightsAndCapacities", "TargetEndpoints"),
+        ("sagemaker:DescribeEndpoint", "TargetEndpoints"),
+        ("sts:AssumeRole", "TargetRoles"),
+    ] {
+        assert_eq!(who(|s| allows(s, &[action])), ["reconcile"], "{action}");
+        let with: Vec<_> = statements.iter().filter(|s| allows(s, &[action])).collect();
+        assert_eq!(with.len(), 1, "{action}");
+        assert_eq!(with[0]["Resource"], json!({ "Fn::Split": [",", { "Ref": parameter }] }), "{action}");
+        assert_eq!(t.root()["Parameters"][parameter]["Default"], "", "{parameter}");
+        let pattern = t.root()["Parameters"][parameter]["AllowedPattern"].as_str().unwrap();
+        assert!(!pattern.contains("[*]") && !pattern.contains(".*"), "{parameter} names each one: {pattern}");
+    }
+    let keys: Vec<_> = statements.iter().filter(|s| allows(s, &["ssm:GetParameter"])).collect();
+    assert!(keys[0]["Resource"].to_string().contains(":parameter/${AWS::StackName}/targets/*"));
     assert!(statements.iter().all(|s| !list(&s["Action"]).iter().any(|a| a.starts_with("states:"))));
 }
 

@@ -409,14 +409,16 @@ fn the_filter_of_answer_lets_decided_gates_through_and_nothing_else() {
 }
 
 #[test]
-fn the_filter_of_entries_lets_through_what_people_may_be_told_of() {
+fn the_filter_of_entries_lets_through_what_people_may_be_told_of_and_what_moves_targets() {
     let t = template();
     let source = t.properties("EntriesSource");
     let pattern = source["FilterCriteria"]["Filters"][0]["Pattern"].as_str().unwrap();
     let pattern: Value = serde_json::from_str(pattern).unwrap();
     assert_eq!(pattern["eventName"], json!(["INSERT"]));
     let events = list(&pattern["dynamodb"]["NewImage"]["event"]["S"]);
-    assert_eq!(events, seatrial_domain::notice::TOLD);
+    let (told, moves) = (seatrial_domain::notice::TOLD, seatrial_domain::target::MOVES);
+    let more = moves.iter().filter(|event| !told.contains(event));
+    assert_eq!(events, told.iter().chain(more).copied().collect::<Vec<_>>());
     assert_eq!(
         function_of(&t, source),
         function_of(&t, t.properties("AnswerSource")),
@@ -505,6 +507,17 @@ fn a_delivery_is_given_up_by_notify_with_its_reason_before_the_queue_does_it_wit
     let t = template();
     let received = t.properties("NoticesQueue")["RedrivePolicy"]["maxReceiveCount"].as_u64().unwrap();
     assert!(received > u64::from(seatrial_domain::notice::MOST_ATTEMPTS));
+}
+
+#[test]
+fn whoever_drives_a_target_is_alone_with_it_for_as_long_as_it_may_run() {
+    let t = template();
+    let hold = u64::from(seatrial_domain::target::HOLD_SECONDS);
+    let timeout = t.properties("ReconcileFunction")["Timeout"].as_u64().unwrap();
+    assert!(timeout < hold, "a function that lost its hold could still move traffic");
+    // One that waits for another to be done is not given up before that.
+    let received = t.properties("TargetsQueue")["RedrivePolicy"]["maxReceiveCount"].as_u64().unwrap();
+    assert!(received * 2 > hold);
 }
 
 #[test]

@@ -89,6 +89,12 @@ impl Inspected {
         labels.insert(label::RUNTIME.to_owned(), self.config.runtime.clone());
         labels.insert(label::TASK.to_owned(), self.config.task.as_str().to_owned());
         labels.extend(self.config.title.clone().map(|title| (label::TITLE.to_owned(), title)));
+        let serving = &self.config.serving;
+        for (label, name) in
+            [(label::LAMBDA_VERSION, &serving.lambda_version), (label::VARIANT, &serving.variant)]
+        {
+            labels.extend(name.clone().map(|name| (label.to_owned(), name)));
+        }
         labels
     }
 }

@@ -22,7 +22,7 @@ pub use promoting::{
     attested, close_shadow, open_shadow, record_evidence, record_report, register_version, start_promotion,
 };
 pub use retention::{collect_version, finish_collection, resume_collection};
-pub use settings::{Right, set_benchmark, set_policy};
+pub use settings::{Right, may_change_target, set_benchmark, set_policy};
 
 use jiff::Timestamp;
 use serde_json::Value;

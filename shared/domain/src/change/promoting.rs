@@ -160,6 +160,10 @@ fn may_start(
             ),
         });
     }
+    if let Some(target) = &policy.policy.target {
+        let named = crate::target::name_at(target, version.version, Some(&version.package));
+        named.map_err(|e| Refusal::Invalid { why: e.to_string() })?;
+    }
     let facts = compliance::Facts {
         policy: &policy.policy,
         benchmark: context.head.benchmark.is_some(),

@@ -4,9 +4,11 @@ use serde_json::json;
 
 use super::{Change, Context, Draft, PolicyRecord};
 use crate::canonical;
-use crate::head::{BenchmarkRef, PolicyRef};
+use crate::head::{BenchmarkRef, Head, PolicyRef};
 use crate::policy::Policy;
 use crate::refusal::Refusal;
+use crate::target::{self, NoDesire};
+use crate::version::VersionRecord;
 
 /// By whose right a policy or a benchmark is changed.
 #[derive(Debug, Clone, Copy)]
@@ -61,6 +63,40 @@ pub fn set_policy(context: &Context<'_>, policy: Policy, right: &Right<'_>) -> R
     draft.change.policy =
         Some(PolicyRecord { reference, policy, set_by: context.actor.clone(), set_at: context.now });
     draft.finish()
+}
+
+/// That the traffic may be given into other hands: not while a promotion runs, whose approval and whose canary are about the present
+/// ones, and only where what serves is known there. `serving` are the champion and the standby.
+///
+/// # Errors
+/// [`Refusal::Invalid`], with what to do.
+pub fn may_change_target(
+    head: &Head,
+    present: Option<&Policy>,
+    policy: &Policy,
+    serving: &[VersionRecord],
+) -> Result<(), Refusal> {
+    if present.and_then(|p| p.target.as_ref()) == policy.target.as_ref() {
+        return Ok(());
+    }
+    if let Some(running) = &head.running {
+        let why = format!(
+            "the policy's target cannot change while promotion {} runs; wait for it, or end it with a rollback",
+            running.promotion
+        );
+        return Err(Refusal::Invalid { why });
+    }
+    let Some(target) = &policy.target else { return Ok(()) };
+    let names =
+        serving.iter().map(|v| Ok((v.version, target::name_at(target, v.version, Some(&v.package))?)));
+    let names: Result<Vec<_>, NoDesire> = names.collect();
+    let own = names.and_then(|names| {
+        target::names_of_their_own(target, names.iter().map(|(version, name)| (*version, name.as_str())))
+    });
+    own.map_err(|e| {
+        let first = "promote a version that has one under the present target first";
+        Refusal::Invalid { why: format!("the policy's target cannot carry what serves: {e}; {first}") }
+    })
 }
 
 /// Sets the benchmark for promotions that start from now on.

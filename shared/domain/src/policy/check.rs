@@ -137,6 +137,9 @@ impl Policy {
         for (field, problem) in self.notify.defects() {
             add(field, problem);
         }
+        for (field, problem) in self.target.iter().flat_map(super::Target::defects) {
+            add(field, problem);
+        }
         for (set, rules, known, defaults) in [
             ("offline.metrics", &self.offline.metrics, &OFFLINE_METRICS[..], metrics::offline()),
             ("shadow.metrics", &self.shadow.metrics, &SHADOW_METRICS[..], metrics::shadow()),

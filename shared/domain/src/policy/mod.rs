@@ -13,6 +13,7 @@ mod metrics;
 mod notify;
 mod people;
 mod retention;
+mod target;
 
 use std::collections::BTreeMap;
 
@@ -35,6 +36,7 @@ pub use metrics::{OFFLINE_METRICS, SHADOW_METRICS, applies, fairness_metrics};
 pub use notify::{Notify, TOPIC_PREFIX, Webhook, WebhookFormat};
 pub use people::{Approver, Delegation, Person, Role, mailbox};
 pub use retention::{After, Retention};
+pub use target::{HttpTarget, LambdaAlias, OWNER_TAG, SagemakerEndpoint, Target};
 
 /// The rules of one model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -92,6 +94,9 @@ pub struct Policy {
     pub notify: Notify,
     /// How traffic shifts.
     pub canary: Canary,
+    /// Who splits traffic; servers that read the route where this is not there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<Target>,
     /// What servers report.
     pub observations: Observations,
     /// How long versions that are out of use are kept.
@@ -124,6 +129,7 @@ impl Default for Policy {
             approval: Approval::default(),
             notify: Notify::default(),
             canary: Canary::default(),
+            target: None,
             observations: Observations::default(),
             retention: Retention::default(),
         }

@@ -16,6 +16,7 @@ pub mod records;
 pub mod retention;
 mod scenario;
 pub mod sessions;
+pub mod targets;
 pub mod unattended;
 
 pub use scenario::{Full, Run, Scenario, Ticks, ann, policy};
@@ -82,6 +83,10 @@ macro_rules! contract_tests {
             a_standby_is_kept_ready_for_its_window_and_retired_by_the_policy_after_its_time
             a_collection_of_anothers_making_is_refused
             ten_collections_at_once_are_one
+        );
+        $crate::contract_tests!(@module targets, $make,
+            one_at_a_time_drives_a_target_and_whoever_died_is_followed
+            what_was_seen_is_kept_by_whoever_drives_and_by_nobody_else
         );
         $crate::contract_tests!(@module sessions, $make,
             a_session_ends_by_itself_and_is_never_made_longer

@@ -20,6 +20,7 @@ use seatrial_domain::{Digest, ModelName, PromotionId, Verdict, VersionName};
 use crate::ops::{Clock, Ops, draft_gate};
 use crate::ports::{Attempts, Capabilities, Commits, Records, Submissions, Tallies, Tokens, Watermarks};
 use crate::sessions::Sessions;
+use crate::targets::Targets;
 
 /// Everything a registry is.
 pub trait Full:
@@ -32,6 +33,7 @@ pub trait Full:
     + Tallies
     + Watermarks
     + Attempts
+    + Targets
     + Clone
     + Send
     + Sync
@@ -48,6 +50,7 @@ impl<R> Full for R where
         + Tallies
         + Watermarks
         + Attempts
+        + Targets
         + Clone
         + Send
         + Sync

@@ -3,6 +3,7 @@
 use seatrial_domain::change::{PolicyRecord, Right};
 use seatrial_domain::head::{BenchmarkRef, Head, PolicyRef};
 use seatrial_domain::policy::Policy;
+use seatrial_domain::version::VersionRecord;
 use seatrial_domain::{ModelName, canonical, change};
 
 use super::promoting::missing_record;
@@ -60,6 +61,9 @@ impl Ops<'_> {
                     return Ok(Next::Already(present.clone()));
                 }
                 let in_force = self.right(&head).await?;
+                let serving = self.serving(&head).await?;
+                let present = in_force.as_ref().map(|record| &record.policy);
+                change::may_change_target(&head, present, policy, &serving)?;
                 let right = by.right(in_force.as_ref());
                 let change = change::set_policy(&self.context(&head), policy.clone(), &right)?;
                 match change.head.policy.clone() {
@@ -82,6 +86,15 @@ impl Ops<'_> {
         benchmark: &BenchmarkRef,
     ) -> Result<Outcome<BenchmarkRef>, OpError> {
         self.set_benchmark_by(model, benchmark, By::Owner).await
+    }
+
+    /// The champion and the standby.
+    async fn serving(&self, head: &Head) -> Result<Vec<VersionRecord>, OpError> {
+        let mut found = Vec::new();
+        for version in head.champion().into_iter().chain(&head.standby) {
+            found.extend(self.registry.version(&head.model, version.version).await?);
+        }
+        Ok(found)
     }
 
     /// The policy whose owner may change the model's settings; none before the first.

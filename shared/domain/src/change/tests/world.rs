@@ -134,8 +134,23 @@ impl World {
             assert!(self.policies.insert(policy.reference.number, policy.clone()).is_none());
         }
         self.entries.push(change.entry.clone());
+        Self::check_targets(&before, change);
         self.check_traffic(&before, change);
         self.check();
+    }
+
+    /// Whatever writes the route, or may name another target, is an event by which targets are looked at, and a split that is another one
+    /// has another time.
+    fn check_targets(before: &Head, change: &Change) {
+        let split = |h: &Head| {
+            let r = &h.route;
+            (r.champion.clone(), r.challenger.clone(), r.weight, r.standby.clone(), r.holdback, r.epoch)
+        };
+        let written = before.route.since != change.head.route.since;
+        assert!(written || split(before) == split(&change.head), "{}", change.entry.event);
+        if written || before.policy != change.head.policy {
+            assert!(crate::target::MOVES.contains(&change.entry.event.as_str()), "{}", change.entry.event);
+        }
     }
 
     /// No share of traffic and no crown without the approval that covers exactly it.

@@ -1,4 +1,4 @@
-//! Signing what generic webhooks get: HMAC-SHA-256 over the time and the body.
+//! Signing what hooks of owners get: HMAC-SHA-256 over the time and the body.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;

@@ -3,7 +3,8 @@
 use async_trait::async_trait;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::DisplayErrorContext;
-use seatrial_runtime::sqs_event::SqsMessage;
+
+use crate::sqs_event::SqsMessage;
 
 /// Puts off when a message comes again.
 #[async_trait]
