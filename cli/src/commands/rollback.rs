@@ -48,7 +48,10 @@ fn followed(done: &Value) -> Option<String> {
     let traffic: Standing = serde_json::from_value(done.get("traffic")?.clone()).ok()?;
     (traffic.kind != "route").then(|| {
         let now = traffic.sentence(jiff::Timestamp::now());
-        format!("The registry is rolled back, and the target follows; that takes {}.\n{now}", traffic.rollback_takes)
+        format!(
+            "The registry is rolled back, and the target follows; that takes {}.\n{now}",
+            traffic.rollback_takes
+        )
     })
 }
 

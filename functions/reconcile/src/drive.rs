@@ -216,10 +216,10 @@ fn tell(record: &TargetRecord, before: Option<&TargetRecord>, now: Timestamp) {
             }
         }
         TargetState::Behind => {
-            tracing::info!(%model, target = record.target.phrase(), why, "the target is behind")
+            tracing::info!(%model, target = record.target.phrase(), why, "the target is behind");
         }
         TargetState::Refused => {
-            tracing::error!(%model, target = record.target.phrase(), why, "the target refuses")
+            tracing::error!(%model, target = record.target.phrase(), why, "the target refuses");
         }
     }
     if record.is_late(now) {

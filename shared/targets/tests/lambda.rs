@@ -51,17 +51,22 @@ pub fn router(lambda: Shared) -> Router {
         .with_state(lambda)
 }
 
-fn found(headers: &HeaderMap, lambda: &Lambda, function: &str, alias: &str) -> Result<(), Response> {
+/// Why a call comes to nothing, if it does.
+fn refused(headers: &HeaderMap, lambda: &Lambda, function: &str, alias: &str) -> Option<Response> {
     if !is_signed(headers, "lambda") {
-        return Err(error(403, "MissingAuthenticationTokenException", "not signed"));
+        return Some(error(403, "MissingAuthenticationTokenException", "not signed"));
     }
     if let Some(trouble) = common(lambda.trouble) {
-        return Err(trouble);
+        return Some(trouble);
     }
     if (function != "fraud" && function != ARN) || alias != "live" {
-        return Err(error(404, "ResourceNotFoundException", &format!("Alias not found: {function}:{alias}")));
+        return Some(error(
+            404,
+            "ResourceNotFoundException",
+            &format!("Alias not found: {function}:{alias}"),
+        ));
     }
-    Ok(())
+    None
 }
 
 async fn read(
@@ -70,7 +75,7 @@ async fn read(
     headers: HeaderMap,
 ) -> Response {
     let lambda = lambda.lock().unwrap();
-    found(&headers, &lambda, &function, &alias).map_or_else(|e| e, |()| text(&lambda.document()))
+    refused(&headers, &lambda, &function, &alias).unwrap_or_else(|| text(&lambda.document()))
 }
 
 async fn write(
@@ -80,8 +85,8 @@ async fn write(
     Json(body): Json<Value>,
 ) -> Response {
     let mut lambda = lambda.lock().unwrap();
-    if let Err(e) = found(&headers, &lambda, &function, &alias) {
-        return e;
+    if let Some(refused) = refused(&headers, &lambda, &function, &alias) {
+        return refused;
     }
     if lambda.trouble == Some(Trouble::Changing) {
         let said = "The operation cannot be performed at this time. An update is in progress for resource";

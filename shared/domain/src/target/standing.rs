@@ -127,7 +127,7 @@ impl TargetRecord {
             // A target that is looked at for the first time may have come to an old route at any time.
             _ => (in_step && !nothing && before.is_some()).then_some(took.max(0)),
         };
-        let touched = was_in_step.and_then(|_| seen.before).and_then(|found| difference(&desired, found));
+        let touched = was_in_step.and(seen.before).and_then(|found| difference(&desired, found));
         let put_right = touched.filter(|_| seen.wanted.is_some()).map(|found| PutRight { at: now, found });
         let undisturbed = was_in_step.filter(|_| put_right.is_none()).and_then(|b| b.in_step_since);
         let in_step_since = in_step.then(|| undisturbed.unwrap_or(now));
