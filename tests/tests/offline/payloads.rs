@@ -5,9 +5,10 @@
 use seatrial_domain::promotion::PromotionStatus;
 use seatrial_domain::route::Weight;
 use seatrial_domain::task::{
-    AttestTask, Attested, CompareTask, Compared, Crowned, Evaluated, Frozen, GateAnswer, GateOutcome, GateTask,
-    HealthAnswer, HealthState, HealthTask, Held, HeldTask, InLine, PackageTask, Packaged, PromotionInput,
-    RollbackTask, RolledBack, SCHEMA, ShadowCheck, ShadowState, ShiftTask, Shifted, Summarised, Taken,
+    AttestTask, Attested, CompareTask, Compared, Crowned, Evaluated, Frozen, GateAnswer, GateOutcome,
+    GateTask, HealthAnswer, HealthState, HealthTask, Held, HeldTask, InLine, PackageTask, Packaged,
+    PromotionInput, RollbackTask, RolledBack, SCHEMA, ShadowCheck, ShadowState, ShiftTask, Shifted,
+    Summarised, Taken,
 };
 use seatrial_domain::{PromotionId, Verdict};
 use seatrial_tests::asl;
