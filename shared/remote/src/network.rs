@@ -76,7 +76,8 @@ impl Network {
     pub async fn connect(&self, model: &str, config: &ModelConfig) -> Result<RemoteModel, RemoteError> {
         let protocol = Remote::new(config)?;
         let remote = described(config)?;
-        let transport = self.transport(model, remote).await?;
+        // Taking a role is a large future, which nobody who calls this should carry.
+        let transport = Box::pin(self.transport(model, remote)).await?;
         let line = Line::open(transport, Duration::from_millis(remote.timeout_ms.into()))?;
         let identity = line.identity().await?;
         Ok(RemoteModel { protocol, identity, line })
@@ -104,7 +105,7 @@ impl Network {
     /// # Errors
     /// As [`Network::connect`].
     pub async fn identity(&self, model: &str, config: &ModelConfig) -> Result<Identity, RemoteError> {
-        let transport = self.transport(model, described(config)?).await?;
+        let transport = Box::pin(self.transport(model, described(config)?)).await?;
         line::identity(transport.as_ref()).await
     }
 

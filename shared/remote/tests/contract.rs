@@ -72,9 +72,9 @@ async fn every_remote_version_keeps_the_contract() {
 async fn a_function_is_asked_in_its_pinned_version_and_an_endpoint_in_its_variant() {
     let lambda = Fake::start(Kind::Lambda).await;
     predict(&remote(&lambda).await, 1).await.unwrap();
-    let seen = lambda.state.seen.lock().unwrap();
+    let asked = lambda.state.seen.lock().unwrap().last().unwrap().0.clone();
     let path = "/2015-03-31/functions/arn:aws:lambda:eu-west-1:123456789012:function:scorer:7/invocations";
-    assert_eq!(seen.last().unwrap().0, format!("POST {path}"));
+    assert_eq!(asked, format!("POST {path}"));
     let endpoint = Fake::start(Kind::Sagemaker).await;
     predict(&remote(&endpoint).await, 1).await.unwrap();
     let seen = endpoint.state.seen.lock().unwrap();
