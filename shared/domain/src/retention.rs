@@ -253,7 +253,7 @@ fn count(plan: &mut Plan, facts: &Facts<'_>) {
     let mut order: Vec<(Timestamp, VersionName)> = plan
         .versions
         .iter()
-        .filter(|l| l.status == VersionStatus::Retired)
+        .filter(|l| l.fate == Fate::Collect || l.reason == Reason::Young)
         .filter_map(|l| Some((l.due?, l.version)))
         .collect();
     order.sort_by_key(|(due, version)| (*due, version.number()));

@@ -174,11 +174,20 @@ impl Ways<'_> {
             if seen.contains(&name) || functions.iter().any(|f| self.calls(&name, f)) {
                 continue;
             }
-            open.extend(states.get(name.as_str()).into_iter().flat_map(|s| edges(s)));
+            open.extend(states.get(name.as_str()).into_iter().flat_map(|s| edges(&of_a_promotion(s))));
             seen.push(name);
         }
         false
     }
+}
+
+/// A state as a promotion meets it: what a person adopted goes to the same `attest` past everything else.
+fn of_a_promotion(state: &Value) -> Value {
+    let mut state = state.clone();
+    if let Some(choices) = state["Choices"].as_array_mut() {
+        choices.retain(|rule| !rule["Condition"].as_str().is_some_and(|c| c.contains("$held.adopted")));
+    }
+    state
 }
 
 /// Every task of every machine with every fault that can strike it.

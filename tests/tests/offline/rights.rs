@@ -345,7 +345,7 @@ fn remote_versions_are_what_the_deployment_names_and_only_who_runs_versions_call
     assert_eq!(who(|s| s["Resource"] == named && allows(s, &["lambda:InvokeFunction"])), callers);
     assert_eq!(who(|s| allows(s, &["sagemaker:InvokeEndpoint"])), callers);
     // A role of an owner's is taken by these alone, and only where the deployment names it.
-    assert_eq!(who(|s| allows(s, &["sts:AssumeRole"])), users);
+    assert_eq!(who(|s| s["Resource"] == named && allows(s, &["sts:AssumeRole"])), users);
     for function in ["Evaluate", "Package", "Replay", "Serve"] {
         let statements = t.statements(&format!("{function}Role"));
         for s in statements.iter().filter(|s| {
@@ -429,6 +429,9 @@ fn who_drives_targets_reaches_what_the_deployment_names_and_changes_no_record_of
     assert_eq!(who(|s| allows(s, &WRITES) && partitions(s).iter().any(|p| p == "TARGET#*")), ["reconcile"]);
     assert_eq!(who(|s| partitions(s).iter().any(|p| p == "TARGET#*")), ["control", "health", "reconcile"]);
     // Nobody else can move anybody's traffic, and nothing is reached that no parameter names.
+    for action in ["lambda:UpdateAlias", "sagemaker:UpdateEndpointWeightsAndCapacities"] {
+        assert_eq!(who(|s| allows(s, &[action])), ["reconcile"], "{action}");
+    }
     for (action, parameter) in [
         ("lambda:UpdateAlias", "TargetFunctions"),
         ("lambda:GetAlias", "TargetFunctions"),
@@ -436,10 +439,11 @@ fn who_drives_targets_reaches_what_the_deployment_names_and_changes_no_record_of
         ("sagemaker:DescribeEndpoint", "TargetEndpoints"),
         ("sts:AssumeRole", "TargetRoles"),
     ] {
-        assert_eq!(who(|s| allows(s, &[action])), ["reconcile"], "{action}");
+        let named = json!({ "Fn::Split": [",", { "Ref": parameter }] });
+        assert_eq!(who(|s| s["Resource"] == named && allows(s, &[action])), ["reconcile"], "{action}");
         let with: Vec<_> = statements.iter().filter(|s| allows(s, &[action])).collect();
         assert_eq!(with.len(), 1, "{action}");
-        assert_eq!(with[0]["Resource"], json!({ "Fn::Split": [",", { "Ref": parameter }] }), "{action}");
+        assert_eq!(with[0]["Resource"], named, "{action}");
         assert_eq!(t.root()["Parameters"][parameter]["Default"], "", "{parameter}");
         let pattern = t.root()["Parameters"][parameter]["AllowedPattern"].as_str().unwrap();
         assert!(!pattern.contains("[*]") && !pattern.contains(".*"), "{parameter} names each one: {pattern}");
