@@ -18,7 +18,8 @@ async fn main() -> Result<(), Error> {
     let checks =
         HttpChecks::new(Allowed::of("CheckHosts", hosts, wiring.config.is_emulator()), wiring.aws.clone());
     let hosts = wiring.config.get("SEATRIAL_REMOTE_HOSTS").unwrap_or_default();
-    let network = Network::of(wiring.aws.clone(), hosts, wiring.config.is_emulator());
+    let stack = wiring.config.need("SEATRIAL_STACK")?;
+    let network = Network::of(wiring.aws.clone(), stack, hosts, wiring.config.is_emulator());
     let ports = Ports {
         registry: &registry,
         models: models.as_ref(),

@@ -15,7 +15,8 @@ async fn main() -> Result<(), Error> {
     let (buckets, readable) = (wiring.buckets(), wiring.readable()?);
     let signer = wiring.signer()?;
     let hosts = wiring.config.get("SEATRIAL_REMOTE_HOSTS").unwrap_or_default();
-    let network = Network::of(wiring.aws.clone(), hosts, wiring.config.is_emulator());
+    let stack = wiring.config.need("SEATRIAL_STACK")?;
+    let network = Network::of(wiring.aws.clone(), stack, hosts, wiring.config.is_emulator());
     let ports = Ports {
         registry: &registry,
         submissions: submissions.as_ref(),

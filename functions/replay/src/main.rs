@@ -24,7 +24,8 @@ async fn run() -> Result<(), Error> {
         wiring.config.need("SEATRIAL_SHADOW_QUEUE_URL")?,
     );
     let hosts = wiring.config.get("SEATRIAL_REMOTE_HOSTS").unwrap_or_default();
-    let network = Network::of(wiring.aws.clone(), hosts, wiring.config.is_emulator());
+    let stack = wiring.config.need("SEATRIAL_STACK")?;
+    let network = Network::of(wiring.aws.clone(), stack, hosts, wiring.config.is_emulator());
     let ports = Ports {
         records: &registry,
         tallies: &registry,

@@ -40,6 +40,7 @@ pub async fn app(config: &Config, aws: &SdkConfig, mode: Mode) -> Result<Arc<App
         library: config.onnxruntime(),
         network: Network::of(
             aws.clone(),
+            config.get("SEATRIAL_STACK").unwrap_or_default(),
             config.get("SEATRIAL_REMOTE_HOSTS").unwrap_or_default(),
             config.is_emulator(),
         ),

@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 
 use crate::function::Function;
 use crate::line::{self, Line};
-use crate::role::OwnersRole;
+use crate::role::{OwnersRole, external_id};
 use crate::sagemaker::Endpoint;
 use crate::server::Server;
 use crate::{RemoteError, RemoteModel, Transport};
@@ -51,21 +51,22 @@ impl Identity {
 #[derive(Debug, Clone)]
 pub struct Network {
     aws: SdkConfig,
+    stack: String,
     allowed: Allowed,
 }
 
 impl Network {
-    /// A network with these rights. What AWS's services may be asked is the role's to say; addresses are allowed here.
+    /// A network with these rights, of the deployment of this name. What AWS's services may be asked is the role's to say; addresses are allowed here.
     #[must_use]
-    pub fn new(aws: SdkConfig, allowed: Allowed) -> Self {
-        Self { aws, allowed }
+    pub fn new(aws: SdkConfig, stack: &str, allowed: Allowed) -> Self {
+        Self { aws, stack: stack.to_owned(), allowed }
     }
 
     /// The network of a deployment: `hosts` are those of its parameter `RemoteHosts`, separated by commas; `local` says whether it is an
     /// emulator's, where http://127.0.0.1 is allowed too.
     #[must_use]
-    pub fn of(aws: SdkConfig, hosts: &str, local: bool) -> Self {
-        Self::new(aws, Allowed::of("RemoteHosts", hosts, local))
+    pub fn of(aws: SdkConfig, stack: &str, hosts: &str, local: bool) -> Self {
+        Self::new(aws, stack, Allowed::of("RemoteHosts", hosts, local))
     }
 
     /// The version that `config` describes, once it is what it was pinned as. `model` is part of the external id that an owner's role
@@ -113,7 +114,7 @@ impl Network {
         let client = || aws::client().map_err(|e| RemoteError::of("the network", e));
         Ok(match &remote.place {
             Place::Lambda { function, code_sha256 } => Box::new(Function {
-                aws: self.as_whom(model, remote).await,
+                aws: self.as_whom(model, remote).await?,
                 client: client()?,
                 arn: function.clone(),
                 code_sha256: code_sha256.clone(),
@@ -125,7 +126,7 @@ impl Network {
                 kept: Mutex::new(None),
             }),
             Place::Sagemaker { endpoint, variant, model_package } => Box::new(Endpoint {
-                aws: self.as_whom(model, remote).await,
+                aws: self.as_whom(model, remote).await?,
                 client: client()?,
                 name: endpoint.rsplit('/').next().unwrap_or_default().to_owned(),
                 variant: variant.clone(),
@@ -135,15 +136,20 @@ impl Network {
     }
 
     /// The rights to call with: the deployment's, or those of the owner's role, in the region that the ARN names.
-    async fn as_whom(&self, model: &str, remote: &RemoteConfig) -> SdkConfig {
+    async fn as_whom(&self, model: &str, remote: &RemoteConfig) -> Result<SdkConfig, RemoteError> {
         let mut builder = self.aws.clone().into_builder();
         if let Some(region) = remote.region() {
             builder = builder.region(Region::new(region.to_owned()));
         }
         let config = builder.build();
-        let Some(role) = &remote.role else { return config };
-        let provider = OwnersRole::of(role, model, &config).await;
-        config.into_builder().credentials_provider(SharedCredentialsProvider::new(provider)).build()
+        let Some(role) = &remote.role else { return Ok(config) };
+        if self.stack.is_empty() {
+            return Err(RemoteError::Refused(format!(
+                "{role} is taken with an external id that begins with the deployment's name, and this process has none: set SEATRIAL_STACK"
+            )));
+        }
+        let provider = OwnersRole::of(role, external_id(&self.stack, model), &config).await;
+        Ok(config.into_builder().credentials_provider(SharedCredentialsProvider::new(provider)).build())
     }
 }
 

@@ -19,15 +19,16 @@ pub(crate) struct OwnersRole {
     kept: Mutex<Option<Credentials>>,
 }
 
-/// What an owner's role can ask for, so that another model of the deployment does not get to use it.
-pub(crate) fn external_id(model: &str) -> String {
-    format!("seatrial:{model}")
+/// What an owner's role can ask for, so that neither another model nor another deployment gets to use it: the same as for traffic
+/// targets, `<stack>/<model>`.
+pub(crate) fn external_id(stack: &str, model: &str) -> String {
+    format!("{stack}/{model}")
 }
 
 impl OwnersRole {
-    /// The role, taken for `model` with the rights of `config`.
-    pub(crate) async fn of(role: &str, model: &str, config: &SdkConfig) -> Self {
-        let provider = AssumeRoleProvider::builder(role).external_id(external_id(model));
+    /// The role, taken with the rights of `config`.
+    pub(crate) async fn of(role: &str, external_id: String, config: &SdkConfig) -> Self {
+        let provider = AssumeRoleProvider::builder(role).external_id(external_id);
         let provider = provider.session_name("seatrial").configure(config).build().await;
         Self { provider, kept: Mutex::new(None) }
     }

@@ -30,13 +30,13 @@ pub fn aws_at(base: &str) -> SdkConfig {
 /// A network that leads nowhere: no host is allowed, and AWS does not answer.
 #[must_use]
 pub fn nowhere() -> Network {
-    Network::of(aws_at("http://127.0.0.1:9"), "", false)
+    Network::of(aws_at("http://127.0.0.1:9"), "seatrial", "", false)
 }
 
 /// A network in which AWS, and every address of this machine, may be asked.
 #[must_use]
 pub fn local(base: &str) -> Network {
-    Network::of(aws_at(base), "", true)
+    Network::of(aws_at(base), "seatrial", "", true)
 }
 
 /// A server of the Open Inference Protocol at an address of this machine, with a graph behind it.

@@ -80,7 +80,7 @@ async fn an_address_is_reached_only_where_the_deployment_allows_it() {
             }),
         ),
     ] {
-        let network = Network::of(aws_at(&fake.base), hosts, local);
+        let network = Network::of(aws_at(&fake.base), "seatrial", hosts, local);
         let why = network.connect("adult-income", &config).await.map(|_| ()).unwrap_err();
         assert!(!why.is_transient() && why.to_string().contains("not reached"), "{why}");
     }
@@ -95,7 +95,7 @@ async fn an_owners_role_is_taken_with_the_models_own_external_id() {
     let aws = aws_config::defaults(BehaviorVersion::latest()).region(Region::new("eu-west-1"));
     let aws =
         aws.endpoint_url(&fake.base).credentials_provider(Credentials::new("k", "s", None, None, "test"));
-    let network = Network::of(aws.load().await, "", true);
+    let network = Network::of(aws.load().await, "seatrial", "", true);
     let model = network.connect("adult-income", &config).await.unwrap();
     tokio::task::spawn_blocking(move || model.predict(&Batch::from_rows(&rows(1)).unwrap()).unwrap())
         .await
@@ -103,7 +103,7 @@ async fn an_owners_role_is_taken_with_the_models_own_external_id() {
     let seen = fake.state.seen.lock().unwrap();
     let taken: Vec<_> = seen.iter().filter(|(.., text)| text.contains("Action=AssumeRole")).collect();
     let [(_, _, asked)] = taken.as_slice() else { panic!("taken {} times", taken.len()) };
-    assert!(asked.contains("ExternalId=seatrial%3Aadult-income"), "{asked}");
+    assert!(asked.contains("ExternalId=seatrial%2Fadult-income"), "{asked}");
     let (_, headers, _) = seen.last().unwrap();
     let signed = headers["authorization"].to_str().unwrap();
     assert!(signed.contains("Credential=ASIAOWNER/"), "with the role's rights: {signed}");

@@ -355,6 +355,7 @@ fn remote_versions_are_what_the_deployment_names_and_only_who_runs_versions_call
         }
         let variables = &t.properties(&format!("{function}Function"))["Environment"]["Variables"];
         assert_eq!(variables["SEATRIAL_REMOTE_HOSTS"]["Ref"], "RemoteHosts", "{function}");
+        assert_eq!(variables["SEATRIAL_STACK"], json!({ "Ref": "AWS::StackName" }), "{function}");
         assert_eq!(variables["SEATRIAL_ACCOUNT"], json!({ "Ref": "AWS::AccountId" }), "{function}");
     }
     for parameter in ["RemoteModels", "RemoteHosts"] {
