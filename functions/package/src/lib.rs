@@ -109,7 +109,7 @@ where
         Ok(held) => Ok(Packaged::Taken(Taken { held, adopted: false })),
         // An emergency waits for nobody: a rollback makes room at once.
         Err(failure) if failure.label == label::MODEL_BUSY && *may_wait && input.emergency.is_none() => {
-            place.wait(clock(), failure).await.map(Packaged::InLine)
+            place.wait(clock(), failure).await.map(|line| Packaged::InLine(Box::new(line)))
         }
         Err(failure) => Err(failure),
     }

@@ -78,7 +78,7 @@ pub struct PackageTask {
 #[serde(untagged)]
 pub enum Packaged {
     /// The promotion waits for its model.
-    InLine(InLine),
+    InLine(Box<InLine>),
     /// The model is taken.
     Taken(Taken),
 }

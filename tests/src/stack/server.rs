@@ -34,6 +34,8 @@ impl Stack {
             .env("AWS_REGION", self.out("Region"))
             .env("AWS_ACCESS_KEY_ID", credentials.access_key_id())
             .env("AWS_SECRET_ACCESS_KEY", credentials.secret_access_key())
+            // By it a server knows an emulator's deployment, where versions may run on this machine.
+            .env("SEATRIAL_ACCOUNT", self.out("Account"))
             .env("SEATRIAL_TABLE", self.out("TableName"))
             .env("SEATRIAL_MODELS_BUCKET", self.out("ModelsBucket"))
             .env("SEATRIAL_OBSERVATIONS_QUEUE_URL", self.out("ObservationsQueueUrl"))

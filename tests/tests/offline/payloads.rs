@@ -185,7 +185,7 @@ fn inputs_of_before_there_were_artifacts_are_still_read_and_newer_ones_come_thro
 #[test]
 fn who_waits_asks_again_with_what_the_answer_says() {
     let again: PromotionInput = serde_json::from_value(input()).unwrap();
-    let line = Packaged::InLine(InLine { schema: SCHEMA, wait_seconds: 30, again });
+    let line = Packaged::InLine(Box::new(InLine { schema: SCHEMA, wait_seconds: 30, again }));
     let sent = serde_json::to_value(&line).unwrap();
     assert_eq!(serde_json::from_value::<Packaged>(sent.clone()).unwrap(), line);
     let held = Packaged::Taken(Taken { held: held(), adopted: false });

@@ -28,7 +28,7 @@ async fn busy() -> (World, Held, PromotionInput) {
 
 fn waits(answer: Result<Packaged, Failure>) -> InLine {
     match answer.unwrap() {
-        Packaged::InLine(line) => line,
+        Packaged::InLine(line) => *line,
         Packaged::Taken(taken) => panic!("it holds the model: {taken:?}"),
     }
 }
