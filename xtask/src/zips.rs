@@ -154,6 +154,9 @@ fn pack(name: &str, binary: &Path, library: Option<&PathBuf>, profile: Profile) 
         check_glibc(binary, profile)?;
         let stripped = stripped(binary, profile)?;
         write(&zip, stripped.as_deref().unwrap_or(binary), library.map(PathBuf::as_path))?;
+        if let Some(copy) = stripped {
+            fs::remove_file(&copy).with_context(|| format!("cannot remove {}", copy.display()))?;
+        }
         fs::write(&stamp, inputs).with_context(|| format!("cannot write {}", stamp.display()))?;
         let size = fs::metadata(&zip).map(|meta| meta.len()).unwrap_or(0);
         say::note(format!("{name}.zip: {:.1} MB", size as f64 / 1e6));
