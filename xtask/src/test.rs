@@ -256,18 +256,20 @@ fn construct() -> Result<Outcome> {
     }
 }
 
+/// The tests of the whole workspace that the filter selects, by nextest.
+fn selected(filter: &str) -> Command {
+    cargo(&["nextest", "run", "--workspace", "--features", SUITE, "-E", filter])
+}
+
+/// One program of the suites, by cargo alone; what follows goes to the program.
+fn program(name: &str) -> Command {
+    cargo(&["test", "--package", "seatrial-tests", "--features", "engine", "--test", name, "--"])
+}
+
 fn tests() -> Result<Outcome> {
     let library = crate::onnxruntime::ensure()?;
     let mut command = if run::exists("cargo-nextest") {
-        cargo(&[
-            "nextest",
-            "run",
-            "--workspace",
-            "--features",
-            SUITE,
-            "-E",
-            "not binary(e2e) - binary(faults)",
-        ])
+        selected("not binary(e2e) - binary(faults)")
     } else {
         cargo(&["test", "--quiet", "--workspace"])
     };
@@ -315,28 +317,13 @@ fn faults(wanted: &Test) -> Result<Outcome> {
     }
     end_to_end(Emulator::Localstack, false, false, |_, outputs, issuer_port| {
         let mut command = if run::exists("cargo-nextest") {
-            cargo(&[
-                "nextest",
-                "run",
-                "--workspace",
-                "--features",
-                SUITE,
-                "--no-capture",
-                "-E",
-                "binary(faults)",
-            ])
+            let mut command = selected("binary(faults)");
+            command.arg("--no-capture");
+            command
         } else {
-            cargo(&[
-                "test",
-                "--package",
-                "seatrial-tests",
-                "--features",
-                "engine",
-                "--test",
-                "faults",
-                "--",
-                "--nocapture",
-            ])
+            let mut command = program("faults");
+            command.arg("--nocapture");
+            command
         };
         command.env("SEATRIAL_FAULTS", how_much);
         on_the_stack(&mut command, Profile::Debug, outputs, issuer_port)
@@ -400,28 +387,10 @@ fn suite((engine, profile): (&str, Profile), outputs: &Path, issuer_port: u16, o
     let without = left_out::on(engine)?;
     left_out::tell(&without);
     let mut command = if run::exists("cargo-nextest") {
-        cargo(&[
-            "nextest",
-            "run",
-            "--workspace",
-            "--features",
-            SUITE,
-            "-E",
-            &left_out::filter(&without, only),
-        ])
+        selected(&left_out::filter(&without, only))
     } else {
-        let mut command = cargo(&[
-            "test",
-            "--package",
-            "seatrial-tests",
-            "--features",
-            "engine",
-            "--test",
-            "e2e",
-            "--",
-            "--test-threads",
-            "2",
-        ]);
+        let mut command = program("e2e");
+        command.args(["--test-threads", "2"]);
         command.args(only);
         command.args(without.iter().flat_map(|one| ["--skip", one.test.as_str()]));
         command

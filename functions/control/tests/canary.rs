@@ -3,35 +3,19 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
-use fn_control::{Control, Execution, Start, Starter, app};
+use fn_control::{Control, app};
 use jiff::Timestamp;
 use seatrial_artifacts::{MemoryS3, MemoryStore, ObjectStore};
 use seatrial_domain::PromotionId;
-use seatrial_domain::task::PromotionInput;
 use seatrial_evidence::keys;
 use seatrial_registry::MemoryRegistry;
 use seatrial_registry::contract::Scenario;
-use seatrial_runtime::Failure;
 use serde_json::Value;
 use tower::ServiceExt;
 
-use crate::support::NoEvents;
-
-struct NoStarter;
-
-#[async_trait]
-impl Starter for NoStarter {
-    async fn start(&self, _: &PromotionInput) -> Result<Start, Failure> {
-        panic!("reading starts nothing")
-    }
-
-    async fn execution(&self, _: &PromotionId) -> Result<Execution, Failure> {
-        panic!("no execution is looked at here")
-    }
-}
+use crate::support;
 
 struct World {
     scenario: Scenario<MemoryRegistry>,
@@ -69,19 +53,11 @@ impl World {
     }
 
     async fn get(&self, identity: Option<&str>) -> (StatusCode, Value) {
-        let registry = Arc::new(self.scenario.registry.clone());
-        let empty = || Arc::new(MemoryS3::default().bucket("empty"));
         let control = Control {
-            tallies: registry.clone(),
-            registry,
-            models: empty(),
-            data: empty(),
             evidence: Arc::new(self.evidence.clone()),
-            starter: Arc::new(NoStarter),
-            events: Arc::new(NoEvents),
             local_identity: identity.map(str::to_owned),
-            platform_owners: Vec::new(),
             clock: || Timestamp::UNIX_EPOCH,
+            ..support::control(&self.scenario.registry)
         };
         let path = format!("/v1/models/{}/promotions/latest/canary", self.scenario.model);
         let answer = app(control).oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();

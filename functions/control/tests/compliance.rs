@@ -4,10 +4,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
-use fn_control::{Control, Execution, Start, Starter, app};
+use fn_control::{Control, app};
 use jiff::Timestamp;
 use seatrial_artifacts::package::testing;
 use seatrial_artifacts::{Folder, MemoryS3, MemoryStore, ObjectStore, inspect, upload_submission};
@@ -19,24 +18,10 @@ use seatrial_domain::{ModelName, PromotionId};
 use seatrial_registry::contract::Scenario;
 use seatrial_registry::ops::{By, Ops};
 use seatrial_registry::{MemoryRegistry, Records};
-use seatrial_runtime::Failure;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use crate::support::NoEvents;
-
-struct NoStarter;
-
-#[async_trait]
-impl Starter for NoStarter {
-    async fn start(&self, _: &PromotionInput) -> Result<Start, Failure> {
-        panic!("nothing may be started here")
-    }
-
-    async fn execution(&self, _: &PromotionId) -> Result<Execution, Failure> {
-        panic!("no execution is looked at here")
-    }
-}
+use crate::support;
 
 fn clock() -> Timestamp {
     "2026-11-29T04:00:00Z".parse().unwrap()
@@ -49,18 +34,14 @@ async fn send(
     body: &Value,
     who: Option<&str>,
 ) -> (StatusCode, Value) {
-    let registry = Arc::new(registry.clone());
     let control = Control {
-        tallies: registry.clone(),
-        registry,
         models: Arc::new(s3.bucket("models")),
         data: Arc::new(s3.bucket("data")),
         evidence: Arc::new(s3.bucket("evidence")),
-        starter: Arc::new(NoStarter),
-        events: Arc::new(NoEvents),
         local_identity: who.map(str::to_owned),
         platform_owners: vec!["owen@example.com".into()],
         clock,
+        ..support::control(registry)
     };
     let request = Request::builder().method(method).uri(path).body(Body::from(body.to_string())).unwrap();
     let answer = app(control).oneshot(request).await.unwrap();

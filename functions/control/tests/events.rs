@@ -6,30 +6,17 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
-use fn_control::{Control, DeadEvents, Execution, Letter, Retaken, Start, Starter, app};
+use fn_control::{Control, DeadEvents, Letter, Retaken, app};
 use jiff::Timestamp;
-use seatrial_artifacts::MemoryS3;
 use seatrial_domain::PromotionId;
-use seatrial_domain::task::PromotionInput;
 use seatrial_registry::MemoryRegistry;
 use seatrial_runtime::Failure;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
+use crate::support;
+
 const OWEN: &str = "owen@example.com";
-
-struct NoStarter;
-
-#[async_trait]
-impl Starter for NoStarter {
-    async fn start(&self, _: &PromotionInput) -> Result<Start, Failure> {
-        panic!("only intake starts what an event asks for")
-    }
-
-    async fn execution(&self, _: &PromotionId) -> Result<Execution, Failure> {
-        panic!("no execution is looked at here")
-    }
-}
 
 /// A queue as SQS keeps it: what is taken is hidden until it is put back. And an `intake` that knows some models.
 #[derive(Clone, Default)]
@@ -127,19 +114,12 @@ impl Queue {
     }
 
     async fn send(&self, who: &str, method: &str, path: &str) -> (StatusCode, Value) {
-        let registry = Arc::new(MemoryRegistry::default());
-        let empty = || Arc::new(MemoryS3::default().bucket("empty"));
         let control = Control {
-            tallies: registry.clone(),
-            registry,
-            models: empty(),
-            data: empty(),
-            evidence: empty(),
-            starter: Arc::new(NoStarter),
             events: Arc::new(self.clone()),
             local_identity: Some(who.to_owned()),
             platform_owners: vec![OWEN.into()],
             clock: || Timestamp::UNIX_EPOCH,
+            ..support::control(&MemoryRegistry::default())
         };
         let request = Request::builder().method(method).uri(path).body(Body::from("{}")).unwrap();
         let answer = app(control).oneshot(request).await.unwrap();

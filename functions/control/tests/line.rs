@@ -1,44 +1,24 @@
 //! Who waits for a model, over the operator API.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use async_trait::async_trait;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
-use fn_control::{Control, Execution, Start, Starter, app};
-use jiff::Timestamp;
-use seatrial_artifacts::MemoryS3;
+use fn_control::{Control, app};
 use seatrial_domain::PromotionId;
 use seatrial_domain::ids::{Actor, VersionName};
 use seatrial_domain::policy::{BusyMode, Person, Role};
-use seatrial_domain::task::PromotionInput;
 use seatrial_registry::MemoryRegistry;
 use seatrial_registry::contract::{Scenario, policy};
-use seatrial_runtime::Failure;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use crate::support::NoEvents;
-
-#[derive(Default)]
-struct Started(Mutex<Vec<PromotionInput>>);
-
-#[async_trait]
-impl Starter for Started {
-    async fn start(&self, input: &PromotionInput) -> Result<Start, Failure> {
-        self.0.lock().unwrap().push(input.clone());
-        Ok(Start::Runs)
-    }
-
-    async fn execution(&self, _: &PromotionId) -> Result<Execution, Failure> {
-        Ok(Execution::Runs)
-    }
-}
+use crate::support::{self, Started};
 
 struct World {
     s: Scenario<MemoryRegistry>,
-    started: Arc<Started>,
+    started: Started,
 }
 
 impl World {
@@ -62,23 +42,14 @@ impl World {
         s.register(3).await;
         s.register(4).await;
         s.start(2).await;
-        Self { s, started: Arc::default() }
+        Self { s, started: Started::default() }
     }
 
     async fn ask(&self, who: &str, method: &str, path: &str, body: Value) -> (StatusCode, Value) {
-        let registry = Arc::new(self.s.registry.clone());
-        let empty = || Arc::new(MemoryS3::default().bucket("empty"));
         let control = Control {
-            tallies: registry.clone(),
-            registry,
-            models: empty(),
-            data: empty(),
-            evidence: empty(),
-            starter: self.started.clone(),
-            events: Arc::new(NoEvents),
+            starter: Arc::new(self.started.clone()),
             local_identity: Some(who.into()),
-            platform_owners: vec![],
-            clock: Timestamp::now,
+            ..support::control(&self.s.registry)
         };
         let path = format!("/v1/models/{}{path}", self.s.model);
         let request = Request::builder().method(method).uri(path).body(Body::from(body.to_string())).unwrap();

@@ -2,55 +2,24 @@
 //! collected says what can be done.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::sync::Arc;
-
-use async_trait::async_trait;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
-use fn_control::{Control, Execution, Start, Starter, app};
+use fn_control::{Control, app};
 use jiff::{SignedDuration, Timestamp};
-use seatrial_artifacts::MemoryS3;
+use seatrial_domain::VersionName;
 use seatrial_domain::policy::After;
 use seatrial_domain::promotion::EvidenceRef;
 use seatrial_domain::retention::{Fate, Freed, Plan, Reason};
-use seatrial_domain::task::PromotionInput;
-use seatrial_domain::{PromotionId, VersionName};
 use seatrial_registry::contract::{Scenario, policy};
 use seatrial_registry::{MemoryRegistry, Records};
-use seatrial_runtime::Failure;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use crate::support::NoEvents;
-
-struct Nobody;
-
-#[async_trait]
-impl Starter for Nobody {
-    async fn start(&self, input: &PromotionInput) -> Result<Start, Failure> {
-        panic!("{input:?} was started");
-    }
-
-    async fn execution(&self, _: &PromotionId) -> Result<Execution, Failure> {
-        panic!("no execution is looked at here")
-    }
-}
+use crate::support;
 
 async fn ask(s: &Scenario<MemoryRegistry>, method: &str, path: &str, body: Value) -> (StatusCode, Value) {
-    let registry = Arc::new(s.registry.clone());
-    let empty = || Arc::new(MemoryS3::default().bucket("empty"));
-    let control = Control {
-        tallies: registry.clone(),
-        registry,
-        models: empty(),
-        data: empty(),
-        evidence: empty(),
-        starter: Arc::new(Nobody),
-        events: Arc::new(NoEvents),
-        local_identity: Some("olga@example.com".into()),
-        platform_owners: vec![],
-        clock: Timestamp::now,
-    };
+    let control =
+        Control { local_identity: Some("olga@example.com".into()), ..support::control(&s.registry) };
     let path = format!("/v1/models/{}{path}", s.model);
     let request = Request::builder().method(method).uri(path).body(Body::from(body.to_string())).unwrap();
     let answer = app(control).oneshot(request).await.unwrap();

@@ -1,44 +1,22 @@
 //! What the policy lets a caller do through the operator API, and what it does not.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use async_trait::async_trait;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
-use fn_control::{Control, Execution, Start, Starter, app, notices};
-use jiff::Timestamp;
-use seatrial_artifacts::MemoryS3;
-use seatrial_domain::PromotionId;
+use fn_control::{Control, app, notices};
 use seatrial_domain::gate::{Blocked, GateKind, GateStatus, Window};
 use seatrial_domain::ids::{Actor, Auth, GateId};
 use seatrial_domain::policy::Policy;
 use seatrial_domain::promotion::{Automatic, Stage};
-use seatrial_domain::task::PromotionInput;
 use seatrial_registry::contract::Scenario;
 use seatrial_registry::ops::{By, Clock, draft_gate};
 use seatrial_registry::{MemoryRegistry, Records};
-use seatrial_runtime::Failure;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use crate::support::NoEvents;
-
-/// Remembers what was started.
-#[derive(Clone, Default)]
-struct Started(Arc<Mutex<Vec<PromotionInput>>>);
-
-#[async_trait]
-impl Starter for Started {
-    async fn start(&self, input: &PromotionInput) -> Result<Start, Failure> {
-        self.0.lock().unwrap().push(input.clone());
-        Ok(Start::Runs)
-    }
-
-    async fn execution(&self, _: &PromotionId) -> Result<Execution, Failure> {
-        panic!("no execution is looked at here")
-    }
-}
+use crate::support::{self, Started};
 
 struct World {
     scenario: Scenario<MemoryRegistry>,
@@ -75,19 +53,11 @@ impl World {
     }
 
     async fn send_to(&self, who: &str, method: &str, path: &str, body: Value) -> (StatusCode, Value) {
-        let registry = Arc::new(self.scenario.registry.clone());
-        let empty = || Arc::new(MemoryS3::default().bucket("empty"));
         let control = Control {
-            tallies: registry.clone(),
-            registry,
-            models: empty(),
-            data: empty(),
-            evidence: empty(),
             starter: Arc::new(self.started.clone()),
-            events: Arc::new(NoEvents),
             local_identity: Some(who.to_owned()),
             platform_owners: self.platform.clone(),
-            clock: Timestamp::now,
+            ..support::control(&self.scenario.registry)
         };
         let request = Request::builder().method(method).uri(path).body(Body::from(body.to_string())).unwrap();
         let answer = app(control).oneshot(request).await.unwrap();

@@ -25,7 +25,7 @@ use seatrial_runtime::Failure;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use crate::support::NoEvents;
+use crate::support;
 
 const SUE_AS_USER: &str = "arn:aws:iam::123456789012:user/sue";
 const SUE: &str = "sue@example.com";
@@ -111,19 +111,10 @@ impl World {
     }
 
     async fn send(&self, who: &str, method: &str, path: &str, body: Value) -> (StatusCode, Value) {
-        let registry = Arc::new(self.registry.clone());
-        let empty = || Arc::new(MemoryS3::default().bucket("empty"));
         let control = Control {
-            tallies: registry.clone(),
-            registry,
-            models: empty(),
-            data: empty(),
-            evidence: empty(),
             starter: Arc::new(self.started.clone()),
-            events: Arc::new(NoEvents),
-            local_identity: None,
             platform_owners: vec!["arn:aws:iam::123456789012:user/platform".into()],
-            clock: Timestamp::now,
+            ..support::control(&self.registry)
         };
         let request = Request::builder().method(method).uri(path).extension(iam_context(who));
         let request = request.body(Body::from(body.to_string())).unwrap();

@@ -12,6 +12,13 @@ use reqwest::Client;
 
 use crate::{Answer, CallError, Read, answered, plain_client, unreachable};
 
+/// What owners' roles are asked for with: `<stack>/<model>`. It is made here and of nothing that an owner wrote, so a role whose trust
+/// asks for it is taken for that model of that deployment, and for no other one whose policy or package names it.
+#[must_use]
+pub fn external_id(stack: &str, model: &str) -> String {
+    format!("{stack}/{model}")
+}
+
 /// What is done at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {

@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 
 use crate::function::Function;
 use crate::line::{self, Line};
-use crate::role::{OwnersRole, external_id};
+use crate::role::OwnersRole;
 use crate::sagemaker::Endpoint;
 use crate::server::Server;
 use crate::{RemoteError, RemoteModel, Transport};
@@ -148,7 +148,7 @@ impl Network {
                 "{role} is taken with an external id that begins with the deployment's name, and this process has none: set SEATRIAL_STACK"
             )));
         }
-        let provider = OwnersRole::of(role, external_id(&self.stack, model), &config).await;
+        let provider = OwnersRole::of(role, aws::external_id(&self.stack, model), &config).await;
         Ok(config.into_builder().credentials_provider(SharedCredentialsProvider::new(provider)).build())
     }
 }

@@ -19,12 +19,6 @@ pub(crate) struct OwnersRole {
     kept: Mutex<Option<Credentials>>,
 }
 
-/// What an owner's role can ask for, so that neither another model nor another deployment gets to use it: the same as for traffic
-/// targets, `<stack>/<model>`.
-pub(crate) fn external_id(stack: &str, model: &str) -> String {
-    format!("{stack}/{model}")
-}
-
 impl OwnersRole {
     /// The role, taken with the rights of `config`.
     pub(crate) async fn of(role: &str, external_id: String, config: &SdkConfig) -> Self {

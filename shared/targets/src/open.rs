@@ -7,7 +7,7 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 use jiff::Timestamp;
 use seatrial_domain::ModelName;
 use seatrial_domain::policy::Target;
-use seatrial_outbound::{Allowed, NoSecret, parameter};
+use seatrial_outbound::{Allowed, NoSecret, aws, parameter};
 
 use crate::{AliasOf, Endpoint, Hindrance, Hook, Targets, TrafficTarget};
 
@@ -27,17 +27,10 @@ pub struct OwnTargets {
 }
 
 impl OwnTargets {
-    /// The external id for a model: `<stack>/<model>`. It is made here and of nothing that an owner wrote, so a role whose trust asks
-    /// for it is assumed for that model and for no other one whose policy names it.
-    #[must_use]
-    pub fn external_id(&self, model: &ModelName) -> String {
-        format!("{}/{model}", self.stack)
-    }
-
     /// The credentials for a target: those of its role, where it has one.
     async fn credentials(&self, model: &ModelName, target: &Target) -> Result<SdkConfig, Hindrance> {
         let Some(role) = target.role() else { return Ok(self.aws.clone()) };
-        let external_id = self.external_id(model);
+        let external_id = aws::external_id(&self.stack, model.as_str());
         let provider = AssumeRoleProvider::builder(role)
             .configure(&self.aws)
             .session_name("seatrial-reconcile")

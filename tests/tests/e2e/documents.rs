@@ -9,7 +9,7 @@ use seatrial_tests::repository;
 use seatrial_tests::stack::{Model, Stack, Tour, request, unique, until};
 use serde_json::{Value, json};
 
-use crate::triggers::{fixture, put_event, train, waiting};
+use crate::triggers::{FILES, fixture, put_event, train, waiting};
 
 /// One person who may do everything, emergencies too.
 fn anybody() -> Value {
@@ -257,17 +257,8 @@ async fn a_policy_is_set_and_a_model_submitted_as_the_pages_say() {
 
     // The next block goes on with the variables of the one before, and with `sign` of the page about the API.
     let id = unique("announced");
-    let files = [
-        "CHANGELOG.md",
-        "config.yaml",
-        "data_manifest.txt",
-        "eval_results.json",
-        "model_card.md",
-        "reference.parquet",
-        "weights/model.onnx",
-    ];
     let mut listed = Vec::new();
-    for file in files {
+    for file in FILES {
         let bytes = std::fs::read(repository("tests/fixtures/submissions/v1").join(file)).unwrap();
         let (size, sha256) = (bytes.len(), seatrial_domain::canonical::sha256(&bytes));
         listed.push(json!({ "path": file, "size": size, "sha256": sha256.hex() }));

@@ -13,19 +13,22 @@ use serde_json::{Value, json};
 /// What the parameter `TrainingArtifacts` of the suite's stack names.
 const BUCKET: &str = "seatrial-e2e-training";
 
+/// The files of the first fixture.
+pub(crate) const FILES: [&str; 7] = [
+    "CHANGELOG.md",
+    "config.yaml",
+    "data_manifest.txt",
+    "eval_results.json",
+    "model_card.md",
+    "reference.parquet",
+    "weights/model.onnx",
+];
+
 /// Leaves the first fixture behind, as a training job of this model would.
 pub(crate) async fn train(stack: &Stack, model: &str) -> String {
     let folder = repository("tests/fixtures/submissions/v1");
     let mut files = Vec::new();
-    for file in [
-        "CHANGELOG.md",
-        "config.yaml",
-        "data_manifest.txt",
-        "eval_results.json",
-        "model_card.md",
-        "reference.parquet",
-        "weights/model.onnx",
-    ] {
+    for file in FILES {
         files.push((file, std::fs::read(folder.join(file)).unwrap()));
     }
     let archive = gzip(&tar(files.iter().map(|(path, content)| (*path, content.as_slice()))));

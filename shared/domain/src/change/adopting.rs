@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::promoting::begun;
 use super::{Change, Context, Draft, PolicyRecord};
 use crate::adoption::{Adoption, NOT_COMPARED};
 use crate::ids::PromotionId;
@@ -64,31 +65,13 @@ pub fn adopt(
     let mut serving = version.apply(VersionEvent::Adopt)?;
     serving.promotion = Some(id.clone());
     draft.change.versions.push(serving);
+    // No benchmark: nothing was measured, and one that has judged this version would be a lie.
     draft.change.promotion = Some(PromotionRecord {
-        id: id.clone(),
-        model: head.model.clone(),
-        challenger: version.reference(),
-        champion: None,
         status: PromotionStatus::Adopted,
-        epoch,
-        policy: policy.reference.clone(),
-        profile,
-        // Nothing was measured: a benchmark that has judged this version would be a lie.
-        benchmark: None,
-        requested_by: context.actor.clone(),
-        execution: execution.map(str::to_owned),
-        started_at: context.now,
         ended_at: Some(context.now),
         reason: Some(reason(version)),
-        evidence: std::collections::BTreeMap::new(),
-        verdict: None,
-        gate: None,
-        shadow: None,
-        steps: Vec::new(),
-        attested: false,
-        automatic: None,
-        bypasses: Vec::new(),
         adoption: Some(adoption),
+        ..begun(context, id, version, policy, context.actor, execution, epoch)
     });
     draft.finish()
 }

@@ -117,15 +117,34 @@ pub fn start_promotion(
         Some(crate::head::Running { promotion: id.clone(), challenger: version.reference(), epoch });
     draft.change.versions.push(taken.apply(VersionEvent::StartPromotion)?);
     draft.change.promotion = Some(PromotionRecord {
-        id: id.clone(),
-        model: head.model.clone(),
-        challenger: version.reference(),
         champion: head.champion().cloned(),
+        benchmark: head.benchmark.clone(),
+        bypasses,
+        ..begun(context, id, version, policy, requested_by, execution, epoch)
+    });
+    draft.finish()
+}
+
+/// The record of a promotion, or of an adoption in its place, that has just begun: it has no evidence, and is compared with nothing.
+pub(super) fn begun(
+    context: &Context<'_>,
+    id: &PromotionId,
+    version: &VersionRecord,
+    policy: &PolicyRecord,
+    requested_by: &Actor,
+    execution: Option<&str>,
+    epoch: u64,
+) -> PromotionRecord {
+    PromotionRecord {
+        id: id.clone(),
+        model: context.head.model.clone(),
+        challenger: version.reference(),
+        champion: None,
         status: PromotionStatus::Running,
         epoch,
         policy: policy.reference.clone(),
         profile: policy.policy.profile,
-        benchmark: head.benchmark.clone(),
+        benchmark: None,
         requested_by: requested_by.clone(),
         execution: execution.map(str::to_owned),
         started_at: context.now,
@@ -138,10 +157,9 @@ pub fn start_promotion(
         steps: Vec::new(),
         attested: false,
         automatic: None,
-        bypasses,
+        bypasses: Vec::new(),
         adoption: None,
-    });
-    draft.finish()
+    }
 }
 
 /// Checks the policy and what its profile asks for in the transaction that takes the model: whatever was looked at before it,
