@@ -365,6 +365,10 @@ fn end_to_end(
             parameter("OidcClientId", "seatrial-web"),
             parameter("PlatformOwners", "arn:aws:iam::000000000000:root"),
             parameter("TrainingArtifacts", "arn:aws:s3:::seatrial-e2e-training/*"),
+            parameter(
+                "TargetFunctions",
+                "arn:aws:lambda:us-east-1:000000000000:function:seatrial-e2e-scorer",
+            ),
         ],
     };
     let result =

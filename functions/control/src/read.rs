@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
-use axum::http::header;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use seatrial_artifacts::get_evidence;
 use seatrial_domain::gate::{GateKind, GateRecord, GateStatus};
@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::change::{retention_plan, will_be_missing};
 use crate::view::{ModelLine, ModelView, in_line, next_step, notices, traffic_notice};
-use crate::{Caller, Control, model_of, no_model};
+use crate::{Caller, Control, Execution, model_of, no_model};
 
 /// The largest report or manifest that is answered: what fits a Lambda's answer.
 const DOCUMENT_LIMIT: u64 = 5 << 20;
@@ -155,7 +155,33 @@ async fn record(control: &Control, model: &ModelName, promotion: &str) -> Result
         return control.registry.promotions(model).await.map_err(Failure::from)?.pop().ok_or_else(all);
     }
     let id = PromotionId::parse(promotion).map_err(|e| Problem::bad_request(e.to_string()))?;
-    control.registry.promotion(model, &id).await.map_err(Failure::from)?.ok_or_else(all)
+    match control.registry.promotion(model, &id).await.map_err(Failure::from)? {
+        Some(record) => Ok(record),
+        None => Err(without_record(control, model, &id).await?),
+    }
+}
+
+/// What is said of a promotion that has no record: it may be on its way to one, or have come to nothing before it held the model.
+async fn without_record(control: &Control, model: &ModelName, id: &PromotionId) -> Result<Problem, Problem> {
+    let line = control.registry.head(model).await.map_err(Failure::from)?.map(|head| head.waiting);
+    let missing = |why: &str| {
+        let detail = format!("promotion {id} of model {model} {why}");
+        Problem::new(StatusCode::NOT_FOUND, "not_found", detail)
+    };
+    if line.unwrap_or_default().iter().any(|waiting| waiting.promotion == *id) {
+        return Ok(missing("has not begun: it waits in line for the model"));
+    }
+    Ok(match control.starter.execution(id).await? {
+        Execution::Failed { cause } => {
+            let cause = if cause.is_empty() { "its execution was stopped" } else { cause.as_str() };
+            let detail = format!(
+                "promotion {id} of model {model} came to nothing before it held the model, which is as it was: {cause}"
+            );
+            Problem::new(StatusCode::GONE, "not_begun", detail)
+        }
+        Execution::Runs => missing("has not begun: its execution has not taken the model yet"),
+        Execution::Missing | Execution::Succeeded => missing("does not exist"),
+    })
 }
 
 pub(crate) async fn promotion(

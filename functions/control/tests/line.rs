@@ -3,18 +3,35 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
-use fn_control::{Control, app};
+use fn_control::{Control, Execution, Start, Starter, app};
 use seatrial_domain::PromotionId;
 use seatrial_domain::ids::{Actor, VersionName};
 use seatrial_domain::policy::{BusyMode, Person, Role};
+use seatrial_domain::task::PromotionInput;
 use seatrial_registry::MemoryRegistry;
 use seatrial_registry::contract::{Scenario, policy};
+use seatrial_runtime::Failure;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use crate::support::{self, Started};
+
+/// Step Functions where every execution stands thus, and none is started.
+struct Standing(Execution);
+
+#[async_trait]
+impl Starter for Standing {
+    async fn start(&self, input: &PromotionInput) -> Result<Start, Failure> {
+        panic!("{input:?} was started");
+    }
+
+    async fn execution(&self, _: &PromotionId) -> Result<Execution, Failure> {
+        Ok(self.0.clone())
+    }
+}
 
 struct World {
     s: Scenario<MemoryRegistry>,
@@ -46,11 +63,19 @@ impl World {
     }
 
     async fn ask(&self, who: &str, method: &str, path: &str, body: Value) -> (StatusCode, Value) {
-        let control = Control {
-            starter: Arc::new(self.started.clone()),
-            local_identity: Some(who.into()),
-            ..support::control(&self.s.registry)
-        };
+        self.ask_with(Arc::new(self.started.clone()), who, method, path, body).await
+    }
+
+    async fn ask_with(
+        &self,
+        starter: Arc<dyn Starter>,
+        who: &str,
+        method: &str,
+        path: &str,
+        body: Value,
+    ) -> (StatusCode, Value) {
+        let control =
+            Control { starter, local_identity: Some(who.into()), ..support::control(&self.s.registry) };
         let path = format!("/v1/models/{}{path}", self.s.model);
         let request = Request::builder().method(method).uri(path).body(Body::from(body.to_string())).unwrap();
         let answer = app(control).oneshot(request).await.unwrap();
@@ -115,4 +140,33 @@ async fn the_line_is_shown_and_who_may_promote_or_roll_back_takes_a_promotion_ou
     assert!(head.waiting.is_empty() && head.running.is_some(), "who runs is not touched");
     assert_eq!(world.s.events("promotion_withdrawn").await, 2);
     world.s.check().await;
+}
+
+#[tokio::test]
+async fn a_promotion_without_a_record_says_whether_it_comes_waits_or_came_to_nothing() {
+    let world = World::new(BusyMode::Wait).await;
+    let id = PromotionId::derive(&world.s.model, "v3", 1);
+    let ask = async |execution: Execution, what: &str| {
+        let path = format!("/promotions/{id}{what}");
+        world.ask_with(Arc::new(Standing(execution)), "uwe@example.com", "GET", &path, Value::Null).await
+    };
+    let failed = |cause: &str| Execution::Failed { cause: cause.into() };
+    let cases = [
+        (Execution::Missing, StatusCode::NOT_FOUND, "not_found", "does not exist"),
+        (Execution::Succeeded, StatusCode::NOT_FOUND, "not_found", "does not exist"),
+        (Execution::Runs, StatusCode::NOT_FOUND, "not_found", "has not taken the model yet"),
+        (failed("Seatrial.Missing: v3 lacks its files"), StatusCode::GONE, "not_begun", "v3 lacks its files"),
+        (failed(""), StatusCode::GONE, "not_begun", "its execution was stopped"),
+    ];
+    for (execution, status, code, said) in cases {
+        for what in ["", "/report"] {
+            let (found, answer) = ask(execution.clone(), what).await;
+            assert_eq!((found, &answer["code"]), (status, &json!(code)), "{execution:?}: {answer}");
+            assert!(answer["detail"].as_str().unwrap().contains(said), "{answer}");
+        }
+    }
+    assert_eq!(world.join(3).await, id);
+    let (status, answer) = ask(Execution::Runs, "").await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    assert!(answer["detail"].as_str().unwrap().contains("waits in line"), "{answer}");
 }

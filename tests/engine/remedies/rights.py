@@ -3,6 +3,7 @@
 - `states:SendTask*` is checked on the state machine whose execution waits for the token.
 - `ses:SendEmail` is checked on the sender's identity, with `ses:FromAddress`.
 - A batch of SQS is the action of one message: there is no `sqs:SendMessageBatch` in IAM.
+- One alias of a function is read, moved and deleted by actions of its own: only all of them are `lambda:ListAliases`.
 """
 
 import json
@@ -11,6 +12,8 @@ import json
 def install(app, iam_actions, responses, waiting_machine) -> None:
     resource, action = iam_actions.extract_resource_arn, iam_actions.extract_iam_action
     enforce_ses, enforce = app._enforce_ses_v2, app._enforce_data_plane
+
+    one_alias = {"GET": "lambda:GetAlias", "PUT": "lambda:UpdateAlias", "DELETE": "lambda:DeleteAlias"}
 
     def fields(body) -> dict:
         try:
@@ -39,10 +42,12 @@ def install(app, iam_actions, responses, waiting_machine) -> None:
         return enforce("sesv2", "ses:SendEmail", headers, query_params, request_id, resource_arn=arn,
                        service_context=context, named_resource=arn)
 
-    def extract_iam_action(service, *args, **kwargs):
-        found = action(service, *args, **kwargs)
+    def extract_iam_action(service, method, path, headers, body, query_params):
+        found = action(service, method, path, headers, body, query_params)
         if found and found.startswith("sqs:") and found.endswith("Batch"):
             return found.removesuffix("Batch")
+        if found == "lambda:ListAliases" and path.rstrip("/").split("/")[-2] == "aliases":
+            return one_alias.get(method, found)
         return found
 
     iam_actions.extract_resource_arn = extract_resource_arn
