@@ -80,7 +80,7 @@ pub(crate) fn in_line(head: &Head) -> impl Iterator<Item = String> {
 pub fn traffic_notice(traffic: &Standing, now: Timestamp) -> Option<String> {
     let sentence = || traffic.sentence(now);
     match traffic.state {
-        TargetState::InStep => None,
+        TargetState::InStep => traffic.unseen(now).map(|_| format!("NOT KNOWN: {}", sentence())),
         TargetState::Behind => Some(format!("NOT IN STEP: {}", sentence())),
         TargetState::Refused => {
             Some(format!("NOT IN STEP, AND IT STAYS SO UNTIL SOMEBODY ACTS: {}", sentence()))

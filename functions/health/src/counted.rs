@@ -4,7 +4,10 @@
 //! back that nothing more is expected of them. Producers' clocks are not trusted, and a process that died may be reported late,
 //! so everything is read again every ten minutes, and always before a judgement that ends a step. Reading goes window by window,
 //! so that memory holds one window and the sums, however long the canary.
+//!
+//! Where a target splits the traffic, what its callers met is summed beside everything.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
@@ -12,6 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 use seatrial_domain::ids::ModelName;
 use seatrial_domain::policy::Canary;
 use seatrial_domain::promotion::PromotionRecord;
+use seatrial_domain::target::Met;
 use seatrial_evidence::canary::Counts;
 use seatrial_evidence::observation::Tally;
 use seatrial_evidence::shadow_tally::{SHADOW_ARM, StoredShadowTally};
@@ -37,14 +41,49 @@ struct Kept {
     read_at: Timestamp,
     /// Seconds before this one are in the sums.
     settled_to: i64,
-    counts: Counts,
+    sums: Sums,
+}
+
+/// The sums of everything, and of what callers met.
+#[derive(Debug, Clone)]
+pub struct Sums {
+    /// Everything that was reported.
+    pub all: Counts,
+    /// What callers of a target met, and from when on; none without a target.
+    pub met: Option<(Met, Counts)>,
+}
+
+impl Sums {
+    /// Nothing summed yet.
+    #[must_use]
+    pub fn new(rules: &Canary, met: Option<&Met>) -> Self {
+        Self { all: Counts::new(rules), met: met.map(|met| (met.clone(), Counts::new(rules))) }
+    }
+
+    fn add_shadow(&mut self, second: i64, classes: &BTreeMap<String, u64>) {
+        self.all.add_shadow(second, classes);
+        if let Some((_, counts)) = &mut self.met {
+            counts.add_shadow(second, classes);
+        }
+    }
+
+    fn add(&mut self, tallies: Vec<Tally>, watermark: i64) {
+        if let Some((met, counts)) = &mut self.met {
+            counts.add_if(tallies.clone(), watermark, |tally| met.holds(tally.route.weight, tally.second));
+        }
+        self.all.add(tallies, watermark);
+    }
+
+    fn is_of(&self, met: Option<&Met>) -> bool {
+        self.met.as_ref().map(|(met, _)| met) == met
+    }
 }
 
 /// What was counted, and whether some of it was kept from before.
 #[derive(Debug, Clone)]
 pub struct Counted {
     /// The sums.
-    pub counts: Counts,
+    pub sums: Sums,
     /// Whether part of them was read at an earlier look.
     pub partly_kept: bool,
 }
@@ -58,20 +97,21 @@ pub enum Reading {
     Everything,
 }
 
-/// Sums the tallies of a promotion's epoch of seconds before `watermark`.
+/// Sums the tallies of a promotion's epoch of seconds before `watermark`; `met` says from when on callers of its target met the weights.
 ///
 /// # Errors
 /// When the registry does not answer, or holds a tally that cannot be read.
 pub async fn count(
     tallies: &dyn Tallies,
     cache: &TallyCache,
-    (promotion, rules): (&PromotionRecord, &Canary),
+    (promotion, rules, met): (&PromotionRecord, &Canary, Option<&Met>),
     (now, watermark): (Timestamp, Timestamp),
     reading: Reading,
 ) -> Result<Counted, Failure> {
     let watermark = watermark.as_second().max(0);
     let kept = match reading {
-        Reading::SinceLast => cache.get(promotion, now),
+        // What counts may be another part of what was reported, once more is known of the target.
+        Reading::SinceLast => cache.get(promotion, now).filter(|kept| kept.sums.is_of(met)),
         Reading::Everything => None,
     };
     let partly_kept = kept.is_some();
@@ -80,17 +120,17 @@ pub async fn count(
         epoch: promotion.epoch,
         read_at: now,
         settled_to: 0,
-        counts: Counts::new(rules),
+        sums: Sums::new(rules, met),
     });
     let settle_to = (watermark - SETTLED_SECONDS).max(kept.settled_to);
     for (from, to) in windows(kept.settled_to, promotion.started_at.as_second(), settle_to) {
-        add(tallies, promotion, &mut kept.counts, from..to, watermark).await?;
+        add(tallies, promotion, &mut kept.sums, from..to, watermark).await?;
         kept.settled_to = to;
     }
-    let (settled_to, mut counts) = (kept.settled_to, kept.counts.clone());
+    let (settled_to, mut sums) = (kept.settled_to, kept.sums.clone());
     cache.put(kept);
-    add(tallies, promotion, &mut counts, settled_to..watermark, watermark).await?;
-    Ok(Counted { counts, partly_kept })
+    add(tallies, promotion, &mut sums, settled_to..watermark, watermark).await?;
+    Ok(Counted { sums, partly_kept })
 }
 
 /// Adjoining windows from `from` to `to`: all before the promotion began is one, since only wrong clocks name it.
@@ -107,7 +147,7 @@ fn windows(from: i64, began: i64, to: i64) -> Vec<(i64, i64)> {
 async fn add(
     tallies: &dyn Tallies,
     promotion: &PromotionRecord,
-    counts: &mut Counts,
+    sums: &mut Sums,
     seconds: Range<i64>,
     watermark: i64,
 ) -> Result<(), Failure> {
@@ -121,12 +161,12 @@ async fn add(
         for item in tallies.tallies_of(model, epoch, SHADOW_ARM, from..seconds.end).await? {
             let shadow: StoredShadowTally = parse(&item)?;
             if shadow.promotion == promotion.id {
-                counts.add_shadow(item.second, &shadow.counts.challenger_classes);
+                sums.add_shadow(item.second, &shadow.counts.challenger_classes);
             }
         }
     }
     let served = tallies.tallies(model, epoch, seconds).await?;
-    counts.add(served.iter().map(parse::<Tally>).collect::<Result<Vec<_>, _>>()?, watermark);
+    sums.add(served.iter().map(parse::<Tally>).collect::<Result<Vec<_>, _>>()?, watermark);
     Ok(())
 }
 

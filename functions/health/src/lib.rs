@@ -13,7 +13,7 @@ use seatrial_domain::canonical;
 use seatrial_domain::policy::Policy;
 use seatrial_domain::promotion::{PromotionRecord, Stage};
 use seatrial_domain::refusal::Refusal;
-use seatrial_domain::target::Standing;
+use seatrial_domain::target::{Met, Standing};
 use seatrial_domain::task::{HealthAnswer, HealthState, HealthTask, Held};
 use seatrial_evidence::canary::{Counts, Facts, Judgement, judge};
 use seatrial_evidence::keys;
@@ -23,7 +23,7 @@ use seatrial_runtime::Failure;
 use seatrial_runtime::queue::{Queue, drained_up_to};
 use serde::{Deserialize, Serialize};
 
-use counted::{Reading, TallyCache};
+use counted::{Reading, Sums, TallyCache};
 use live::LiveCache;
 
 /// The largest judgement that is read back, in bytes.
@@ -118,19 +118,28 @@ where
     if let Some(judged) = judged_before(ports.evidence, &key).await? {
         return Ok(answer(&judged.judgement));
     }
-    let look = Look { ports, record: &record, policy: &policy, step: task.step, now: clock() };
+    let now = clock();
+    let target = match &policy.target {
+        None => None,
+        Some(target) => {
+            let seen = ports.targets.target(model).await?;
+            Some(AtTarget {
+                holds: Standing::of(&head, Some(target), seen.as_ref())
+                    .holds_canary(policy.canary.hold_seconds, now),
+                met: seen
+                    .filter(|r| r.target == *target && r.epoch == *epoch)
+                    .map(|r| r.met)
+                    .unwrap_or_default(),
+            })
+        }
+    };
+    let look =
+        Look { ports, record: &record, policy: &policy, target: target.as_ref(), step: task.step, now };
     let drained = drained_up_to(ports.observations, ports.watermarks, look.now).await?;
     let (mut judgement, partly_kept) = look.judge(drained, Reading::SinceLast).await?;
     // What ends a step rests on everything that was reported, whichever process looks.
     if judgement.state != HealthState::NotYetKnown && partly_kept {
         (judgement, _) = look.judge(drained, Reading::Everything).await?;
-    }
-    if let Some(target) = &policy.target {
-        let seen = ports.targets.target(model).await?;
-        let standing = Standing::of(&head, Some(target), seen.as_ref());
-        if let Some(why) = standing.holds_canary(policy.canary.hold_seconds, look.now) {
-            not_before_the_target(&mut judgement, &policy, &why);
-        }
     }
     if judgement.state != HealthState::NotYetKnown {
         let of = Named { model: model.clone(), promotion: promotion.clone(), epoch: *epoch };
@@ -153,18 +162,28 @@ where
     Ok(answer(&judgement))
 }
 
-/// Callers do not meet the step's weight yet: what was measured is not what the step asks about, so it leads no further. What speaks
-/// against the challenger counts all the same.
-fn not_before_the_target(judgement: &mut Judgement, policy: &Policy, why: &str) {
+/// What splits the traffic, where that is no server that reads the route.
+struct AtTarget {
+    /// Why the step cannot be judged healthy yet.
+    holds: Option<String>,
+    /// From when on callers met the weights.
+    met: Met,
+}
+
+/// Callers do not meet the step's weight yet: what was measured is not what the step asks about, so it leads no further, and nobody is
+/// told of a signal.
+fn not_before_the_target(mut judgement: Judgement, policy: &Policy, why: &str) -> Judgement {
     let held = judgement.judged_at.duration_since(judgement.since).as_secs();
     let longest = i64::from(policy.canary.max_hold_seconds);
     judgement.state = match judgement.state {
         HealthState::Healthy if held >= longest => HealthState::Exhausted,
         HealthState::Healthy => HealthState::NotYetKnown,
         state @ (HealthState::NotYetKnown | HealthState::Exhausted) => state,
-        HealthState::Degraded | HealthState::Skipped => return,
+        HealthState::Degraded | HealthState::Skipped => return judgement,
     };
     judgement.why = format!("{why}; {}", judgement.why);
+    judgement.notify.clear();
+    judgement
 }
 
 /// One look at a step.
@@ -172,19 +191,26 @@ struct Look<'a> {
     ports: &'a Ports<'a>,
     record: &'a PromotionRecord,
     policy: &'a Policy,
+    target: Option<&'a AtTarget>,
     step: u32,
     now: Timestamp,
 }
 
 impl Look<'_> {
     /// The judgement, and whether it rests partly on what earlier looks read.
+    ///
+    /// Servers behind a target report the step's weight before their callers meet it. Over everything that they report, the weight is at
+    /// most too high, so harm that is found there is harm; the rest, and above all that the step is healthy, is judged over what
+    /// callers met.
     async fn judge(
         &self,
         drained: Option<Timestamp>,
         reading: Reading,
     ) -> Result<(Judgement, bool), Failure> {
-        let Self { ports, record, policy, step, now } = *self;
-        let rules = &policy.canary;
+        let Self { ports, record, policy, target, step, now } = *self;
+        let rules = policy.judged_canary();
+        let rules = rules.as_ref();
+        let met = target.map(|target| &target.met);
         let steps = record.steps.get(..=step as usize).ok_or_else(|| {
             let (id, taken) = (&record.id, record.steps.len());
             Failure::invalid(format!("canary step {step} did not begin: promotion {id} took {taken}"))
@@ -192,18 +218,28 @@ impl Look<'_> {
         let lateness_seconds = policy.observations.lateness_seconds;
         let watermark = drained
             .and_then(|at| at.checked_sub(SignedDuration::from_secs(i64::from(lateness_seconds))).ok());
-        let (mut counts, mut signals, mut partly_kept) = (Counts::new(rules), SignalCounts::default(), false);
+        let (mut sums, mut signals, mut partly_kept) =
+            (Sums::new(rules, met), SignalCounts::default(), false);
         if let (Some(watermark), Some(first)) = (watermark, steps.first()) {
+            let of = (record, rules, met);
             let read =
-                counted::count(ports.tallies, ports.tally_cache, (record, rules), (now, watermark), reading)
-                    .await?;
-            (counts, partly_kept) = (read.counts, read.partly_kept);
+                counted::count(ports.tallies, ports.tally_cache, of, (now, watermark), reading).await?;
+            (sums, partly_kept) = (read.sums, read.partly_kept);
             let of = live::Of { model: &record.model, epoch: record.epoch, since: first.at, watermark };
             signals = live::signals(ports.data, ports.live_cache, rules, of).await?;
         }
-        let facts =
-            Facts { rules, steps, counts: &counts, signals: &signals, now, watermark, lateness_seconds };
-        let judgement = judge(&facts).ok_or_else(|| Failure::invalid("the canary has no step"))?;
+        let judged = |counts: &Counts, signals: &SignalCounts| {
+            let facts = Facts { rules, steps, counts, signals, now, watermark, lateness_seconds };
+            judge(&facts).ok_or_else(|| Failure::invalid("the canary has no step"))
+        };
+        let everything = judged(&sums.all, &signals)?;
+        let judgement = match (target, &sums.met) {
+            (Some(AtTarget { holds: Some(why), .. }), _) => not_before_the_target(everything, policy, why),
+            (Some(_), Some((met, counts))) if everything.state != HealthState::Degraded => {
+                judged(counts, &signals.met(met))?
+            }
+            _ => everything,
+        };
         Ok((judgement, partly_kept))
     }
 }

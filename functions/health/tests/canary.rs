@@ -14,6 +14,7 @@ use seatrial_domain::policy::{HttpTarget, Policy, Target};
 use seatrial_domain::route::{Arm, Weight};
 use seatrial_domain::target::{Seen, TargetRecord, desired};
 use seatrial_domain::task::{HealthAnswer, HealthState, HealthTask, Held};
+use seatrial_domain::verdict::MetricClass;
 use seatrial_evidence::keys;
 use seatrial_evidence::observation::{RouteStamp, SCHEMA, Tally};
 use seatrial_evidence::shadow_tally::{SHADOW_ARM, ShadowTally, StoredShadowTally};
@@ -309,7 +310,7 @@ impl World {
 #[tokio::test]
 async fn a_canary_whose_target_is_behind_is_not_yet_known_whatever_was_measured() {
     let world = World::with(Some(hook())).await;
-    world.traffic(14, 0).await;
+    world.traffic(40, 0).await;
     let unseen = world.ask(12).await.unwrap();
     assert_eq!(unseen.state, HealthState::NotYetKnown);
     assert!(unseen.why.contains("mesh.example.com is behind"), "{}", unseen.why);
@@ -322,7 +323,41 @@ async fn a_canary_whose_target_is_behind_is_not_yet_known_whatever_was_measured(
     assert_eq!(young.state, HealthState::NotYetKnown, "the hold counts from when callers met the weight");
     assert!(young.why.contains("s of 5 s"), "{}", young.why);
     assert!(world.written().await.is_empty(), "nothing of it is evidence of a step");
-    assert_eq!(world.ask(15).await.unwrap().state, HealthState::Healthy);
+    let settling = world.ask(18).await.unwrap();
+    assert_eq!(
+        settling.state,
+        HealthState::NotYetKnown,
+        "what callers met begins when the target has settled"
+    );
+    let met = world.ask(38).await.unwrap();
+    assert_eq!(met.state, HealthState::Healthy, "{}", met.why);
+    let judgement = world.step().await.judgement;
+    assert_eq!(judgement.steps[0].canary.requests, 5 * (36 - 20), "of 36 seconds the first 20 do not count");
+    let alpha: f64 =
+        judgement.metrics.iter().filter(|r| r.name != "sample_ratio").filter_map(|r| r.alpha).sum();
+    assert!((alpha - 0.025).abs() < 1e-12, "each of two judgements has half of alpha: {alpha}");
+}
+
+#[tokio::test]
+async fn a_target_that_follows_late_does_not_make_the_split_the_challengers_fault() {
+    let world = World::with(Some(hook())).await;
+    world.traffic(0, 0).await;
+    // Servers report 5 % from the step on; callers meet the challenger half a minute later.
+    for n in 0..58 {
+        let challenger = if n < 30 { 0 } else { 5 };
+        world.put(&world.tally(Arm::Challenger, n, 5.0, challenger, 0)).await;
+        world.put(&world.tally(Arm::Champion, n, 5.0, 100 - challenger, 0)).await;
+    }
+    world.seen(8, false).await;
+    let behind = world.ask(25).await.unwrap();
+    assert_eq!(behind.state, HealthState::NotYetKnown, "{}", behind.why);
+    world.seen(30, true).await;
+    let answer = world.ask(58).await.unwrap();
+    assert_eq!(answer.state, HealthState::Healthy, "{}", answer.why);
+    let judgement = world.step().await.judgement;
+    assert!(judgement.notify.is_empty(), "{:?}", judgement.notify);
+    let ratio = judgement.metric("sample_ratio").unwrap();
+    assert!(ratio.log_e.unwrap() < 0.0, "{}", ratio.why);
 }
 
 #[tokio::test]

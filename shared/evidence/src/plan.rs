@@ -36,7 +36,8 @@ const WEIGHTS: [f64; 12] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.
 /// The rows of a canary's plan. Without a champion there is no canary and no row.
 #[must_use]
 pub fn rows(policy: &Policy, traffic: &Traffic) -> Vec<MetricRow> {
-    let rules = &policy.canary;
+    let rules = policy.judged_canary();
+    let rules = rules.as_ref();
     let guardrails: Vec<_> =
         watched(rules).into_iter().filter(|watched| watched.rule.class == MetricClass::Guardrail).collect();
     let mut rows: Vec<MetricRow> = guardrails.iter().map(|watched| row(watched, rules, traffic)).collect();

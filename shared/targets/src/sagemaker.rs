@@ -17,6 +17,9 @@ use crate::{Hindrance, TrafficTarget};
 /// The largest answer, in bytes.
 const LIMIT: usize = 1 << 20;
 
+/// States that no waiting ends: <https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeEndpoint.html>.
+const BROKEN: [&str; 4] = ["Failed", "UpdateRollbackFailed", "OutOfService", "Deleting"];
+
 /// The only state in which an endpoint takes new weights.
 const READY: &str = "InService";
 
@@ -102,6 +105,13 @@ impl TrafficTarget for Endpoint {
 
     async fn drive(&self, wanted: &Desired, seen: &Actual) -> Result<(), Hindrance> {
         let name = &self.endpoint.endpoint;
+        let found = self.described().await?;
+        let status = found["EndpointStatus"].as_str().unwrap_or_default();
+        if BROKEN.contains(&status) {
+            return Err(Hindrance::Refused(format!(
+                "endpoint {name} is {status} and takes no weights before somebody repairs it or names another target"
+            )));
+        }
         if let Some(busy) = &seen.busy {
             return Err(Hindrance::Pending(busy.clone()));
         }
@@ -112,7 +122,6 @@ impl TrafficTarget for Endpoint {
                 seen.shares.keys().map(String::as_str).collect::<Vec<_>>().join(", "),
             )));
         }
-        let found = self.described().await?;
         self.is_owned(found["EndpointArn"].as_str().unwrap_or_default()).await?;
         // Every variant is named: one that is left out keeps its weight.
         let all: Vec<Value> = seen

@@ -28,6 +28,8 @@ struct SageMaker {
     trouble: Option<Trouble>,
     tags: Vec<Value>,
     updates: usize,
+    /// Its state, where it is neither `InService` nor `Updating`.
+    status: Option<&'static str>,
 }
 
 type Shared = Arc<Mutex<SageMaker>>;
@@ -105,7 +107,7 @@ fn describe(s: &SageMaker) -> Value {
     let updating = s.next.is_some() || s.trouble == Some(Trouble::Changing);
     json!({
         "EndpointName": "fraud", "EndpointArn": ARN, "ProductionVariants": variants,
-        "EndpointStatus": if updating { "Updating" } else { "InService" },
+        "EndpointStatus": s.status.unwrap_or(if updating { "Updating" } else { "InService" }),
     })
 }
 
@@ -129,6 +131,7 @@ async fn fake() -> Fake {
             json!({ "Key": "seatrial:model", "Value": "m" }),
         ],
         updates: 0,
+        status: None,
     }));
     let endpoint = serve(Router::new().route("/", post(answer)).with_state(Arc::clone(&sagemaker))).await;
     Fake { sagemaker, target: Endpoint::new(aws(&endpoint), "m".parse().unwrap(), named(None)) }
@@ -197,6 +200,22 @@ async fn while_it_updates_it_is_behind_with_the_weights_that_callers_still_meet(
     let hindered = fake.target.drive(&wanted("variant-3"), &seen).await.unwrap_err();
     assert!(matches!(hindered, Hindrance::Pending(_)), "AWS says so too: {hindered:?}");
     assert_eq!(fake.sagemaker.lock().unwrap().updates, 1);
+}
+
+#[tokio::test]
+async fn a_state_that_no_waiting_ends_is_told_as_one_in_which_somebody_must_act() {
+    let fake = fake().await;
+    for status in ["Failed", "UpdateRollbackFailed", "OutOfService", "Deleting"] {
+        fake.sagemaker.lock().unwrap().status = Some(status);
+        let seen = fake.target.observe().await.unwrap();
+        let hindered = fake.target.drive(&wanted("variant-2"), &seen).await.unwrap_err();
+        assert!(matches!(&hindered, Hindrance::Refused(why) if why.contains(status)), "{hindered:?}");
+    }
+    fake.sagemaker.lock().unwrap().status = Some("SystemUpdating");
+    let seen = fake.target.observe().await.unwrap();
+    let hindered = fake.target.drive(&wanted("variant-2"), &seen).await.unwrap_err();
+    assert!(matches!(hindered, Hindrance::Pending(_)), "{hindered:?}");
+    assert_eq!(fake.sagemaker.lock().unwrap().updates, 0);
 }
 
 #[tokio::test]

@@ -229,7 +229,10 @@ fn called(model: &Model<'_>, fixture: &str, version: u32) -> String {
         std::fs::create_dir_all(to).unwrap();
         for entry in std::fs::read_dir(from).unwrap() {
             let (from, to) = (entry.as_ref().unwrap().path(), to.join(entry.as_ref().unwrap().file_name()));
-            if from.is_dir() { copy(&from, &to) } else { drop(std::fs::copy(&from, &to).unwrap()) }
+            match from.is_dir() {
+                true => copy(&from, &to),
+                false => assert!(std::fs::copy(&from, &to).is_ok(), "{}", from.display()),
+            }
         }
     }
     let folder = model.folder().join(fixture);

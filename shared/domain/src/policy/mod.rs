@@ -16,6 +16,7 @@ mod people;
 mod retention;
 mod target;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -332,6 +333,16 @@ impl Policy {
     #[must_use]
     pub fn row_share(&self) -> Weight {
         Weight::from_percent(self.observations.row_percent).unwrap_or(Weight::FULL)
+    }
+
+    /// The canary's rules as one judgement applies them. Where something else splits the traffic each look judges twice, over everything
+    /// that was reported and over what callers met, so each judgement has half of alpha.
+    #[must_use]
+    pub fn judged_canary(&self) -> Cow<'_, Canary> {
+        match &self.target {
+            None => Cow::Borrowed(&self.canary),
+            Some(_) => Cow::Owned(Canary { alpha: self.canary.alpha / 2.0, ..self.canary.clone() }),
+        }
     }
 
     /// The share of observations that are still replayed during the canary.

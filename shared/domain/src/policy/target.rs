@@ -172,7 +172,12 @@ impl Target {
             }
             Self::Http(h) => {
                 let ok = h.url.starts_with("https://") || h.url.starts_with("http://127.0.0.1:");
-                expect(ok, "target.http.url", &h.url, "an https address");
+                // An address with a password in it is not repeated.
+                let named = has_userinfo(&h.url);
+                let shown = if named { "an address with a name before its host" } else { &h.url };
+                let expected =
+                    "an https address without a name or a password in it; calls of hooks are signed";
+                expect(ok && !named, "target.http.url", shown, expected);
             }
         }
         let field = match self {
@@ -186,9 +191,18 @@ impl Target {
     }
 }
 
-fn host(url: &str) -> &str {
+fn authority(url: &str) -> &str {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    rest.split(['/', '?', '#']).next().unwrap_or(rest)
+    rest.split(['/', '?', '#', '\\']).next().unwrap_or(rest)
+}
+
+fn has_userinfo(url: &str) -> bool {
+    authority(url).contains('@')
+}
+
+fn host(url: &str) -> &str {
+    let authority = authority(url);
+    authority.rsplit_once('@').map_or(authority, |(_, host)| host)
 }
 
 fn plain(text: &str, more: &str, most: usize) -> bool {
@@ -270,6 +284,7 @@ mod tests {
                 "target.sagemaker_endpoint.role",
             ),
             (json!({ "http": { "url": "http://mesh.example.com/" } }), "target.http.url"),
+            (json!({ "http": { "url": "https://svc:pa55@mesh.example.com/" } }), "target.http.url"),
         ] {
             let found = said(bad.clone());
             assert!(found.len() == 1 && found[0].starts_with(field), "{bad}: {found:?}");
@@ -296,5 +311,8 @@ mod tests {
     fn a_hooks_address_is_told_by_its_host_alone() {
         let target = Target::Http(HttpTarget { url: "https://mesh.example.com:8443/s3cret?x=y".into() });
         assert_eq!(target.phrase(), "the hook at mesh.example.com:8443");
+        let target = Target::Http(HttpTarget { url: "https://svc:pa55@mesh.example.com/w".into() });
+        assert_eq!(target.phrase(), "the hook at mesh.example.com");
+        assert!(target.defects().iter().all(|(_, said)| !said.contains("pa55")));
     }
 }

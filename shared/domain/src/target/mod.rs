@@ -1,15 +1,17 @@
 //! Traffic that others split: what a model's target should do by the route, and how it stands to that.
 //!
 //! The registry's route is what is wanted; nothing here changes it. [`desired`] says what it comes to at the target,
-//! [`difference`] what the target does otherwise, [`TargetRecord::after`] what is kept of a look at it, and [`Standing`] how
-//! that is told.
+//! [`difference`] what the target does otherwise, [`TargetRecord::after`] what is kept of a look at it, [`Met`] from when on its
+//! callers met a canary's weights, and [`Standing`] how that is told.
 
 mod desired;
 mod hook;
+mod met;
 mod standing;
 
 pub use desired::{Actual, Desired, NoDesire, Share, desired, difference, name_at, names_of_their_own};
 pub use hook::{HookAnswer, HookCall, HookKind, HookRoute, HookShare, SCHEMA};
+pub use met::Met;
 pub use standing::{PutRight, Seen, Standing, TargetRecord, TargetState};
 
 /// The events of the history that write a route, or name a target: what a target should do may be another after them. The table's

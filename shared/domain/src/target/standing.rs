@@ -6,10 +6,14 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::desired::{Desired, difference, percent};
+use super::met::Met;
 use crate::head::Head;
 use crate::ids::ModelName;
 use crate::policy::Target;
 use crate::route::Weight;
+
+/// Targets are looked at every minute; a look that is older says nothing of this moment.
+const FRESH_SECONDS: i64 = 300;
 
 /// How a target stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +55,9 @@ pub struct TargetRecord {
     /// Since when it is in step with this route, as far as it was seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_step_since: Option<Timestamp>,
+    /// From when on callers met each weight of this epoch.
+    #[serde(default, skip_serializing_if = "Met::is_empty")]
+    pub met: Met,
     /// Milliseconds from the route to its being in step, where it was looked at before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub took_ms: Option<i64>,
@@ -112,11 +119,13 @@ impl TargetRecord {
             },
         };
         let in_step = state == TargetState::InStep;
-        let was_in_step = same_route.filter(|b| b.state == TargetState::InStep);
+        // What could not be seen once is not seen otherwise: what was seen before stands.
+        let was_in_step = same_route.filter(|b| b.in_step_since.is_some());
         let out_since = (!in_step).then(|| match (same_route.and_then(|b| b.out_since), was_in_step) {
             (Some(since), _) => since,
             (None, Some(_)) => now,
-            (None, None) => head.route.since.min(now),
+            // A target that was named just now is late from now on, however old the route is.
+            (None, None) => before.map_or(now, |_| head.route.since.min(now)),
         });
         let took = now.duration_since(head.route.since).as_millis() as i64;
         let took_ms = match same_route {
@@ -130,7 +139,16 @@ impl TargetRecord {
         let touched = was_in_step.and(seen.before).and_then(|found| difference(&desired, found));
         let put_right = touched.filter(|_| seen.wanted.is_some()).map(|found| PutRight { at: now, found });
         let undisturbed = was_in_step.filter(|_| put_right.is_none()).and_then(|b| b.in_step_since);
-        let in_step_since = in_step.then(|| undisturbed.unwrap_or(now));
+        let in_step_since = match (in_step, seen.after) {
+            (true, _) => Some(undisturbed.unwrap_or(now)),
+            (false, None) => undisturbed,
+            (false, Some(_)) => None,
+        };
+        let mut met =
+            before.filter(|b| b.epoch == head.route.epoch).map(|b| b.met.clone()).unwrap_or_default();
+        if in_step && !nothing {
+            met = met.with(head.route.weight, now);
+        }
         Self {
             model: head.model.clone(),
             target: target.clone(),
@@ -143,6 +161,7 @@ impl TargetRecord {
             why,
             out_since,
             in_step_since,
+            met,
             took_ms,
             put_right: put_right.or_else(|| before.and_then(|b| b.put_right.clone())),
             seen_at: now,
@@ -223,7 +242,7 @@ impl Standing {
         let (state, out_since, why) = match (present, since) {
             (Some(r), _) => (r.state, r.out_since, r.why.clone()),
             (None, None) => (TargetState::InStep, None, None),
-            (None, Some(_)) => (TargetState::Behind, since, Some(waits())),
+            (None, Some(_)) => (TargetState::Behind, record.and(since), Some(waits())),
         };
         Self {
             kind: target.kind().to_owned(),
@@ -232,7 +251,7 @@ impl Standing {
             desired: present.map(|r| r.desired.clone()).unwrap_or_default(),
             actual: record.map(|r| r.actual.clone()).unwrap_or_default(),
             out_since,
-            in_step_since: present.and_then(|r| r.in_step_since),
+            in_step_since: present.filter(|r| r.state == TargetState::InStep).and_then(|r| r.in_step_since),
             why,
             seen_at: record.map(|r| r.seen_at),
             rollback_takes,
@@ -255,7 +274,9 @@ impl Standing {
             &mut self.actual.iter().filter(|(_, s)| **s > 0.0).map(|(name, share)| (name, percent(*share))),
         );
         if self.state == TargetState::InStep {
-            return format!("{}: {actual}, in step", self.target);
+            let unseen =
+                self.unseen(now).map_or_else(String::new, |age| format!(" when it was looked at {age} ago"));
+            return format!("{}: {actual}, in step{unseen}", self.target);
         }
         let word = if self.state == TargetState::Refused { "refuses" } else { "is behind" };
         let since = self
@@ -271,10 +292,17 @@ impl Standing {
         format!("{} {word}{since}: {actual}{desired}{why}", self.target)
     }
 
+    /// How long ago it was looked at, where that is longer than looks are apart: it says nothing of this moment.
+    #[must_use]
+    pub fn unseen(&self, now: Timestamp) -> Option<String> {
+        let age = now.duration_since(self.seen_at?).as_secs();
+        (age > FRESH_SECONDS).then(|| format!("{age} s"))
+    }
+
     /// Why a canary cannot be judged healthy yet: its callers are not at the step's weight, or not for `hold_seconds`.
     #[must_use]
     pub fn holds_canary(&self, hold_seconds: u32, now: Timestamp) -> Option<String> {
-        if self.state != TargetState::InStep {
+        if self.state != TargetState::InStep || self.unseen(now).is_some() {
             return Some(self.sentence(now));
         }
         let held = now.duration_since(self.in_step_since?).as_secs();
@@ -366,6 +394,9 @@ mod tests {
         assert_eq!((again.took_ms, &again.put_right), (Some(30_000), &None), "it stays what it was");
         let said = Standing::of(&back, Some(&target()), Some(&again));
         assert_eq!(said.in_step_since, Some(at(130)));
+        assert_eq!(said.holds_canary(300, at(1_200)), None);
+        let unseen = said.holds_canary(300, at(1_201)).unwrap();
+        assert!(unseen.ends_with("in step when it was looked at 301 s ago"), "{unseen}");
         let short = said.holds_canary(300, at(429)).unwrap();
         assert!(short.ends_with("is at this weight for 299 s of 300 s"), "{short}");
         assert_eq!(said.holds_canary(300, at(430)), None);
@@ -386,6 +417,60 @@ mod tests {
         assert_eq!(after.put_right, Some(put_right), "a change of ours is none of theirs");
         let stuck = look(&canary, Some(&step), QUARTER, &[("v1", 1.0)], Some("throttled"), 70);
         assert_eq!(stuck.out_since, Some(at(70)), "it fell out of step then, not when the route was written");
+    }
+
+    /// A look that saw nothing: the target did not answer.
+    fn unseen(head: &Head, before: Option<&TargetRecord>, now: i64) -> TargetRecord {
+        let wanted = desired(head, &target(), &BTreeMap::new()).unwrap().unwrap();
+        let pending = Some("it did not answer".into());
+        let seen = Seen { wanted: Some(&wanted), before: None, after: None, pending, refused: None };
+        TargetRecord::after(head, &target(), before, &seen, at(now))
+    }
+
+    #[test]
+    fn a_look_that_saw_nothing_ends_no_hold_and_hides_no_change() {
+        let canary = head(2_500, 10);
+        let step = look(&canary, None, CHAMPION, QUARTER, None, 12);
+        let blind = unseen(&canary, Some(&step), 72);
+        assert_eq!((blind.state, blind.out_since), (TargetState::Behind, Some(at(72))));
+        let said = Standing::of(&canary, Some(&target()), Some(&blind));
+        assert_eq!(said.in_step_since, None);
+        assert!(said.holds_canary(0, at(72)).is_some(), "not seen is not in step");
+        let again = look(&canary, Some(&blind), QUARTER, QUARTER, None, 74);
+        assert_eq!((again.in_step_since, &again.put_right), (Some(at(12)), &None), "the hold goes on");
+        let touched = look(&canary, Some(&blind), &[("v1", 0.5), ("v2", 0.5)], QUARTER, None, 74);
+        assert!(touched.put_right.is_some(), "a change by hand is told although one look saw nothing");
+        assert_eq!(touched.in_step_since, Some(at(74)));
+    }
+
+    #[test]
+    fn a_target_that_was_named_just_now_is_late_from_then_on() {
+        let old = head(0, 100);
+        let first = look(&old, None, QUARTER, QUARTER, Some("it is Updating"), 5_000);
+        assert_eq!(first.out_since, Some(at(5_000)));
+        assert!(!first.is_late(at(5_119)) && first.is_late(at(5_120)));
+        let unlooked = Standing::of(&old, Some(&target()), None);
+        assert_eq!((unlooked.state, unlooked.out_since), (TargetState::Behind, None));
+    }
+
+    #[test]
+    fn a_weight_is_met_from_the_first_look_in_step_until_the_epoch_ends() {
+        let canary = head(2_500, 10);
+        let behind = look(&canary, None, CHAMPION, CHAMPION, Some("it is Updating"), 12);
+        let quarter = canary.route.weight;
+        assert!(behind.met.is_empty());
+        let step = look(&canary, Some(&behind), CHAMPION, QUARTER, None, 300);
+        let later = look(&canary, Some(&step), QUARTER, QUARTER, None, 900);
+        let from = at(300).as_second();
+        assert!(!later.met.holds(quarter, from + 10) && later.met.holds(quarter, from + 11));
+        let half = head(5_000, 1_000);
+        let next = look(&half, Some(&later), QUARTER, QUARTER, Some("it is Updating"), 1_002);
+        assert!(next.met.holds(quarter, from + 11) && !next.met.holds(half.route.weight, from + 2_000));
+        let mut another = head(2_500, 2_000);
+        another.route.epoch += 1;
+        assert!(
+            look(&another, Some(&next), CHAMPION, CHAMPION, Some("it is Updating"), 2_001).met.is_empty()
+        );
     }
 
     #[test]

@@ -110,13 +110,23 @@ impl Counts {
 
     /// Adds the tallies of seconds before `watermark` (exclusive), each once. All of one second come in one call, and calls
     /// in the order of seconds: then any cut into calls gives the same counts.
-    pub fn add(&mut self, mut tallies: Vec<Tally>, watermark: i64) {
+    pub fn add(&mut self, tallies: Vec<Tally>, watermark: i64) {
+        self.add_if(tallies, watermark, |_| true);
+    }
+
+    /// The same of tallies of which only some count. Of the others is known which units failed already.
+    pub fn add_if(&mut self, mut tallies: Vec<Tally>, watermark: i64, counts: impl Fn(&Tally) -> bool) {
         tallies.retain(|tally| tally.second < watermark);
         tallies.sort_by(|a, b| (a.second, &a.tally_id).cmp(&(b.second, &b.tally_id)));
         let mut known = BTreeSet::new();
         for tally in tallies {
-            if known.insert(tally.tally_id.clone()) {
+            if !known.insert(tally.tally_id.clone()) {
+                continue;
+            }
+            if counts(&tally) {
                 self.count(&tally, watermark);
+            } else if tally.route.weight > Weight::ZERO && tally.defect().is_none() {
+                self.failed_units.extend(tally.error_units);
             }
         }
     }

@@ -11,6 +11,7 @@ mod read;
 use std::collections::BTreeMap;
 
 use seatrial_domain::route::Weight;
+use seatrial_domain::target::Met;
 use serde::{Deserialize, Serialize};
 
 use crate::columnar::ids;
@@ -97,6 +98,20 @@ pub struct SignalCounts {
     pub unmatched: u64,
     /// Signals and labels that came after their time.
     pub late: u64,
+}
+
+impl SignalCounts {
+    /// Without the units of slices in which callers did not meet their weight yet.
+    #[must_use]
+    pub fn met(&self, met: &Met) -> Self {
+        let mut counts = self.clone();
+        for by_weight in counts.by_name.values_mut() {
+            for (weight, slices) in by_weight.iter_mut() {
+                slices.retain(|slice| met.holds(*weight, slice.from));
+            }
+        }
+        counts
+    }
 }
 
 /// The units whose first request fell into one slice of time, and whose time for signals is over.

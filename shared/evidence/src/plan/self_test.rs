@@ -182,7 +182,8 @@ impl selftest::Gate for Gate<'_> {
 
 /// The row of the self-test.
 pub(super) fn row(policy: &Policy, traffic: &Traffic) -> MetricRow {
-    let rules = &policy.canary;
+    let rules = policy.judged_canary();
+    let rules = rules.as_ref();
     let name = Name { group: MetricGroup::Plan, name: SELF_TEST, segment: None, unit: MetricUnit::Share };
     let tried = try_gate(rules, traffic);
     let Some(weakest) = tried.iter().min_by(|a, b| a.outcome.power.share.total_cmp(&b.outcome.power.share))

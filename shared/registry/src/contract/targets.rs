@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
 use seatrial_domain::policy::{HttpTarget, Target};
-use seatrial_domain::target::{TargetRecord, TargetState};
+use seatrial_domain::route::Weight;
+use seatrial_domain::target::{Met, TargetRecord, TargetState};
 
 use super::scenario::{Full, Scenario};
 use crate::ops::Clock;
@@ -22,6 +23,7 @@ fn record<R: Full>(s: &Scenario<R>, revision: u64) -> TargetRecord {
         why: Some("it is Updating".into()),
         out_since: Some(s.clock.now()),
         in_step_since: None,
+        met: Met::default().with(Weight::FULL, s.clock.now()),
         took_ms: None,
         put_right: None,
         seen_at: s.clock.now(),
