@@ -60,14 +60,18 @@ impl Place<'_> {
             return Ok(InLine { schema: SCHEMA, wait_seconds: 1, again });
         };
         let rules = live_policy(self.ports.registry, model).await?.policy.when_busy;
-        if now >= waiting.until(&rules) {
+        let until = waiting.until(&rules);
+        if now >= until {
             let reason =
                 format!("it waited {} seconds, the longest that the policy allows", rules.max_wait_seconds);
             self.ops.leave_line(model, id, &reason).await?;
             return Err(Failure { message: format!("{}; {reason}", busy.message), ..busy });
         }
         tracing::info!(%model, promotion = %id, version = %self.version, since = %waiting.since, "waits for the model");
-        Ok(InLine { schema: SCHEMA, wait_seconds: waiting.looks_again_in(now), again: self.again() })
+        // It gives up when it looks, so it looks at the end of its time at the latest.
+        let left = u32::try_from(until.duration_since(now).as_secs().max(1)).unwrap_or(u32::MAX);
+        let wait_seconds = waiting.looks_again_in(now).min(left);
+        Ok(InLine { schema: SCHEMA, wait_seconds, again: self.again() })
     }
 
     /// Whether somebody took a promotion that stood in line out of it. (One that holds the model by now did not lose its place.)

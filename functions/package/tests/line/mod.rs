@@ -61,7 +61,11 @@ async fn the_second_promotion_waits_with_its_version_packaged_and_starts_once_th
 async fn who_waited_as_long_as_the_policy_allows_gives_up() {
     let (world, first, second) = busy().await;
     let line = waits(world.ask(&second, 0).await);
-    waits(world.ask(&line.again, 59).await);
+    let looks_again = [(45, 10), (50, 10), (55, 5), (59, 1)];
+    for (at, seconds) in looks_again {
+        let line = waits(world.ask(&line.again, at).await);
+        assert_eq!(line.wait_seconds, seconds, "at {at}: it does not wait beyond its time");
+    }
     let refused = world.ask(&line.again, 60).await.unwrap_err();
     assert_eq!(refused.label, label::MODEL_BUSY);
     assert!(
