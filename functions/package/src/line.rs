@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use seatrial_domain::VersionName;
+use seatrial_domain::change::Request;
 use seatrial_domain::task::{Held, InLine, PromotionInput, SCHEMA};
 use seatrial_registry::ops::{Ops, live_policy};
 use seatrial_runtime::{Failure, label};
@@ -21,16 +22,14 @@ impl Place<'_> {
     /// Takes the model.
     pub(crate) async fn start(&self) -> Result<Held, Failure> {
         let input = self.input;
+        let request = Request {
+            by: &input.requested_by,
+            execution: Some(self.execution),
+            emergency: input.emergency.as_ref(),
+        };
         let started = self
             .ops
-            .start_skipping(
-                &input.model,
-                &input.promotion,
-                self.version,
-                &input.requested_by,
-                Some(self.execution),
-                input.emergency.as_ref(),
-            )
+            .start_skipping(&input.model, &input.promotion, self.version, &request)
             .await
             .map_err(|e| keep_label(e.into(), self.version))?;
         Ok(Held {

@@ -8,7 +8,9 @@ mod desired;
 mod hook;
 mod standing;
 
-pub use desired::{Actual, Desired, NoDesire, Share, desired, difference, name_at, names_of_their_own};
+pub use desired::{
+    Actual, Desired, NoDesire, Share, carries, desired, difference, name_at, names_of_their_own,
+};
 pub use hook::{HookAnswer, HookCall, HookKind, HookRoute, HookShare, SCHEMA};
 pub use standing::{PutRight, Seen, Standing, TargetRecord, TargetState};
 

@@ -97,6 +97,7 @@ macro_rules! contract_tests {
         $crate::contract_tests!(@module targets, $make,
             one_at_a_time_drives_a_target_and_whoever_died_is_followed
             what_was_seen_is_kept_by_whoever_drives_and_by_nobody_else
+            whoever_has_no_name_of_its_own_there_begins_nothing
         );
         $crate::contract_tests!(@module sessions, $make,
             a_session_ends_by_itself_and_is_never_made_longer

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use seatrial_domain::canonical::sha256;
-use seatrial_domain::change::{self, Context};
+use seatrial_domain::change::{self, Context, Request};
 use seatrial_domain::gate::{Capability, GateStatus};
 use seatrial_domain::head::BenchmarkRef;
 use seatrial_domain::ids::{Actor, Auth};
@@ -307,7 +307,8 @@ pub async fn a_line_of_anothers_making_is_refused<R: Full>(registry: &R) {
     let past = Context { head: &other, ..context.clone() };
     let asker = Actor::function("intake");
     let mut forged =
-        change::start_promotion(&past, &waiter(&s, 4), &version, &record, &asker, None, None).unwrap();
+        change::start_promotion(&past, &waiter(&s, 4), &version, &record, &[], &Request::new(&asker, None))
+            .unwrap();
     forged.head.waiting = vec![head.waiting[0].clone()];
     refused(registry, &forged).await;
     assert_eq!(s.head().await.waiting, head.waiting);

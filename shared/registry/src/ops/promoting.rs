@@ -1,12 +1,11 @@
 //! From a package to frozen evidence, and the attestation of an ended promotion.
 
-use seatrial_domain::change;
+use seatrial_domain::change::{self, Request};
 use seatrial_domain::ids::Actor;
 use seatrial_domain::line::Waiting;
 use seatrial_domain::package::PackageSummary;
 use seatrial_domain::promotion::{Automatic, EvidenceKind, EvidenceRef, PromotionRecord, PromotionStatus};
 use seatrial_domain::submission::Submitter;
-use seatrial_domain::task::Emergency;
 use seatrial_domain::version::VersionRecord;
 use seatrial_domain::{Digest, ModelName, PromotionId, Refusal, Verdict, VersionName};
 
@@ -49,7 +48,8 @@ impl Ops<'_> {
     ///
     /// # Errors
     /// [`Refusal::Busy`] while another holds the model, [`Refusal::Superseded`] when this one has ended,
-    /// [`Refusal::NotFound`] without such a version, [`Refusal::Invalid`] without a policy.
+    /// [`Refusal::NotFound`] without such a version, [`Refusal::Invalid`] without a policy, and for a version without a name of its own
+    /// at the policy's target.
     pub async fn start_promotion(
         &self,
         model: &ModelName,
@@ -58,7 +58,7 @@ impl Ops<'_> {
         requested_by: &Actor,
         execution: Option<&str>,
     ) -> Result<Outcome<PromotionRecord>, OpError> {
-        self.start_skipping(model, id, version, requested_by, execution, None).await
+        self.start_skipping(model, id, version, &Request::new(requested_by, execution)).await
     }
 
     /// The same, with stages that are skipped from the start in an emergency.
@@ -70,9 +70,7 @@ impl Ops<'_> {
         model: &ModelName,
         id: &PromotionId,
         version: VersionName,
-        requested_by: &Actor,
-        execution: Option<&str>,
-        emergency: Option<&Emergency>,
+        request: &Request<'_>,
     ) -> Result<Outcome<PromotionRecord>, OpError> {
         self.transact(model, Missing::Refuse, |head| {
             Box::pin(async move {
@@ -93,15 +91,15 @@ impl Ops<'_> {
                 }
                 let challenger = self.version(model, version).await?;
                 let policy = self.live_policy(&head).await?;
+                let serving = self.serving(&head).await?;
                 let context = self.context(&head);
                 commit_promotion(change::start_promotion(
                     &context,
                     id,
                     &challenger,
                     &policy,
-                    requested_by,
-                    execution,
-                    emergency,
+                    &serving,
+                    request,
                 )?)
             })
         })

@@ -1,6 +1,6 @@
 //! Adoption: who may, when, and what follows.
 
-use super::world::{World, actor, evidence, policy};
+use super::world::{World, actor, alias, evidence, policy};
 use crate::change::{self, Right};
 use crate::ids::{Actor, Auth, VersionName};
 use crate::policy::{Person, Policy, Role};
@@ -115,6 +115,16 @@ fn what_a_promotion_has_judged_is_not_adopted() {
     assert!(refused.to_string().contains("v1 of model m is rejected"), "{refused}");
     w.retire(1).unwrap();
     assert!(w.adopt(1, &actor(OWEN)).is_err());
+}
+
+#[test]
+fn where_the_policy_names_a_target_an_adopted_version_has_a_name_there() {
+    let mut w = world(1, |rules| rules.target = Some(alias()));
+    let refused = w.adopt(1, &actor(OWEN)).unwrap_err().to_string();
+    assert!(refused.contains("v1") && refused.contains("serving.lambda_version"), "{refused}");
+    assert_eq!(w.head.champion(), None);
+    w.name(1, "7");
+    w.adopt(1, &actor(OWEN)).unwrap();
 }
 
 #[test]
