@@ -8,6 +8,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
 use fn_control::{Control, Execution, Start, Starter, app};
 use seatrial_domain::PromotionId;
+use seatrial_domain::change::Request;
 use seatrial_domain::ids::{Actor, VersionName};
 use seatrial_domain::policy::{BusyMode, Person, Role};
 use seatrial_domain::task::PromotionInput;
@@ -87,7 +88,8 @@ impl World {
     async fn join(&self, version: u32) -> PromotionId {
         let id = PromotionId::derive(&self.s.model, &format!("v{version}"), 1);
         let (asker, version) = (Actor::function("intake"), VersionName::new(version));
-        self.s.system().wait_for_model(&self.s.model, &id, version, &asker, None).await.unwrap();
+        let request = Request::new(&asker, None);
+        self.s.system().wait_for_model(&self.s.model, &id, version, &request).await.unwrap();
         id
     }
 }

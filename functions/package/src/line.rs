@@ -22,14 +22,9 @@ impl Place<'_> {
     /// Takes the model.
     pub(crate) async fn start(&self) -> Result<Held, Failure> {
         let input = self.input;
-        let request = Request {
-            by: &input.requested_by,
-            execution: Some(self.execution),
-            emergency: input.emergency.as_ref(),
-        };
         let started = self
             .ops
-            .start_skipping(&input.model, &input.promotion, self.version, &request)
+            .start_skipping(&input.model, &input.promotion, self.version, &self.request())
             .await
             .map_err(|e| keep_label(e.into(), self.version))?;
         Ok(Held {
@@ -44,10 +39,7 @@ impl Place<'_> {
     /// Stands in line, and says when to ask again. `busy` is why it cannot start, and what is answered where it may not wait.
     pub(crate) async fn wait(&self, now: Timestamp, busy: Failure) -> Result<InLine, Failure> {
         let (model, id) = (&self.input.model, &self.input.promotion);
-        let joined = self
-            .ops
-            .wait_for_model(model, id, self.version, &self.input.requested_by, Some(self.execution))
-            .await;
+        let joined = self.ops.wait_for_model(model, id, self.version, &self.request()).await;
         let waiting = match joined.map_err(Failure::from) {
             Ok(outcome) => outcome.value,
             Err(failure) if failure.label == label::MODEL_BUSY => return Err(busy),
@@ -81,6 +73,12 @@ impl Place<'_> {
         Ok(!waits && self.ports.registry.promotion(model, id).await?.is_none())
     }
 
+    /// A failure in the words of a withdrawal, where that came between the look at the line and what followed.
+    pub(crate) async fn or_withdrawn(&self, failure: Failure) -> Failure {
+        let superseded = self.input.waited && failure.label == label::SUPERSEDED;
+        if superseded && matches!(self.gone().await, Ok(true)) { self.withdrawn() } else { failure }
+    }
+
     pub(crate) fn withdrawn(&self) -> Failure {
         Failure {
             label: label::SUPERSEDED,
@@ -89,6 +87,16 @@ impl Place<'_> {
                 self.input.promotion, self.input.model, self.input.model
             ),
             source: None,
+        }
+    }
+
+    fn request(&self) -> Request<'_> {
+        let input = self.input;
+        Request {
+            by: &input.requested_by,
+            execution: Some(self.execution),
+            emergency: input.emergency.as_ref(),
+            waited: input.waited,
         }
     }
 

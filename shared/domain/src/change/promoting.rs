@@ -82,13 +82,15 @@ pub struct Request<'a> {
     pub execution: Option<&'a str>,
     /// Stages that it skips from its start.
     pub emergency: Option<&'a Emergency>,
+    /// Whether it stood in line: then it begins from its place there, or not at all.
+    pub waited: bool,
 }
 
 impl<'a> Request<'a> {
-    /// A promotion that skips nothing.
+    /// A promotion that comes now, and skips nothing.
     #[must_use]
     pub const fn new(by: &'a Actor, execution: Option<&'a str>) -> Self {
-        Self { by, execution, emergency: None }
+        Self { by, execution, emergency: None, waited: false }
     }
 }
 
@@ -106,7 +108,7 @@ pub fn start_promotion(
     request: &Request<'_>,
 ) -> Result<Change, Refusal> {
     let head = context.head;
-    let Request { by: requested_by, execution, emergency } = *request;
+    let Request { by: requested_by, execution, emergency, .. } = *request;
     let bypasses = bypasses(context, policy, requested_by, emergency)?;
     head.free_for(Some(id), !bypasses.is_empty())?;
     if head.champion().is_some_and(|c| c.version == version.version) {

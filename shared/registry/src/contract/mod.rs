@@ -75,6 +75,8 @@ macro_rules! contract_tests {
             a_link_opened_in_two_windows_decides_once
             two_promotions_at_once_and_one_holds_the_model
             ten_that_wait_at_once_stand_in_one_line_and_start_in_its_order
+            whoever_was_taken_out_of_the_line_neither_joins_it_again_nor_takes_the_model
+            a_withdrawal_against_a_start_out_of_the_line
             a_line_of_anothers_making_is_refused
             uploads_of_the_same_bytes_at_once_are_one_version
             twenty_writers_make_one_chain

@@ -64,7 +64,8 @@ impl Ops<'_> {
     /// The same, with stages that are skipped from the start in an emergency.
     ///
     /// # Errors
-    /// As [`Ops::start_promotion`]; [`Refusal::Forbidden`] when whoever asked has no right to skip.
+    /// As [`Ops::start_promotion`]; [`Refusal::Forbidden`] when whoever asked has no right to skip; [`Refusal::Superseded`] for one that
+    /// stood in line and was taken out of it.
     pub async fn start_skipping(
         &self,
         model: &ModelName,
@@ -82,6 +83,11 @@ impl Ops<'_> {
                         return Err(Refusal::Invalid { why }.into());
                     }
                     return Ok(Next::Already(known));
+                }
+                // package:  looks, and it waits ─────────────────► takes the model
+                // withdraw:                writes head 8 without it ─┘
+                if request.waited {
+                    head.still_waits(id)?;
                 }
                 if head.policy.is_none() {
                     let why = format!(
@@ -110,17 +116,20 @@ impl Ops<'_> {
     /// of one whose turn it is meanwhile the answer is none.
     ///
     /// # Errors
-    /// [`Refusal::Busy`] or [`Refusal::InLine`] where it may not wait.
+    /// [`Refusal::Busy`] or [`Refusal::InLine`] where it may not wait; [`Refusal::Superseded`] for one that stood in line and was taken out
+    /// of it.
     pub async fn wait_for_model(
         &self,
         model: &ModelName,
         id: &PromotionId,
         version: VersionName,
-        requested_by: &Actor,
-        execution: Option<&str>,
+        request: &Request<'_>,
     ) -> Result<Outcome<Option<Waiting>>, OpError> {
         self.transact(model, Missing::Refuse, |head| {
             Box::pin(async move {
+                if request.waited {
+                    head.still_waits(id)?;
+                }
                 if let Some(place) = head.place_of(id) {
                     return Ok(Next::Already(Some(head.waiting[place].clone())));
                 }
@@ -130,8 +139,8 @@ impl Ops<'_> {
                 let challenger = self.version(model, version).await?;
                 let policy = self.live_policy(&head).await?;
                 let context = self.context(&head);
-                let change =
-                    change::wait_for_model(&context, id, &challenger, &policy, requested_by, execution)?;
+                let Request { by, execution, .. } = *request;
+                let change = change::wait_for_model(&context, id, &challenger, &policy, by, execution)?;
                 let joined = change.head.waiting.last().cloned();
                 Next::commit(change, joined)
             })
