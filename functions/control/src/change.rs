@@ -1,5 +1,7 @@
 //! The routes that change something.
 
+use std::collections::BTreeSet;
+
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
@@ -9,7 +11,7 @@ use seatrial_artifacts::store::Hasher;
 use seatrial_domain::access::Action;
 use seatrial_domain::compliance::{self, Facts, Missing, ProfileName};
 use seatrial_domain::gate::{GateKind, GateRecord};
-use seatrial_domain::head::{BenchmarkRef, PolicyRef};
+use seatrial_domain::head::{BenchmarkRef, Head, PolicyRef};
 use seatrial_domain::ids::{Actor, Digest, GateId, VersionName};
 use seatrial_domain::policy::{BusyMode, Policy};
 use seatrial_domain::promotion::Stage;
@@ -45,7 +47,11 @@ pub(crate) fn reason(text: &str) -> Result<&str, Problem> {
 }
 
 /// How many used-up names of one version are passed over: each costs two calls of the thirty seconds an answer may take.
-const ATTEMPTS: u32 = 50;
+const ATTEMPTS: usize = 50;
+
+/// How many of a model's latest changes are searched for withdrawals. An execution that was withdrawn earlier than that has looked since
+/// and ended, so that its name is passed over as a used-up one.
+const RECENT: u32 = 500;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -64,7 +70,8 @@ pub(crate) struct Started {
     waits: bool,
 }
 
-/// Starts a promotion of a packaged version. The promotion's name counts the attempts, so asking twice at once starts one.
+/// Starts a promotion of a packaged version. The promotion's name counts the attempts, so asking twice at once starts one. An emergency's
+/// is another than that of a promotion in the ordinary way: one that stands in line does not keep it from beginning.
 pub(crate) async fn promote(
     State(control): State<Control>,
     Caller(actor): Caller,
@@ -75,7 +82,7 @@ pub(crate) async fn promote(
     let Promote { version, emergency } = parse(&body, r#"{"version": "v<n>"}"#)?;
     may_promote(&control, &model, &actor, emergency.as_ref()).await?;
     let head = control.registry.head(&model).await.map_err(Failure::from)?.ok_or_else(|| no_model(&model))?;
-    let waits = head.running.is_some() || !head.waiting.is_empty();
+    let waits = emergency.is_none() && (head.running.is_some() || !head.waiting.is_empty());
     let busy = head.free_for(None, emergency.is_some()).err();
     if head.policy.is_none() {
         return Err(Problem::bad_request(format!(
@@ -92,12 +99,9 @@ pub(crate) async fn promote(
         return Err(busy.into());
     }
     may_start(&policy, &record, head.benchmark.is_some(), emergency.as_ref())?;
-    let earlier = control.registry.promotions(&model).await.map_err(Failure::from)?;
-    let first = earlier.iter().filter(|p| p.challenger.digest == record.digest).count() as u32 + 1;
     // An attempt that never held the model (another was faster, a dependency was away) left no promotion, but its name is
     // used up: the next one is taken.
-    for attempt in first..first + ATTEMPTS {
-        let promotion = PromotionId::derive(&model, &format!("version:{}", record.digest), attempt);
+    for promotion in names(&control, &head, &record.digest, emergency.is_some()).await? {
         let input = PromotionInput {
             schema: SCHEMA,
             model: model.clone(),
@@ -120,6 +124,27 @@ pub(crate) async fn promote(
             "{ATTEMPTS} executions that promote {version} of model {model} ended before they began; see why in Step Functions"
         ),
     ))
+}
+
+/// The names that a promotion of the version with this digest may have, in the order in which they are tried.
+///
+/// The execution of a promotion that was withdrawn runs on until it looks again, and ends then: whoever asks anew is not that one.
+async fn names(
+    control: &Control,
+    head: &Head,
+    digest: &Digest,
+    emergency: bool,
+) -> Result<Vec<PromotionId>, Problem> {
+    let model = &head.model;
+    let earlier = control.registry.promotions(model).await.map_err(Failure::from)?;
+    let first = earlier.iter().filter(|p| p.challenger.digest == *digest).count() as u32 + 1;
+    let before = head.chain.seq.saturating_sub(u64::from(RECENT));
+    let recent = control.registry.history(model, before, RECENT).await.map_err(Failure::from)?;
+    let withdrawn = recent.into_iter().filter(|entry| entry.event == "promotion_withdrawn");
+    let withdrawn: BTreeSet<PromotionId> = withdrawn.filter_map(|entry| entry.promotion).collect();
+    let cause = format!("{}:{digest}", if emergency { "emergency" } else { "version" });
+    let all = (first..).map(|attempt| PromotionId::derive(model, &cause, attempt));
+    Ok(all.filter(|promotion| !withdrawn.contains(promotion)).take(ATTEMPTS).collect())
 }
 
 /// Says at once what the compliance profile asks for and is missing. The registry asks again when the promotion begins.

@@ -1,13 +1,14 @@
 //! Who waits for a model, over the operator API.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
 use fn_control::{Control, Execution, Start, Starter, app};
 use seatrial_domain::PromotionId;
+use seatrial_domain::change::Request;
 use seatrial_domain::ids::{Actor, VersionName};
 use seatrial_domain::policy::{BusyMode, Person, Role};
 use seatrial_domain::task::PromotionInput;
@@ -30,6 +31,32 @@ impl Starter for Standing {
 
     async fn execution(&self, _: &PromotionId) -> Result<Execution, Failure> {
         Ok(self.0.clone())
+    }
+}
+
+/// Step Functions whose executions all run: who asks for a name that has one is told that it runs, and begins nothing.
+#[derive(Clone, Default)]
+struct Running(Arc<Mutex<Vec<PromotionInput>>>);
+
+impl Running {
+    /// What began, in order.
+    fn begun(&self) -> Vec<PromotionInput> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+#[async_trait]
+impl Starter for Running {
+    async fn start(&self, input: &PromotionInput) -> Result<Start, Failure> {
+        let mut begun = self.0.lock().unwrap();
+        if !begun.iter().any(|known| known.promotion == input.promotion) {
+            begun.push(input.clone());
+        }
+        Ok(Start::Runs)
+    }
+
+    async fn execution(&self, _: &PromotionId) -> Result<Execution, Failure> {
+        Ok(Execution::Runs)
     }
 }
 
@@ -86,9 +113,14 @@ impl World {
 
     async fn join(&self, version: u32) -> PromotionId {
         let id = PromotionId::derive(&self.s.model, &format!("v{version}"), 1);
-        let (asker, version) = (Actor::function("intake"), VersionName::new(version));
-        self.s.system().wait_for_model(&self.s.model, &id, version, &asker, None).await.unwrap();
+        self.join_as(&id, version).await;
         id
+    }
+
+    async fn join_as(&self, id: &PromotionId, version: u32) {
+        let (asker, version) = (Actor::function("intake"), VersionName::new(version));
+        let request = Request::new(&asker, None);
+        self.s.system().wait_for_model(&self.s.model, id, version, &request).await.unwrap();
     }
 }
 
@@ -108,6 +140,60 @@ async fn a_promotion_of_a_busy_model_is_begun_where_it_may_wait_and_refused_at_o
         world.ask("sue@example.com", "POST", "/promotions", json!({ "version": "v3" })).await;
     assert_eq!((status, &answer["code"]), (StatusCode::CONFLICT, &json!("model_busy")), "{answer}");
     assert!(world.started.0.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_emergency_begins_although_a_promotion_of_the_same_version_stands_in_line() {
+    let world = World::new(BusyMode::Wait).await;
+    let running = Running::default();
+    let promote = async |who: &str, body: Value| {
+        world.ask_with(Arc::new(running.clone()), who, "POST", "/promotions", body).await
+    };
+    let (status, first) = promote("sue@example.com", json!({ "version": "v3" })).await;
+    assert_eq!((status, &first["waits"]), (StatusCode::ACCEPTED, &json!(true)), "{first}");
+    let waiting = running.begun()[0].promotion.clone();
+    world.join_as(&waiting, 3).await;
+    world.s.system().roll_back(&world.s.model, "it burns", false).await.unwrap();
+
+    let emergency = json!({ "skip": ["shadow"], "reason": "it burns" });
+    let urgent = json!({ "version": "v3", "emergency": emergency });
+    let (status, second) = promote("olga@example.com", urgent.clone()).await;
+    assert_eq!((status, &second["waits"]), (StatusCode::ACCEPTED, &json!(false)), "{second}");
+    let begun = running.begun();
+    assert_eq!(begun.len(), 2, "it is not the one in line: {second}");
+    assert_eq!(second["promotion"], json!(begun[1].promotion));
+    assert!(begun[0].emergency.is_none() && begun[1].emergency.is_some());
+    assert_eq!(world.s.head().await.waiting[0].promotion, waiting, "which keeps its place");
+    let (_, again) = promote("olga@example.com", urgent).await;
+    assert_eq!((&again["promotion"], running.begun().len()), (&second["promotion"], 2), "twice is once");
+}
+
+#[tokio::test]
+async fn who_asks_again_after_a_withdrawal_gets_a_promotion_and_not_the_one_that_ends() {
+    let world = World::new(BusyMode::Wait).await;
+    let running = Running::default();
+    let promote = async || {
+        let body = json!({ "version": "v3" });
+        let starter = Arc::new(running.clone());
+        let (status, answer) = world.ask_with(starter, "sue@example.com", "POST", "/promotions", body).await;
+        assert_eq!((status, &answer["waits"]), (StatusCode::ACCEPTED, &json!(true)), "{answer}");
+        answer["promotion"].clone()
+    };
+    let mut asked = Vec::new();
+    for n in 0..3 {
+        asked.push(promote().await);
+        assert_eq!(promote().await, asked[n], "twice is once");
+        let begun = running.begun();
+        assert_eq!(begun.len(), n + 1, "each of them begins: {asked:?}");
+        assert_eq!(asked[n], json!(begun[n].promotion));
+        world.join_as(&begun[n].promotion, 3).await;
+        assert_eq!(promote().await, asked[n], "it stands in line");
+        let path = format!("/promotions/{}/withdraw", begun[n].promotion);
+        let reason = json!({ "reason": "not yet" });
+        let (status, answer) = world.ask("sue@example.com", "POST", &path, reason).await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+    }
+    assert_eq!(world.s.events("promotion_withdrawn").await, 3);
 }
 
 #[tokio::test]

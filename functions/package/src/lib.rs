@@ -71,7 +71,7 @@ impl std::fmt::Debug for Ports<'_> {
 ///
 /// # Errors
 /// `InvalidSubmission` with every defect; `ModelBusy` while another promotion holds the model; `Superseded` when this one
-/// has ended; `Invalid` for a model without a policy, an unknown version, a submission in a wrong place, or a version that lacks
+/// has ended or was taken out of the line; `Invalid` for a model without a policy, an unknown version, a submission in a wrong place, or a version that lacks
 /// what the policy's compliance profile asks for; `Internal` for a version whose signature does not hold.
 pub async fn handle<C>(ports: &Ports<'_>, clock: C, task: PackageTask) -> Result<Packaged, Failure>
 where
@@ -105,13 +105,17 @@ where
     if input.waited && place.gone().await? {
         return Err(place.withdrawn());
     }
-    match place.start().await {
+    let answer = match place.start().await {
         Ok(held) => Ok(Packaged::Taken(Taken { held, adopted: false })),
         // An emergency waits for nobody: a rollback makes room at once.
         Err(failure) if failure.label == label::MODEL_BUSY && *may_wait && input.emergency.is_none() => {
             place.wait(clock(), failure).await.map(|line| Packaged::InLine(Box::new(line)))
         }
         Err(failure) => Err(failure),
+    };
+    match answer {
+        Ok(answer) => Ok(answer),
+        Err(failure) => Err(place.or_withdrawn(failure).await),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use seatrial_domain::VersionName;
+use seatrial_domain::change::Request;
 use seatrial_domain::task::{Held, InLine, PromotionInput, SCHEMA};
 use seatrial_registry::ops::{Ops, live_policy};
 use seatrial_runtime::{Failure, label};
@@ -23,14 +24,7 @@ impl Place<'_> {
         let input = self.input;
         let started = self
             .ops
-            .start_skipping(
-                &input.model,
-                &input.promotion,
-                self.version,
-                &input.requested_by,
-                Some(self.execution),
-                input.emergency.as_ref(),
-            )
+            .start_skipping(&input.model, &input.promotion, self.version, &self.request())
             .await
             .map_err(|e| keep_label(e.into(), self.version))?;
         Ok(Held {
@@ -45,10 +39,7 @@ impl Place<'_> {
     /// Stands in line, and says when to ask again. `busy` is why it cannot start, and what is answered where it may not wait.
     pub(crate) async fn wait(&self, now: Timestamp, busy: Failure) -> Result<InLine, Failure> {
         let (model, id) = (&self.input.model, &self.input.promotion);
-        let joined = self
-            .ops
-            .wait_for_model(model, id, self.version, &self.input.requested_by, Some(self.execution))
-            .await;
+        let joined = self.ops.wait_for_model(model, id, self.version, &self.request()).await;
         let waiting = match joined.map_err(Failure::from) {
             Ok(outcome) => outcome.value,
             Err(failure) if failure.label == label::MODEL_BUSY => return Err(busy),
@@ -60,14 +51,18 @@ impl Place<'_> {
             return Ok(InLine { schema: SCHEMA, wait_seconds: 1, again });
         };
         let rules = live_policy(self.ports.registry, model).await?.policy.when_busy;
-        if now >= waiting.until(&rules) {
+        let until = waiting.until(&rules);
+        if now >= until {
             let reason =
                 format!("it waited {} seconds, the longest that the policy allows", rules.max_wait_seconds);
             self.ops.leave_line(model, id, &reason).await?;
             return Err(Failure { message: format!("{}; {reason}", busy.message), ..busy });
         }
         tracing::info!(%model, promotion = %id, version = %self.version, since = %waiting.since, "waits for the model");
-        Ok(InLine { schema: SCHEMA, wait_seconds: waiting.looks_again_in(now), again: self.again() })
+        // It gives up when it looks, so it looks at the end of its time at the latest.
+        let left = u32::try_from(until.duration_since(now).as_secs().max(1)).unwrap_or(u32::MAX);
+        let wait_seconds = waiting.looks_again_in(now).min(left);
+        Ok(InLine { schema: SCHEMA, wait_seconds, again: self.again() })
     }
 
     /// Whether somebody took a promotion that stood in line out of it. (One that holds the model by now did not lose its place.)
@@ -78,6 +73,12 @@ impl Place<'_> {
         Ok(!waits && self.ports.registry.promotion(model, id).await?.is_none())
     }
 
+    /// A failure in the words of a withdrawal, where that came between the look at the line and what followed.
+    pub(crate) async fn or_withdrawn(&self, failure: Failure) -> Failure {
+        let superseded = self.input.waited && failure.label == label::SUPERSEDED;
+        if superseded && matches!(self.gone().await, Ok(true)) { self.withdrawn() } else { failure }
+    }
+
     pub(crate) fn withdrawn(&self) -> Failure {
         Failure {
             label: label::SUPERSEDED,
@@ -86,6 +87,16 @@ impl Place<'_> {
                 self.input.promotion, self.input.model, self.input.model
             ),
             source: None,
+        }
+    }
+
+    fn request(&self) -> Request<'_> {
+        let input = self.input;
+        Request {
+            by: &input.requested_by,
+            execution: Some(self.execution),
+            emergency: input.emergency.as_ref(),
+            waited: input.waited,
         }
     }
 

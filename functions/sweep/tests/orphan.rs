@@ -4,6 +4,7 @@
 use crate::common;
 
 use seatrial_domain::PromotionId;
+use seatrial_domain::change::Request;
 use seatrial_domain::gate::{GateRecord, GateStatus};
 use seatrial_domain::ids::{Actor, VersionName};
 use seatrial_domain::policy::BusyMode;
@@ -73,7 +74,8 @@ async fn who_waits_and_is_dead_leaves_the_line_and_holds_nobody_up() {
     for (version, execution) in [(3, Some("arn:dead")), (4, None)] {
         let id = PromotionId::derive(&s.model, &format!("v{version}"), 1);
         let version = VersionName::new(version);
-        s.system().wait_for_model(&s.model, &id, version, &asker, execution).await.unwrap();
+        let request = Request::new(&asker, execution);
+        s.system().wait_for_model(&s.model, &id, version, &request).await.unwrap();
     }
     assert_eq!(s.head().await.waiting.len(), 2);
     sweep(&s).await;

@@ -268,8 +268,9 @@ impl Access {
         }
         if is_anonymous(submitted_by) {
             return refuse(
-                "separation of duties: nobody in particular submitted it, so it may be theirs; announce the same files under another \
-                 name, with `seatrial adopt MODEL FOLDER`",
+                "separation of duties: nobody in particular submitted it, so it may be theirs, and the same files stay the same version; \
+                 change a line of CHANGELOG.md, so that it is a version of its own, and hand that in with `seatrial adopt MODEL FOLDER`: \
+                 another owner then adopts it",
             );
         }
         if self.may_be_one(who, submitted_by) {

@@ -53,6 +53,17 @@ impl Head {
         self.waiting.iter().position(|w| w.promotion == *promotion)
     }
 
+    /// That a promotion which stood in line still does: whoever was taken out of it takes no model, and joins no line again.
+    ///
+    /// # Errors
+    /// [`Refusal::Superseded`] when it does not.
+    pub fn still_waits(&self, promotion: &PromotionId) -> Result<(), Refusal> {
+        if self.place_of(promotion).is_some() {
+            return Ok(());
+        }
+        Err(Refusal::Superseded { promotion: promotion.clone(), epoch: self.epoch, found: self.epoch })
+    }
+
     /// Whether `promotion` (none: one that comes now) may take the model. `emergency` goes past the line, and past no running promotion.
     ///
     /// # Errors

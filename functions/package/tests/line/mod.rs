@@ -1,5 +1,9 @@
 //! A promotion whose model another one holds, under a policy that lets it wait.
 
+use std::pin::pin;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll, Waker};
+
 use seatrial_domain::policy::BusyMode;
 use seatrial_domain::task::InLine;
 
@@ -61,7 +65,11 @@ async fn the_second_promotion_waits_with_its_version_packaged_and_starts_once_th
 async fn who_waited_as_long_as_the_policy_allows_gives_up() {
     let (world, first, second) = busy().await;
     let line = waits(world.ask(&second, 0).await);
-    waits(world.ask(&line.again, 59).await);
+    let looks_again = [(45, 10), (50, 10), (55, 5), (59, 1)];
+    for (at, seconds) in looks_again {
+        let line = waits(world.ask(&line.again, at).await);
+        assert_eq!(line.wait_seconds, seconds, "at {at}: it does not wait beyond its time");
+    }
     let refused = world.ask(&line.again, 60).await.unwrap_err();
     assert_eq!(refused.label, label::MODEL_BUSY);
     assert!(
@@ -84,6 +92,44 @@ async fn who_was_taken_out_of_the_line_does_not_come_back_even_where_the_model_i
     assert_eq!(refused.label, label::SUPERSEDED);
     assert!(refused.message.contains("taken out of the line"), "{}", refused.message);
     assert!(world.registry.head(&world.model).await.unwrap().unwrap().running.is_none());
+}
+
+/// Does this to the end in the middle of something else. It waits for nothing but memory.
+fn meanwhile<F: Future>(work: F) -> F::Output {
+    let mut work = pin!(work);
+    let mut context = Context::from_waker(Waker::noop());
+    loop {
+        if let Poll::Ready(done) = work.as_mut().poll(&mut context) {
+            return done;
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_is_taken_out_between_the_look_at_the_line_and_the_transaction_neither_begins_nor_joins_again() {
+    // The time is asked for first by the start, and then, where the model is not free, by the line.
+    for (nth, free) in [(1, true), (2, false)] {
+        let (world, first, second) = busy().await;
+        let line = waits(world.ask(&second, 0).await);
+        if free {
+            world.ops().end_promotion(&world.model, &first.promotion, first.epoch, "worse").await.unwrap();
+        }
+        let asked = AtomicU32::new(0);
+        let withdrawing = || {
+            if asked.fetch_add(1, Ordering::SeqCst) + 1 == nth {
+                meanwhile(world.ops().leave_line(&world.model, &second.promotion, "v3 instead")).unwrap();
+            }
+            clock()
+        };
+        let task = PackageTask { input: line.again, execution: "arn:x".into(), may_wait: true };
+        let answer =
+            world.answer(&task, testing::key(), &world.submissions, &world.models, withdrawing).await;
+        let refused = answer.unwrap_err();
+        assert_eq!(refused.label, label::SUPERSEDED);
+        assert!(refused.message.contains("taken out of the line"), "{}", refused.message);
+        let head = world.registry.head(&world.model).await.unwrap().unwrap();
+        assert!(head.waiting.is_empty() && head.running.is_none() == free, "{head:?}");
+    }
 }
 
 #[tokio::test]

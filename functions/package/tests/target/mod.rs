@@ -63,18 +63,40 @@ async fn a_version_without_a_name_there_cannot_be_promoted_again_after_the_targe
     assert_eq!(world.registry.head(&world.model).await.unwrap().unwrap().running, None);
 }
 
+/// Crowns the promotion that holds the model.
+async fn crown(world: &World, held: Held) {
+    let scenario = Scenario { model: world.model.clone(), ..Scenario::empty(&world.registry) };
+    let run = seatrial_registry::contract::Run { id: held.promotion, epoch: held.epoch };
+    scenario.approve(&run).await;
+    scenario.system().crown(&world.model, &run.id, run.epoch).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_version_that_is_called_like_the_champion_is_not_promoted_by_its_own_name_either() {
+    let world = World::new().await;
+    world.ops().set_policy(&world.model, &alias()).await.unwrap();
+    // While nothing serves, both may be called so.
+    for id in ["one", "two"] {
+        let submission = named(&world, id, "serving: {lambda_version: 7}\n").await;
+        let held = world.run(&world.task(id, Some(submission), None)).await.unwrap();
+        world.ops().end_promotion(&world.model, &held.promotion, held.epoch, "a test").await.unwrap();
+    }
+    let champion = world.task("champion", None, Some(VersionName::new(1)));
+    crown(&world, world.run(&champion).await.unwrap()).await;
+    let late = world.task("late", None, Some(VersionName::new(2)));
+    let refused = world.run(&late).await.unwrap_err();
+    assert!(refused.message.contains("v1 and v2 are both called \"7\""), "{}", refused.message);
+    assert_eq!(world.registry.head(&world.model).await.unwrap().unwrap().running, None);
+}
+
 #[tokio::test]
 async fn no_two_versions_that_serve_share_a_name_there() {
-    let registry = MemoryRegistry::default();
-    let world = World { registry: registry.clone(), ..World::new().await };
+    let world = World::new().await;
     // The champion is function version 7.
     world.ops().set_policy(&world.model, &alias()).await.unwrap();
     let task = world.task("one", Some(named(&world, "one", "serving: {lambda_version: 7}\n").await), None);
     let held = world.run(&task).await.unwrap();
-    let scenario = Scenario { model: world.model.clone(), ..Scenario::empty(&registry) };
-    let run = seatrial_registry::contract::Run { id: held.promotion, epoch: held.epoch };
-    scenario.approve(&run).await;
-    scenario.system().crown(&world.model, &run.id, run.epoch).await.unwrap();
+    crown(&world, held).await;
     let same = world.task("two", Some(named(&world, "two", "serving: {lambda_version: 7}\n").await), None);
     let refused = world.run(&same).await.unwrap_err();
     assert_eq!(refused.label, label::INVALID_SUBMISSION);

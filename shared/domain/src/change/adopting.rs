@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::promoting::begun;
+use super::promoting::{begun, carried};
 use super::{Change, Context, Draft, PolicyRecord};
 use crate::adoption::{Adoption, NOT_COMPARED};
 use crate::ids::PromotionId;
@@ -20,7 +20,7 @@ use crate::version::{VersionEvent, VersionRecord, VersionStatus};
 /// # Errors
 /// [`Refusal::HasChampion`]; [`Refusal::Busy`] while a promotion holds the model; [`Refusal::Forbidden`] to everybody but an owner, to
 /// automation, and where duties are separated to whoever submitted the version; [`Refusal::Invalid`] for a version that a promotion
-/// has judged, without a comment, or under a policy that is not in force.
+/// has judged, for one without the name that the policy's target needs, without a comment, or under a policy that is not in force.
 pub fn adopt(
     context: &Context<'_>,
     id: &PromotionId,
@@ -46,6 +46,7 @@ pub fn adopt(
     access.may_adopt(context.actor, &policy.set_by.principal, version)?;
     let adoption = adoption.checked(context.now)?;
     never_judged(version)?;
+    carried(&policy.policy, [version])?;
     let details = json!({
         "champion": version.reference(), "comment": adoption.comment, "serving_since": adoption.serving_since,
         "submitted_by": version.submitted_by, "policy": policy.reference, "execution": execution,

@@ -22,7 +22,8 @@ pub use gates::{
     open_gate, order_links, orphan_gate, remind_gate,
 };
 pub use promoting::{
-    attested, close_shadow, open_shadow, record_evidence, record_report, register_version, start_promotion,
+    Request, attested, close_shadow, open_shadow, record_evidence, record_report, register_version,
+    start_promotion,
 };
 pub use retention::{collect_version, finish_collection, resume_collection};
 pub use settings::{Right, may_change_target, set_benchmark, set_policy};

@@ -6,12 +6,14 @@ use super::{Change, Claim, Context, Draft, PolicyRecord};
 use crate::compliance;
 use crate::ids::{Actor, Digest, PromotionId, VersionName};
 use crate::package::PackageSummary;
+use crate::policy::Policy;
 use crate::promotion::{
     Automatic, Bypass, EvidenceKind, EvidenceRef, PromotionRecord, PromotionStatus, ShadowTimes, Stage,
 };
 use crate::refusal::Refusal;
 use crate::route::{Route, Weight};
 use crate::submission::Submitter;
+use crate::target;
 use crate::task::Emergency;
 use crate::verdict::Verdict;
 use crate::version::{VersionEvent, VersionRecord, VersionStatus};
@@ -71,21 +73,42 @@ pub fn register_version<'a>(
     draft.finish()
 }
 
-/// Lets a promotion take the model: it holds the model from here on, at a new epoch.
+/// By whom a promotion is asked for, and how.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// Who asked for it.
+    pub by: &'a Actor,
+    /// The execution that carries it out.
+    pub execution: Option<&'a str>,
+    /// Stages that it skips from its start.
+    pub emergency: Option<&'a Emergency>,
+    /// Whether it stood in line: then it begins from its place there, or not at all.
+    pub waited: bool,
+}
+
+impl<'a> Request<'a> {
+    /// A promotion that comes now, and skips nothing.
+    #[must_use]
+    pub const fn new(by: &'a Actor, execution: Option<&'a str>) -> Self {
+        Self { by, execution, emergency: None, waited: false }
+    }
+}
+
+/// Lets a promotion take the model: it holds the model from here on, at a new epoch. `serving` are the champion and the standby.
 ///
 /// # Errors
-/// [`Refusal::Busy`] when another promotion holds it; [`Refusal::InLine`] when others came first; [`Refusal::Invalid`] for a policy that is not the one in force, or for the
-/// champion itself; [`Refusal::ProfileUnmet`] when the policy's compliance profile asks for what is not there.
+/// [`Refusal::Busy`] when another promotion holds it; [`Refusal::InLine`] when others came first; [`Refusal::Invalid`] for a policy that is not the one in force, for the
+/// champion itself, or for a version that the policy's target cannot carry beside what serves; [`Refusal::ProfileUnmet`] when the policy's compliance profile asks for what is not there.
 pub fn start_promotion(
     context: &Context<'_>,
     id: &PromotionId,
     version: &VersionRecord,
     policy: &PolicyRecord,
-    requested_by: &Actor,
-    execution: Option<&str>,
-    emergency: Option<&Emergency>,
+    serving: &[VersionRecord],
+    request: &Request<'_>,
 ) -> Result<Change, Refusal> {
     let head = context.head;
+    let Request { by: requested_by, execution, emergency, .. } = *request;
     let bypasses = bypasses(context, policy, requested_by, emergency)?;
     head.free_for(Some(id), !bypasses.is_empty())?;
     if head.champion().is_some_and(|c| c.version == version.version) {
@@ -94,6 +117,7 @@ pub fn start_promotion(
         });
     }
     may_start(context, version, policy, &bypasses)?;
+    carried(&policy.policy, serving.iter().chain([version]))?;
     let details = json!({
         "from": head.champion(), "to": version.reference(), "policy": policy.reference, "benchmark": head.benchmark,
         "requested_by": requested_by, "execution": execution, "bypasses": bypasses,
@@ -178,10 +202,6 @@ fn may_start(
             ),
         });
     }
-    if let Some(target) = &policy.policy.target {
-        let named = crate::target::name_at(target, version.version, Some(&version.package));
-        named.map_err(|e| Refusal::Invalid { why: e.to_string() })?;
-    }
     let facts = compliance::Facts {
         policy: &policy.policy,
         benchmark: context.head.benchmark.is_some(),
@@ -191,6 +211,15 @@ fn may_start(
     let profile = policy.policy.profile;
     let missing = compliance::missing(profile.profile(), &facts);
     if missing.is_empty() { Ok(()) } else { Err(Refusal::ProfileUnmet { profile, missing }) }
+}
+
+/// That the policy's target, where there is one, can carry these versions beside each other.
+pub(super) fn carried<'a>(
+    policy: &Policy,
+    versions: impl IntoIterator<Item = &'a VersionRecord>,
+) -> Result<(), Refusal> {
+    let Some(target) = &policy.target else { return Ok(()) };
+    target::carries(target, versions).map_err(|e| Refusal::Invalid { why: e.to_string() })
 }
 
 /// The stages that the promotion skips from its start. Who asked for it needs the right, by the policy in force; whoever

@@ -7,7 +7,7 @@ use crate::canonical;
 use crate::head::{BenchmarkRef, Head, PolicyRef};
 use crate::policy::Policy;
 use crate::refusal::Refusal;
-use crate::target::{self, NoDesire};
+use crate::target;
 use crate::version::VersionRecord;
 
 /// By whose right a policy or a benchmark is changed.
@@ -87,13 +87,7 @@ pub fn may_change_target(
         return Err(Refusal::Invalid { why });
     }
     let Some(target) = &policy.target else { return Ok(()) };
-    let names =
-        serving.iter().map(|v| Ok((v.version, target::name_at(target, v.version, Some(&v.package))?)));
-    let names: Result<Vec<_>, NoDesire> = names.collect();
-    let own = names.and_then(|names| {
-        target::names_of_their_own(target, names.iter().map(|(version, name)| (*version, name.as_str())))
-    });
-    own.map_err(|e| {
+    target::carries(target, serving).map_err(|e| {
         let first = "promote a version that has one under the present target first";
         Refusal::Invalid { why: format!("the policy's target cannot carry what serves: {e}; {first}") }
     })

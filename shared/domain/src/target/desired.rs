@@ -9,6 +9,7 @@ use crate::ids::{ModelName, PromotionId, VersionName, VersionRef};
 use crate::package::{PackageSummary, label};
 use crate::policy::Target;
 use crate::route::{Arm, Route, Weight};
+use crate::version::VersionRecord;
 
 /// How far a share may be from what is wanted and still be it: half a basis point. Targets keep weights as floating point
 /// numbers. A version that should have nothing has nothing, however little it is.
@@ -133,6 +134,19 @@ pub fn names_of_their_own<'a>(
         }
     }
     Ok(())
+}
+
+/// That the target can carry these versions beside each other: each has a name there, and one of its own.
+///
+/// # Errors
+/// [`NoDesire`] where one has none.
+pub fn carries<'a>(
+    target: &Target,
+    versions: impl IntoIterator<Item = &'a VersionRecord>,
+) -> Result<(), NoDesire> {
+    let names = versions.into_iter().map(|v| Ok((v.version, name_at(target, v.version, Some(&v.package))?)));
+    let names: Vec<(VersionName, String)> = names.collect::<Result<_, NoDesire>>()?;
+    names_of_their_own(target, names.iter().map(|(version, name)| (*version, name.as_str())))
 }
 
 /// What the route comes to at the target; `None` while there is no champion: then the target is left as it is. `packages` are those of

@@ -9,7 +9,9 @@ mod hook;
 mod met;
 mod standing;
 
-pub use desired::{Actual, Desired, NoDesire, Share, desired, difference, name_at, names_of_their_own};
+pub use desired::{
+    Actual, Desired, NoDesire, Share, carries, desired, difference, name_at, names_of_their_own,
+};
 pub use hook::{HookAnswer, HookCall, HookKind, HookRoute, HookShare, SCHEMA};
 pub use met::Met;
 pub use standing::{PutRight, Seen, Standing, TargetRecord, TargetState};

@@ -75,6 +75,8 @@ macro_rules! contract_tests {
             a_link_opened_in_two_windows_decides_once
             two_promotions_at_once_and_one_holds_the_model
             ten_that_wait_at_once_stand_in_one_line_and_start_in_its_order
+            whoever_was_taken_out_of_the_line_neither_joins_it_again_nor_takes_the_model
+            a_withdrawal_against_a_start_out_of_the_line
             a_line_of_anothers_making_is_refused
             uploads_of_the_same_bytes_at_once_are_one_version
             twenty_writers_make_one_chain
@@ -97,6 +99,7 @@ macro_rules! contract_tests {
         $crate::contract_tests!(@module targets, $make,
             one_at_a_time_drives_a_target_and_whoever_died_is_followed
             what_was_seen_is_kept_by_whoever_drives_and_by_nobody_else
+            whoever_has_no_name_of_its_own_there_begins_nothing
         );
         $crate::contract_tests!(@module sessions, $make,
             a_session_ends_by_itself_and_is_never_made_longer

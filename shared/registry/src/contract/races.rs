@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use seatrial_domain::canonical::sha256;
-use seatrial_domain::change::{self, Context};
+use seatrial_domain::change::{self, Context, Request};
 use seatrial_domain::gate::{Capability, GateStatus};
 use seatrial_domain::head::BenchmarkRef;
 use seatrial_domain::ids::{Actor, Auth};
@@ -238,7 +238,8 @@ fn waiter<R: Full>(s: &Scenario<R>, version: u32) -> PromotionId {
 
 async fn join<R: Full>(s: &Scenario<R>, version: u32) -> Result<bool, OpError> {
     let asker = Actor::function("intake");
-    let joined = s.system().wait_for_model(&s.model, &waiter(s, version), v(version), &asker, None).await;
+    let request = Request::new(&asker, None);
+    let joined = s.system().wait_for_model(&s.model, &waiter(s, version), v(version), &request).await;
     joined.map(|o| o.fresh)
 }
 
@@ -268,6 +269,68 @@ pub async fn ten_that_wait_at_once_stand_in_one_line_and_start_in_its_order<R: F
     assert_eq!(started, line);
     assert!(s.head().await.waiting.is_empty());
     s.check().await;
+}
+
+pub async fn whoever_was_taken_out_of_the_line_neither_joins_it_again_nor_takes_the_model<R: Full>(
+    registry: &R,
+) {
+    let (s, run) = busy(registry).await;
+    join(&s, 3).await.unwrap();
+    join(&s, 4).await.unwrap();
+    let (asker, id, next) = (Actor::function("intake"), waiter(&s, 3), waiter(&s, 4));
+    let waited = Request { waited: true, ..Request::new(&asker, None) };
+    s.ops(ann()).leave_line(&s.model, &id, "another comes instead").await.unwrap();
+    let superseded = |error: OpError| {
+        let right =
+            matches!(error.refusal(), Some(Refusal::Superseded { promotion, .. }) if *promotion == id);
+        assert!(right, "{error:?}");
+    };
+    superseded(s.system().wait_for_model(&s.model, &id, v(3), &waited).await.unwrap_err());
+    assert!(
+        !s.system().wait_for_model(&s.model, &next, v(4), &waited).await.unwrap().fresh,
+        "it stands there"
+    );
+    s.system().end_promotion(&s.model, &run.id, run.epoch, "a test").await.unwrap();
+    superseded(s.system().start_skipping(&s.model, &id, v(3), &waited).await.unwrap_err());
+    assert!(s.head().await.running.is_none());
+    assert!(s.system().start_skipping(&s.model, &next, v(4), &waited).await.unwrap().fresh);
+    assert!(!s.system().start_skipping(&s.model, &next, v(4), &waited).await.unwrap().fresh, "twice is once");
+    s.check().await;
+}
+
+pub async fn a_withdrawal_against_a_start_out_of_the_line<R: Full>(registry: &R) {
+    for _ in 0..4 {
+        let (s, run) = busy(registry).await;
+        join(&s, 3).await.unwrap();
+        s.system().end_promotion(&s.model, &run.id, run.epoch, "a test").await.unwrap();
+        let id = waiter(&s, 3);
+        let leaving = {
+            let (s, id) = (s.clone(), id.clone());
+            tokio::spawn(async move { s.ops(ann()).leave_line(&s.model, &id, "another comes instead").await })
+        };
+        let starting = {
+            let (s, id) = (s.clone(), id.clone());
+            tokio::spawn(async move {
+                let asker = Actor::function("intake");
+                let waited = Request { waited: true, ..Request::new(&asker, None) };
+                s.system().start_skipping(&s.model, &id, v(3), &waited).await
+            })
+        };
+        let (left, started) = (leaving.await.unwrap().unwrap(), starting.await.unwrap());
+        let head = s.head().await;
+        match &started {
+            Ok(outcome) => {
+                assert!(outcome.fresh && !left.fresh);
+                assert_eq!(head.running.as_ref().unwrap().promotion, id);
+            }
+            Err(OpError::Refused(Refusal::Superseded { .. })) => {
+                assert!(left.fresh && head.running.is_none());
+            }
+            other => panic!("{other:?}"),
+        }
+        assert!(head.waiting.is_empty());
+        s.check().await;
+    }
 }
 
 async fn refused<R: Full>(registry: &R, forged: &change::Change) {
@@ -307,7 +370,8 @@ pub async fn a_line_of_anothers_making_is_refused<R: Full>(registry: &R) {
     let past = Context { head: &other, ..context.clone() };
     let asker = Actor::function("intake");
     let mut forged =
-        change::start_promotion(&past, &waiter(&s, 4), &version, &record, &asker, None, None).unwrap();
+        change::start_promotion(&past, &waiter(&s, 4), &version, &record, &[], &Request::new(&asker, None))
+            .unwrap();
     forged.head.waiting = vec![head.waiting[0].clone()];
     refused(registry, &forged).await;
     assert_eq!(s.head().await.waiting, head.waiting);

@@ -3,12 +3,18 @@
 use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
-use seatrial_domain::policy::{HttpTarget, Target};
+use seatrial_domain::adoption::Adoption;
+use seatrial_domain::ids::{Actor, Auth};
+use seatrial_domain::package::label::LAMBDA_VERSION;
+use seatrial_domain::policy::{HttpTarget, LambdaAlias, Policy, Target};
+use seatrial_domain::promotion::PromotionRecord;
 use seatrial_domain::route::Weight;
 use seatrial_domain::target::{Met, TargetRecord, TargetState};
+use seatrial_domain::{PromotionId, Refusal};
 
-use super::scenario::{Full, Scenario};
-use crate::ops::Clock;
+use super::scenario::{Full, Scenario, package, person, policy, v};
+use crate::error::OpError;
+use crate::ops::{Clock, Outcome};
 
 fn record<R: Full>(s: &Scenario<R>, revision: u64) -> TargetRecord {
     TargetRecord {
@@ -74,4 +80,41 @@ pub async fn what_was_seen_is_kept_by_whoever_drives_and_by_nobody_else<R: Full>
     assert!(registry.hold_target(&s.model, "three", now, until).await.unwrap());
     assert!(registry.leave_target(&s.model, "three", None).await.unwrap());
     assert_eq!(registry.target(&s.model).await.unwrap(), None, "a target that is gone is forgotten");
+}
+
+pub async fn whoever_has_no_name_of_its_own_there_begins_nothing<R: Full>(registry: &R) {
+    let s = Scenario::new(registry).await;
+    let alias = LambdaAlias { function: "f".into(), alias: "live".into(), role: None };
+    let rules = Policy { target: Some(Target::LambdaAlias(alias)), ..policy() };
+    s.system().set_policy(&s.model, &rules).await.unwrap();
+    s.register(1).await;
+    for (n, name) in [(2, "7"), (3, "7"), (4, "8")] {
+        let mut named = package();
+        named.labels.insert(LAMBDA_VERSION.to_owned(), name.to_owned());
+        let ops = s.system();
+        ops.register_version(&s.model, &s.digest(n), &named, "sue@example.com").await.unwrap();
+    }
+    let refused = |answer: Result<Outcome<PromotionRecord>, OpError>, said: &str| {
+        assert!(
+            matches!(&answer, Err(OpError::Refused(Refusal::Invalid { why })) if why.contains(said)),
+            "{answer:?}"
+        );
+    };
+    let start = async |version: u32| {
+        let id = PromotionId::derive(&s.model, &format!("v{version}"), 1);
+        s.system().start_promotion(&s.model, &id, v(version), &Actor::function("intake"), None).await
+    };
+    let before = s.snapshot().await;
+    let adoption = Adoption { comment: "in use since May".into(), serving_since: None };
+    let owner = s.ops(person("function/contract", Auth::Iam));
+    let id = PromotionId::derive(&s.model, "adopt", 1);
+    refused(owner.adopt(&s.model, &id, v(1), &adoption, None).await, "serving.lambda_version");
+    refused(start(1).await, "serving.lambda_version");
+    assert_eq!(s.snapshot().await, before, "nothing was written");
+    s.promote(2).await;
+    let before = s.snapshot().await;
+    refused(start(3).await, "v2 and v3 are both called");
+    assert_eq!(s.snapshot().await, before, "nothing was written");
+    start(4).await.unwrap();
+    s.check().await;
 }

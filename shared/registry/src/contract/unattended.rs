@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 use seatrial_domain::Refusal;
-use seatrial_domain::change::{self, Context};
+use seatrial_domain::change::{self, Context, Request};
 use seatrial_domain::compliance::ProfileName;
 use seatrial_domain::gate::{Decision, GateKind, GateRecord, GateStatus, Window};
 use seatrial_domain::ids::{Actor, Auth};
@@ -169,8 +169,10 @@ pub async fn a_promotion_that_skips_from_its_start_needs_the_right_too<R: Full>(
         reason: "it burns".into(),
     };
     let id = seatrial_domain::PromotionId::derive(&s.model, "v2", 1);
-    let start =
-        async |by: &Actor| s.system().start_skipping(&s.model, &id, v(2), by, None, Some(&emergency)).await;
+    let start = async |by: &Actor| {
+        let request = Request { emergency: Some(&emergency), ..Request::new(by, None) };
+        s.system().start_skipping(&s.model, &id, v(2), &request).await
+    };
     let refused = start(&ann()).await;
     assert!(matches!(refused, Err(OpError::Refused(Refusal::Forbidden { .. }))), "{refused:?}");
     assert!(s.head().await.running.is_none());

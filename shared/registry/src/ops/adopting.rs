@@ -15,7 +15,8 @@ impl Ops<'_> {
     ///
     /// # Errors
     /// [`Refusal::HasChampion`], [`Refusal::Busy`], [`Refusal::Forbidden`], [`Refusal::NotFound`] without such a model, version or
-    /// policy, [`Refusal::Invalid`] for a version that a promotion has judged, or without a comment.
+    /// policy, [`Refusal::Invalid`] for a version that a promotion has judged, for one without a name at the policy's target, or without
+    /// a comment.
     pub async fn adopt(
         &self,
         model: &ModelName,

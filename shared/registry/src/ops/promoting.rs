@@ -1,12 +1,11 @@
 //! From a package to frozen evidence, and the attestation of an ended promotion.
 
-use seatrial_domain::change;
+use seatrial_domain::change::{self, Request};
 use seatrial_domain::ids::Actor;
 use seatrial_domain::line::Waiting;
 use seatrial_domain::package::PackageSummary;
 use seatrial_domain::promotion::{Automatic, EvidenceKind, EvidenceRef, PromotionRecord, PromotionStatus};
 use seatrial_domain::submission::Submitter;
-use seatrial_domain::task::Emergency;
 use seatrial_domain::version::VersionRecord;
 use seatrial_domain::{Digest, ModelName, PromotionId, Refusal, Verdict, VersionName};
 
@@ -49,7 +48,8 @@ impl Ops<'_> {
     ///
     /// # Errors
     /// [`Refusal::Busy`] while another holds the model, [`Refusal::Superseded`] when this one has ended,
-    /// [`Refusal::NotFound`] without such a version, [`Refusal::Invalid`] without a policy.
+    /// [`Refusal::NotFound`] without such a version, [`Refusal::Invalid`] without a policy, and for a version without a name of its own
+    /// at the policy's target.
     pub async fn start_promotion(
         &self,
         model: &ModelName,
@@ -58,21 +58,20 @@ impl Ops<'_> {
         requested_by: &Actor,
         execution: Option<&str>,
     ) -> Result<Outcome<PromotionRecord>, OpError> {
-        self.start_skipping(model, id, version, requested_by, execution, None).await
+        self.start_skipping(model, id, version, &Request::new(requested_by, execution)).await
     }
 
     /// The same, with stages that are skipped from the start in an emergency.
     ///
     /// # Errors
-    /// As [`Ops::start_promotion`]; [`Refusal::Forbidden`] when whoever asked has no right to skip.
+    /// As [`Ops::start_promotion`]; [`Refusal::Forbidden`] when whoever asked has no right to skip; [`Refusal::Superseded`] for one that
+    /// stood in line and was taken out of it.
     pub async fn start_skipping(
         &self,
         model: &ModelName,
         id: &PromotionId,
         version: VersionName,
-        requested_by: &Actor,
-        execution: Option<&str>,
-        emergency: Option<&Emergency>,
+        request: &Request<'_>,
     ) -> Result<Outcome<PromotionRecord>, OpError> {
         self.transact(model, Missing::Refuse, |head| {
             Box::pin(async move {
@@ -85,6 +84,11 @@ impl Ops<'_> {
                     }
                     return Ok(Next::Already(known));
                 }
+                // package:  looks, and it waits ─────────────────► takes the model
+                // withdraw:                writes head 8 without it ─┘
+                if request.waited {
+                    head.still_waits(id)?;
+                }
                 if head.policy.is_none() {
                     let why = format!(
                         "model {model} has no policy; set one with `seatrial policy set {model} FILE`"
@@ -93,15 +97,15 @@ impl Ops<'_> {
                 }
                 let challenger = self.version(model, version).await?;
                 let policy = self.live_policy(&head).await?;
+                let serving = self.serving(&head).await?;
                 let context = self.context(&head);
                 commit_promotion(change::start_promotion(
                     &context,
                     id,
                     &challenger,
                     &policy,
-                    requested_by,
-                    execution,
-                    emergency,
+                    &serving,
+                    request,
                 )?)
             })
         })
@@ -112,17 +116,20 @@ impl Ops<'_> {
     /// of one whose turn it is meanwhile the answer is none.
     ///
     /// # Errors
-    /// [`Refusal::Busy`] or [`Refusal::InLine`] where it may not wait.
+    /// [`Refusal::Busy`] or [`Refusal::InLine`] where it may not wait; [`Refusal::Superseded`] for one that stood in line and was taken out
+    /// of it.
     pub async fn wait_for_model(
         &self,
         model: &ModelName,
         id: &PromotionId,
         version: VersionName,
-        requested_by: &Actor,
-        execution: Option<&str>,
+        request: &Request<'_>,
     ) -> Result<Outcome<Option<Waiting>>, OpError> {
         self.transact(model, Missing::Refuse, |head| {
             Box::pin(async move {
+                if request.waited {
+                    head.still_waits(id)?;
+                }
                 if let Some(place) = head.place_of(id) {
                     return Ok(Next::Already(Some(head.waiting[place].clone())));
                 }
@@ -132,8 +139,8 @@ impl Ops<'_> {
                 let challenger = self.version(model, version).await?;
                 let policy = self.live_policy(&head).await?;
                 let context = self.context(&head);
-                let change =
-                    change::wait_for_model(&context, id, &challenger, &policy, requested_by, execution)?;
+                let Request { by, execution, .. } = *request;
+                let change = change::wait_for_model(&context, id, &challenger, &policy, by, execution)?;
                 let joined = change.head.waiting.last().cloned();
                 Next::commit(change, joined)
             })

@@ -89,7 +89,7 @@ impl Ops<'_> {
     }
 
     /// The champion and the standby.
-    async fn serving(&self, head: &Head) -> Result<Vec<VersionRecord>, OpError> {
+    pub(super) async fn serving(&self, head: &Head) -> Result<Vec<VersionRecord>, OpError> {
         let mut found = Vec::new();
         for version in head.champion().into_iter().chain(&head.standby) {
             found.extend(self.registry.version(&head.model, version.version).await?);

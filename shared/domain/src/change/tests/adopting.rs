@@ -1,6 +1,6 @@
 //! Adoption: who may, when, and what follows.
 
-use super::world::{World, actor, evidence, policy};
+use super::world::{World, actor, alias, evidence, policy};
 use crate::change::{self, Right};
 use crate::ids::{Actor, Auth, VersionName};
 use crate::policy::{Person, Policy, Role};
@@ -118,6 +118,16 @@ fn what_a_promotion_has_judged_is_not_adopted() {
 }
 
 #[test]
+fn where_the_policy_names_a_target_an_adopted_version_has_a_name_there() {
+    let mut w = world(1, |rules| rules.target = Some(alias()));
+    let refused = w.adopt(1, &actor(OWEN)).unwrap_err().to_string();
+    assert!(refused.contains("v1") && refused.contains("serving.lambda_version"), "{refused}");
+    assert_eq!(w.head.champion(), None);
+    w.name(1, "7");
+    w.adopt(1, &actor(OWEN)).unwrap();
+}
+
+#[test]
 fn an_owner_adopts_and_neither_whoever_submits_alone_nor_a_program() {
     let mut w = world(1, |rules| {
         rules.approval.separation_of_duties = false;
@@ -142,7 +152,9 @@ fn where_duties_are_separated_another_owner_adopts_what_one_submitted() {
     assert!(refused.to_string().contains("another owner adopts it"), "{refused}");
     assert!(w.adopt(1, &actor("sue+again@example.com")).is_err(), "one mailbox");
     w.versions.get_mut(&v(1)).unwrap().submitted_by = "account/1".into();
-    assert!(w.adopt(1, &actor(OWEN)).is_err(), "nobody's submission may be theirs");
+    let refused = w.adopt(1, &actor(OWEN)).unwrap_err().to_string();
+    assert!(refused.contains("nobody in particular submitted it"), "it may be theirs: {refused}");
+    assert!(refused.contains("change a line of CHANGELOG.md"), "the same files stay nobody's: {refused}");
     w.versions.get_mut(&v(1)).unwrap().submitted_by = SUE.into();
     w.adopt(1, &actor(OWEN)).unwrap();
 }

@@ -2,7 +2,7 @@
 
 use super::world::{World, actor, policy};
 use crate::canonical::sha256;
-use crate::change::{self, Context, PolicyRecord, Right};
+use crate::change::{self, Context, PolicyRecord, Request, Right};
 use crate::compliance::{self, Facts, ProfileName, Requirement};
 use crate::head::BenchmarkRef;
 use crate::ids::{Actor, PromotionId, VersionName};
@@ -84,7 +84,8 @@ fn what_was_there_when_it_was_looked_at_is_asked_for_again_when_the_model_is_tak
     let asker = Actor::function("intake");
     let stale = w.act(|w| {
         let version = &w.versions[&VersionName::new(2)];
-        change::start_promotion(&w.context(), &id, version, &looked_at, &asker, None, None)
+        let request = Request::new(&asker, None);
+        change::start_promotion(&w.context(), &id, version, &looked_at, &w.serving(), &request)
     });
     assert!(
         matches!(stale, Err(Refusal::Invalid { ref why }) if why.contains("not the one in force")),
@@ -114,7 +115,8 @@ fn an_approval_that_a_profile_asks_people_for_is_skipped_neither_at_the_start_no
             let policy = &w.policies[&w.head.policy.as_ref().unwrap().number];
             let version = &w.versions[&VersionName::new(2)];
             let context = Context { actor: &olga, ..w.context() };
-            change::start_promotion(&context, &id, version, policy, &olga, None, Some(&emergency))
+            let request = Request { emergency: Some(&emergency), ..Request::new(&olga, None) };
+            change::start_promotion(&context, &id, version, policy, &w.serving(), &request)
         };
         let refused = w.act(|w| skipping(w, Stage::Approval));
         let rule = profile.profile().rule(Requirement::AccountableApprover).unwrap();

@@ -2,9 +2,9 @@
 
 use jiff::SignedDuration;
 
-use super::world::{World, actor, draft_gate, evidence, policy};
+use super::world::{World, actor, alias, draft_gate, evidence, policy};
 use crate::canonical::sha256;
-use crate::change::{self, Context, Right};
+use crate::change::{self, Context, Request, Right};
 use crate::gate::{Decision, GateKind, GateStatus};
 use crate::ids::{Auth, VersionName};
 use crate::line;
@@ -206,6 +206,7 @@ fn an_emergency_waits_for_nobody_in_line_but_ends_no_promotion() {
     let start = |w: &mut World| {
         let id = crate::PromotionId::derive(&w.head.model, "urgent", 1);
         let emergency = Emergency { skip: vec![Stage::Shadow], reason: "it burns".into() };
+        let olga = actor("olga@example.com");
         w.act(|w| {
             let policy = &w.policies[&w.head.policy.as_ref().unwrap().number];
             change::start_promotion(
@@ -213,9 +214,8 @@ fn an_emergency_waits_for_nobody_in_line_but_ends_no_promotion() {
                 &id,
                 &w.versions[&v(4)],
                 policy,
-                &actor("olga@example.com"),
-                None,
-                Some(&emergency),
+                &w.serving(),
+                &Request { emergency: Some(&emergency), ..Request::new(&olga, None) },
             )
         })
     };
@@ -223,6 +223,27 @@ fn an_emergency_waits_for_nobody_in_line_but_ends_no_promotion() {
     w.end("operator").unwrap();
     start(&mut w).unwrap();
     assert_eq!(in_line(&w), [3], "who waited still does");
+}
+
+#[test]
+fn a_challenger_has_a_name_of_its_own_at_the_target_beside_champion_and_standby() {
+    let mut w = World::with_champion();
+    w.name(1, "7");
+    let rules = Policy { target: Some(alias()), ..policy() };
+    w.act(|w| change::set_policy(&w.context(), rules, &Right::Owner(None))).unwrap();
+    let refused = w.start(2, 1).unwrap_err().to_string();
+    assert!(refused.contains("v2") && refused.contains("serving.lambda_version"), "{refused}");
+    w.name(2, "7");
+    let refused = w.start(2, 1).unwrap_err().to_string();
+    assert!(refused.contains("v1 and v2 are both called \"7\""), "{refused}");
+    w.name(2, "8");
+    w.promote(2, 1);
+    w.register();
+    w.name(3, "7");
+    let refused = w.start(3, 1).unwrap_err().to_string();
+    assert!(refused.contains("v1 and v3 are both called \"7\""), "the standby serves again: {refused}");
+    w.name(3, "9");
+    w.start(3, 1).unwrap();
 }
 
 #[test]

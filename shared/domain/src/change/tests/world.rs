@@ -12,8 +12,8 @@ use crate::gate::{self, Decision, GateKind, GateRecord, GateStatus};
 use crate::head::Head;
 use crate::history::{self, HistoryEntry};
 use crate::ids::{Actor, Auth, GateId, ModelName, PromotionId, VersionName};
-use crate::package::PackageSummary;
-use crate::policy::{Approver, Person, Policy, Role};
+use crate::package::{PackageSummary, label};
+use crate::policy::{Approver, LambdaAlias, Person, Policy, Role, Target};
 use crate::promotion::{EvidenceKind, EvidenceRef, PromotionRecord, PromotionStatus, Stage};
 use crate::refusal::Refusal;
 use crate::retention::{self, Crown, Freed};
@@ -45,6 +45,11 @@ pub(super) fn policy() -> Policy {
     policy.approval.window_seconds = 1_000;
     policy.approval.reminders_seconds = vec![600];
     policy
+}
+
+/// The target of a model that is served by a Lambda function.
+pub(super) fn alias() -> Target {
+    Target::LambdaAlias(LambdaAlias { function: "m".into(), alias: "live".into(), role: None })
 }
 
 pub(super) fn evidence(name: &str) -> EvidenceRef {
@@ -290,6 +295,12 @@ impl World {
         named.map(|n| &self.versions[&n.version])
     }
 
+    /// The champion and the standby.
+    pub(super) fn serving(&self) -> Vec<VersionRecord> {
+        let named = self.head.champion().into_iter().chain(&self.head.standby);
+        named.map(|n| self.versions[&n.version].clone()).collect()
+    }
+
     pub(super) fn running(&self) -> Option<&PromotionRecord> {
         self.head.running.as_ref().map(|r| &self.promotions[&r.promotion])
     }
@@ -394,6 +405,12 @@ impl World {
         Crown::of(by, &self.policies[&by.policy.number].policy)
     }
 
+    /// Gives a version this name at Lambda aliases.
+    pub(super) fn name(&mut self, version: u32, name: &str) {
+        let version = self.versions.get_mut(&VersionName::new(version)).unwrap();
+        version.package.labels.insert(label::LAMBDA_VERSION.into(), name.into());
+    }
+
     pub(super) fn retire(&mut self, version: u32) -> Result<(), Refusal> {
         let crown = self.crown_made();
         self.act(|w| {
@@ -425,7 +442,8 @@ impl World {
         self.act(|w| {
             let policy = &w.policies[&w.head.policy.as_ref().unwrap().number];
             let version = &w.versions[&VersionName::new(version)];
-            change::start_promotion(&w.context(), &id, version, policy, &asker, None, None)
+            let request = change::Request::new(&asker, None);
+            change::start_promotion(&w.context(), &id, version, policy, &w.serving(), &request)
         })
     }
 
