@@ -283,6 +283,30 @@ test("a version's description changes with whatever configures it and never gets
   );
 });
 
+test("a version's description changes only with its function, of which Lambda would publish no version else", () => {
+  const hosts = (last: string): string[] => [
+    ...Array.from({ length: 12 }, (_, n) => `hooks-${n}.department.example.com`),
+    last,
+  ];
+  const folder = zips();
+  const of = (last: string): Json =>
+    synthesized(
+      deployed({ artifacts: Artifacts.fromDirectory(folder), notices: { hosts: hosts(last) } }).stack,
+    ).Resources;
+  const [one, other] = [of("a.example.com"), of("b.example.com")];
+  const changed = (kind: string): string[] =>
+    Object.keys(one).filter(
+      (name) =>
+        one[name].Type === `AWS::Lambda::${kind}` &&
+        JSON.stringify(one[name]) !== JSON.stringify(other[name]),
+    );
+  assert.deepEqual(changed("Version"), ["NotifyVersion"]);
+  assert.deepEqual(changed("Function"), ["NotifyFunction"]);
+  const [condition, , sentence] = one.NotifyFunction.Properties.Description["Fn::If"];
+  assert.equal(condition, "HasConfigurationDigest");
+  assert.match(sentence, /^Tells people and machines what happened\.$/);
+});
+
 test("the same zips give the same keys, and other zips others", () => {
   const key = (folder: string): string =>
     synthesized(deployed({ artifacts: Artifacts.fromDirectory(folder) }).stack).Resources.ServeFunction

@@ -72,6 +72,7 @@ fn every_function_has_what_it_needs_around_it() {
 fn a_version_is_published_anew_when_a_parameter_of_its_function_changes() {
     let t = template();
     let parameters = t.parameters();
+    let digest = "ConfigurationDigest";
     for name in functions().values() {
         let mut wanted = Template::references(t.properties(&format!("{name}Function")));
         // What is the same for every zip of a deployment, and what belongs to the function and not to a version of it.
@@ -79,11 +80,44 @@ fn a_version_is_published_anew_when_a_parameter_of_its_function_changes() {
             parameters.contains(r) && *r != "ArtifactBucket" && *r != format!("{name}Concurrency")
         });
         let mut named = Template::references(&t.properties(&format!("{name}Version"))["Description"]);
-        assert!(named.remove("ConfigurationDigest"), "{name}: a digest can stand for what would be too long");
+        assert!(named.remove(digest), "{name}: a digest can stand for what would be too long");
+        assert!(wanted.remove(digest), "{name}: Lambda publishes no version of a function that is as it was");
         assert_eq!(
             named, wanted,
             "{name}: named in the version's description (left), used by the function (right)"
         );
+    }
+}
+
+#[test]
+fn another_digest_is_another_description_of_each_function_within_what_lambda_takes() {
+    let t = template();
+    let digest = &t.root()["Parameters"]["ConfigurationDigest"]["MaxLength"];
+    let digest = usize::try_from(digest.as_u64().expect("a digest has a MaxLength")).unwrap();
+    for name in functions().values() {
+        let description = &t.properties(&format!("{name}Function"))["Description"];
+        let sentence = description["Fn::If"][2].as_str().unwrap_or_else(|| panic!("{name}: {description}"));
+        let with_digest = json!({ "Fn::Sub": format!("{sentence} ${{ConfigurationDigest}}") });
+        assert_eq!(
+            *description,
+            json!({ "Fn::If": ["HasConfigurationDigest", with_digest, sentence] }),
+            "{name}"
+        );
+        assert!(sentence.len() + 1 + digest <= 256, "{name}: Lambda takes 256 characters");
+    }
+}
+
+#[test]
+fn subnets_and_security_groups_come_together_for_alone_they_change_no_function() {
+    let t = template();
+    let is_set = |parameter: &str| json!({ "Fn::Not": [{ "Fn::Equals": [{ "Ref": parameter }, ""] }] });
+    for (rule, with, needed) in [
+        ("SubnetsNeedSecurityGroups", "VpcSubnetIds", "VpcSecurityGroupIds"),
+        ("SecurityGroupsNeedSubnets", "VpcSecurityGroupIds", "VpcSubnetIds"),
+    ] {
+        let rule = &t.root()["Rules"][rule];
+        assert_eq!(rule["RuleCondition"], is_set(with));
+        assert_eq!(rule["Assertions"][0]["Assert"], is_set(needed));
     }
 }
 
