@@ -173,6 +173,10 @@ export interface Concurrency {
   readonly control?: number;
   /** Of `rollback`. */
   readonly rollback?: number;
+  /** Of `reconcile`, which carries a rollback to a traffic target: also its ceiling. At least 5. */
+  readonly reconcile?: number;
+  /** Of `answer`, which passes a rollback on to `reconcile`: also its ceiling. At least 2. */
+  readonly answer?: number;
   /** Of `approvals`, which is public: also its ceiling. */
   readonly approvals?: number;
   /** Of `serve`: also its ceiling. */

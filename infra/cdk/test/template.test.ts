@@ -58,7 +58,7 @@ const everything: Omit<SeatrialProps, "artifacts" | "network" | "encryptionKey" 
     notices: Duration.minutes(5),
     targets: Duration.minutes(6),
   },
-  concurrency: { control: 1, rollback: 2, approvals: 3, serve: 4 },
+  concurrency: { control: 1, rollback: 2, reconcile: 5, answer: 6, approvals: 3, serve: 4 },
   throttles: {
     serve: { rate: 5, burst: 6 },
     approvals: { rate: 7, burst: 8 },
@@ -100,6 +100,8 @@ const EVERYTHING = {
   TargetsVisibility: 360,
   ControlConcurrency: 1,
   RollbackConcurrency: 2,
+  ReconcileConcurrency: 5,
+  AnswerConcurrency: 6,
   ApprovalsConcurrency: 3,
   ServeConcurrency: 4,
   ServeRate: 5,

@@ -556,6 +556,29 @@ fn whoever_drives_a_target_is_alone_with_it_for_as_long_as_it_may_run() {
 }
 
 #[test]
+fn each_function_that_a_rollback_needs_can_be_given_concurrency_that_no_traffic_takes() {
+    let t = template();
+    // From the operator over the registry to a traffic target; the last two are what others can burn.
+    for name in ["Control", "Rollback", "Answer", "Reconcile", "Approvals", "Serve"] {
+        let parameter = format!("{name}Concurrency");
+        let given = json!({ "Fn::If": [
+            format!("Has{parameter}"), { "Ref": parameter }, { "Ref": "AWS::NoValue" }
+        ] });
+        assert_eq!(t.properties(&format!("{name}Function"))["ReservedConcurrentExecutions"], given, "{name}");
+        assert_eq!(
+            t.root()["Conditions"][format!("Has{parameter}")],
+            json!({ "Fn::Not": [{ "Fn::Equals": [{ "Ref": parameter }, ""] }] }),
+            "{name}"
+        );
+        assert_eq!(
+            t.default(&parameter).as_deref(),
+            Some(""),
+            "{parameter}: the account's, unless asked for"
+        );
+    }
+}
+
+#[test]
 fn every_parameter_is_used_and_described() {
     let t = template();
     let mut used = BTreeSet::new();
