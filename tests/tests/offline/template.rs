@@ -556,6 +556,28 @@ fn whoever_drives_a_target_is_alone_with_it_for_as_long_as_it_may_run() {
 }
 
 #[test]
+fn targets_that_nobody_looks_at_ring_before_their_messages_lapse() {
+    let t = template();
+    let alarm = t.properties("TargetsQueueAgeAlarm");
+    assert_eq!((&alarm["Namespace"], &alarm["Statistic"]), (&json!("AWS/SQS"), &json!("Maximum")));
+    assert_eq!(alarm["MetricName"], "ApproximateAgeOfOldestMessage");
+    assert_eq!(
+        alarm["Dimensions"],
+        json!([{ "Name": "QueueName", "Value": { "Fn::GetAtt": ["TargetsQueue", "QueueName"] } }])
+    );
+    assert_eq!(alarm["ComparisonOperator"], "GreaterThanThreshold");
+    assert_eq!(alarm["AlarmActions"]["Fn::If"][0], "HasAlarmTopic");
+    let rings = alarm["Threshold"].as_u64().unwrap();
+    assert_eq!(rings, 300);
+    // A message that lapsed is in no dead-letter queue.
+    let kept = t.properties("TargetsQueue")["MessageRetentionPeriod"].as_u64().unwrap();
+    assert!(rings * 2 < kept, "{rings} s and {kept} s");
+    // One that an invocation died with comes again by itself.
+    let hidden: u64 = t.default("TargetsVisibility").unwrap().parse().unwrap();
+    assert!(hidden < rings, "{hidden} s and {rings} s");
+}
+
+#[test]
 fn each_function_that_a_rollback_needs_can_be_given_concurrency_that_no_traffic_takes() {
     let t = template();
     // From the operator over the registry to a traffic target; the last two are what others can burn.
