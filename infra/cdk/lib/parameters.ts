@@ -82,6 +82,7 @@ export const SOURCES: Readonly<Record<string, Source>> = {
   CheckHosts: list("checkHosts", (p) => p.checkHosts),
   RemoteModels: list("remote.models", (p) => p.remote?.models),
   RemoteHosts: list("remote.hosts", (p) => p.remote?.hosts),
+  TrainingKeys: list("trainingKeys", (p) => p.trainingKeys?.map((key) => key.keyArn)),
   TrainingArtifacts: list("trainingArtifacts", (p) => p.trainingArtifacts),
   ObjectLockMode: plain("evidence.lockMode", (p) => p.evidence?.lockMode),
   ObjectLockDays: days("evidence.lock", (p) => p.evidence?.lock),

@@ -117,6 +117,7 @@ const EVERYTHING = {
 const REFERENCES = [
   "AlarmTopicArn",
   "NotifyTopicArn",
+  "TrainingKeys",
   "TargetFunctions",
   "TargetRoles",
   "AccessLogsBucket",
@@ -131,6 +132,10 @@ function references(stack: Stack): Partial<SeatrialProps> {
     ...everything,
     alarmTopic: new sns.Topic(stack, "Alarms"),
     notices: { ...everything.notices, topic: new sns.Topic(stack, "Notices") },
+    trainingKeys: [
+      new kms.Key(stack, "Training"),
+      kms.Key.fromKeyArn(stack, "Theirs", "arn:aws:kms:eu-west-1:222222222222:key/1234abcd-12ab"),
+    ],
     targets: {
       ...everything.targets,
       functions: [lambda.Function.fromFunctionName(stack, "Fraud", "fraud")],
@@ -218,7 +223,13 @@ test("a value that is known only when deployed arrives where it is used and in n
     !/Fn::GetAtt|Fn::Join|"Ref":"(?!AWS::)[^B]/.test(decided),
     `conditions are decided before there are resources: ${decided}`,
   );
-  for (const name of ["HasAlarmTopic", "HasNotifyTopic", "HasEncryptionKey", "HasAccessLogs"]) {
+  for (const name of [
+    "HasAlarmTopic",
+    "HasNotifyTopic",
+    "HasTrainingKeys",
+    "HasEncryptionKey",
+    "HasAccessLogs",
+  ]) {
     assert.deepEqual(template.Conditions[name], { "Fn::Not": [{ "Fn::Equals": ["given", ""] }] }, name);
   }
   const { ServeFunction, NotifyFunction, ServeErrorsAlarm, EvidenceBucket, Table, ObservationsQueue } =
@@ -237,6 +248,13 @@ test("a value that is known only when deployed arrives where it is used and in n
   assert.equal(condition, "HasVpc");
   assert.equal(network.SubnetIds["Fn::Split"][1]["Fn::Join"][1].length, 3, "two private subnets and a comma");
   assert.ok(network.SecurityGroupIds["Fn::Split"][1]["Fn::GetAtt"]);
+  for (const role of ["IntakeRole", "PackageRole"]) {
+    const { Statement } = template.Resources[role].Properties.Policies[0].PolicyDocument;
+    const [, opens] = Statement.find((one: Json) => one["Fn::If"]?.[0] === "HasTrainingKeys")["Fn::If"];
+    const keys = opens.Resource["Fn::Split"][1]["Fn::Join"][1];
+    assert.ok(keys[0]["Fn::GetAtt"][0].startsWith("Training"), role);
+    assert.match(keys[1], /^,arn:aws:kms:eu-west-1:222222222222:key\//, role);
+  }
   const key =
     EvidenceBucket.Properties.BucketEncryption.ServerSideEncryptionConfiguration[0]
       .ServerSideEncryptionByDefault.KMSMasterKeyID["Fn::If"][1];

@@ -210,6 +210,29 @@ fn artifacts_of_training_are_read_where_the_deployment_says_and_unpacked_where_n
 }
 
 #[test]
+fn keys_of_training_open_what_s3_holds_for_those_who_read_artifacts_and_nothing_else() {
+    let t = template();
+    let named = json!({ "Fn::Split": [",", { "Ref": "TrainingKeys" }] });
+    let through_s3 =
+        json!({ "StringEquals": { "kms:ViaService": { "Fn::Sub": "s3.${AWS::Region}.amazonaws.com" } } });
+    assert_eq!(who(|s| s["Resource"] == named), ["intake", "package"]);
+    for name in ["IntakeRole", "PackageRole"] {
+        let statements = t.statements(name);
+        let opens: Vec<_> = statements.iter().filter(|s| s["Resource"] == named).collect();
+        assert!(opens.len() == 1 && list(&opens[0]["Action"]) == ["kms:Decrypt"], "{name}");
+        assert_eq!(opens[0]["Condition"], through_s3, "{name}");
+        // Only where the deployment names a key: a statement on nothing would be refused.
+        let all = &t.properties(name)["Policies"][0]["PolicyDocument"]["Statement"];
+        let guard = all.as_array().unwrap().iter().find(|s| s["Fn::If"][0] == "HasTrainingKeys").unwrap();
+        assert_eq!(guard["Fn::If"][2], json!({ "Ref": "AWS::NoValue" }), "{name}");
+    }
+    let parameter = &t.root()["Parameters"]["TrainingKeys"];
+    assert_eq!(parameter["Default"], "", "no key opens anything that nobody named");
+    let pattern = parameter["AllowedPattern"].as_str().unwrap();
+    assert!(!pattern.contains("[*]") && !pattern.contains(".*"), "each key is named: {pattern}");
+}
+
+#[test]
 fn events_that_started_nothing_are_handled_by_control_alone() {
     let dead = json!({ "Fn::GetAtt": ["IntakeDeadLetters", "Arn"] });
     let takes = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"];
@@ -299,8 +322,11 @@ fn evidence_is_never_deleted_by_the_product() {
 #[test]
 fn two_functions_sign_and_nothing_else_touches_the_key() {
     assert_eq!(who(|s| allows(s, &["kms:Sign"])), ["attest", "package"]);
+    // Keys that training brings are others'.
+    let foreign = json!({ "Fn::Split": [",", { "Ref": "TrainingKeys" }] });
     let others = |s: &Value| {
-        list(&s["Action"]).iter().any(|a| a.starts_with("kms:") && a != "kms:Sign" && a != "kms:GetPublicKey")
+        let acts = |a: &String| a.starts_with("kms:") && a != "kms:Sign" && a != "kms:GetPublicKey";
+        list(&s["Action"]).iter().any(acts) && s["Resource"] != foreign
     };
     assert!(who(others).is_empty());
     let verifiers = ["attest", "evaluate", "package", "replay", "serve"];
