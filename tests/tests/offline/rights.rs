@@ -390,6 +390,20 @@ fn remote_versions_are_what_the_deployment_names_and_only_who_runs_versions_call
 }
 
 #[test]
+fn who_calls_remote_versions_finds_the_way_there_in_the_table_of_networks() {
+    let page = std::fs::read_to_string(seatrial_tests::repository("docs/deploy.md")).unwrap();
+    let named = json!({ "Fn::Split": [",", { "Ref": "RemoteModels" }] });
+    let users: Vec<_> = who(|s| s["Resource"] == named).iter().map(|name| format!("`{name}`")).collect();
+    let row = page.lines().find(|line| line.starts_with("| ") && line.contains("`sagemaker.runtime`"));
+    let row = row.expect("a row for remote versions");
+    for what in
+        users.iter().map(String::as_str).chain(["`lambda`", "`sagemaker.api`", "`sts`", "NAT gateway"])
+    {
+        assert!(row.contains(what), "{what}: {row}");
+    }
+}
+
+#[test]
 fn a_nested_execution_has_the_rights_that_sync_needs() {
     let statements = template().statements("PromotionMachineRole");
     let has = |action: &str, of: &str| {
