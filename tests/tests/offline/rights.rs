@@ -210,6 +210,21 @@ fn artifacts_of_training_are_read_where_the_deployment_says_and_unpacked_where_n
 }
 
 #[test]
+fn who_plans_what_is_collected_may_ask_the_history_when_a_version_was_retired() {
+    // `registry::ops::kept` reads it for records of an earlier release, in `sweep` and behind `seatrial retention`.
+    let readers = may_in(&["dynamodb:Query"], "HISTORY#*");
+    assert_eq!(readers, ["attest", "control", "notify", "sweep"]);
+    for planner in ["control", "sweep"] {
+        for partition in ["MODELS", "MODEL#*"] {
+            assert!(
+                may_in(&["dynamodb:Query"], partition).contains(&planner.to_owned()),
+                "{planner}: {partition}"
+            );
+        }
+    }
+}
+
+#[test]
 fn keys_of_training_open_what_s3_holds_for_those_who_read_artifacts_and_nothing_else() {
     let t = template();
     let named = json!({ "Fn::Split": [",", { "Ref": "TrainingKeys" }] });
