@@ -126,6 +126,12 @@ const UNUSED: &[Exception] = &[
         "-answer",
         "only the execution of a gate that was decided and not answered within the minute is told again",
     ),
+    except(
+        "SweepRole",
+        "dynamodb:Query",
+        "HISTORY#*",
+        "only records of an earlier release do not say when a version was retired",
+    ),
     except("AttestRole", "s3:GetObjectVersion", "", LONGER),
     except("AttestRole", "s3:GetObjectRetention", "", LONGER),
     except("AttestRole", "s3:PutObjectRetention", "", LONGER),

@@ -35,8 +35,8 @@ const seatrial = new Seatrial(stack, "Seatrial", {
   },
   evidence: { lockMode: s3.ObjectLockMode.GOVERNANCE, lock: Duration.days(7 * 365) },
   logs: { retention: logs.RetentionDays.ONE_YEAR },
-  // So that nothing can keep an operator from rolling back.
-  concurrency: { control: 5, rollback: 5 },
+  // So that nothing can keep an operator from rolling back, nor a rollback from its traffic target.
+  concurrency: { control: 5, rollback: 5, reconcile: 5, answer: 5 },
   throttles: { approvals: { rate: 20, burst: 40 } },
 });
 

@@ -41,6 +41,11 @@ export interface SeatrialProps {
    * `bucket.arnForObjects("models/*")`. Default: none, and such events are refused.
    */
   readonly trainingArtifacts?: string[];
+  /**
+   * The KMS keys that these objects are encrypted with, in this region. Default: none. The policy of a key of another account has to let
+   * the roles of `intake` and `package` decrypt as well.
+   */
+  readonly trainingKeys?: aws_kms.IKey[];
   /** What versions of models that run elsewhere may be. Default: none. */
   readonly remote?: Remote;
   /** How evidence is locked. */
@@ -173,6 +178,10 @@ export interface Concurrency {
   readonly control?: number;
   /** Of `rollback`. */
   readonly rollback?: number;
+  /** Of `reconcile`, which carries a rollback to a traffic target: also its ceiling. At least 5. */
+  readonly reconcile?: number;
+  /** Of `answer`, which passes a rollback on to `reconcile`: also its ceiling. At least 2. */
+  readonly answer?: number;
   /** Of `approvals`, which is public: also its ceiling. */
   readonly approvals?: number;
   /** Of `serve`: also its ceiling. */

@@ -3,7 +3,10 @@ import { createHash } from "node:crypto";
 import { Fn, Stack, Token, aws_lambda } from "aws-cdk-lib";
 import type { CfnInclude } from "aws-cdk-lib/cloudformation-include";
 
-/** The parameter of a digest in the place of all of that. The construct makes its own and leaves it empty. */
+/**
+ * The parameter of a digest in the place of all of that. The construct leaves it empty and makes its own, one of each version: it
+ * changes when that function changes and not otherwise, so Lambda has a version to publish.
+ */
 export const DIGEST = "ConfigurationDigest";
 /** What Lambda takes as the description of a version. */
 const LIMIT = 256;

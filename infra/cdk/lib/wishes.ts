@@ -19,6 +19,7 @@ const EMULATOR = "000000000000";
 export const ANSWERED = [
   "AnIssuerIsBelievedForSomebody",
   "LocalIdentityNeedsAnEmulator",
+  "SecurityGroupsNeedSubnets",
   "SubnetsNeedSecurityGroups",
 ] as const;
 

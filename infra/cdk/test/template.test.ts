@@ -58,7 +58,7 @@ const everything: Omit<SeatrialProps, "artifacts" | "network" | "encryptionKey" 
     notices: Duration.minutes(5),
     targets: Duration.minutes(6),
   },
-  concurrency: { control: 1, rollback: 2, approvals: 3, serve: 4 },
+  concurrency: { control: 1, rollback: 2, reconcile: 5, answer: 6, approvals: 3, serve: 4 },
   throttles: {
     serve: { rate: 5, burst: 6 },
     approvals: { rate: 7, burst: 8 },
@@ -100,6 +100,8 @@ const EVERYTHING = {
   TargetsVisibility: 360,
   ControlConcurrency: 1,
   RollbackConcurrency: 2,
+  ReconcileConcurrency: 5,
+  AnswerConcurrency: 6,
   ApprovalsConcurrency: 3,
   ServeConcurrency: 4,
   ServeRate: 5,
@@ -115,6 +117,7 @@ const EVERYTHING = {
 const REFERENCES = [
   "AlarmTopicArn",
   "NotifyTopicArn",
+  "TrainingKeys",
   "TargetFunctions",
   "TargetRoles",
   "AccessLogsBucket",
@@ -129,6 +132,10 @@ function references(stack: Stack): Partial<SeatrialProps> {
     ...everything,
     alarmTopic: new sns.Topic(stack, "Alarms"),
     notices: { ...everything.notices, topic: new sns.Topic(stack, "Notices") },
+    trainingKeys: [
+      new kms.Key(stack, "Training"),
+      kms.Key.fromKeyArn(stack, "Theirs", "arn:aws:kms:eu-west-1:222222222222:key/1234abcd-12ab"),
+    ],
     targets: {
       ...everything.targets,
       functions: [lambda.Function.fromFunctionName(stack, "Fraud", "fraud")],
@@ -216,7 +223,13 @@ test("a value that is known only when deployed arrives where it is used and in n
     !/Fn::GetAtt|Fn::Join|"Ref":"(?!AWS::)[^B]/.test(decided),
     `conditions are decided before there are resources: ${decided}`,
   );
-  for (const name of ["HasAlarmTopic", "HasNotifyTopic", "HasEncryptionKey", "HasAccessLogs"]) {
+  for (const name of [
+    "HasAlarmTopic",
+    "HasNotifyTopic",
+    "HasTrainingKeys",
+    "HasEncryptionKey",
+    "HasAccessLogs",
+  ]) {
     assert.deepEqual(template.Conditions[name], { "Fn::Not": [{ "Fn::Equals": ["given", ""] }] }, name);
   }
   const { ServeFunction, NotifyFunction, ServeErrorsAlarm, EvidenceBucket, Table, ObservationsQueue } =
@@ -235,6 +248,13 @@ test("a value that is known only when deployed arrives where it is used and in n
   assert.equal(condition, "HasVpc");
   assert.equal(network.SubnetIds["Fn::Split"][1]["Fn::Join"][1].length, 3, "two private subnets and a comma");
   assert.ok(network.SecurityGroupIds["Fn::Split"][1]["Fn::GetAtt"]);
+  for (const role of ["IntakeRole", "PackageRole"]) {
+    const { Statement } = template.Resources[role].Properties.Policies[0].PolicyDocument;
+    const [, opens] = Statement.find((one: Json) => one["Fn::If"]?.[0] === "HasTrainingKeys")["Fn::If"];
+    const keys = opens.Resource["Fn::Split"][1]["Fn::Join"][1];
+    assert.ok(keys[0]["Fn::GetAtt"][0].startsWith("Training"), role);
+    assert.match(keys[1], /^,arn:aws:kms:eu-west-1:222222222222:key\//, role);
+  }
   const key =
     EvidenceBucket.Properties.BucketEncryption.ServerSideEncryptionConfiguration[0]
       .ServerSideEncryptionByDefault.KMSMasterKeyID["Fn::If"][1];
@@ -281,6 +301,30 @@ test("a version's description changes with whatever configures it and never gets
     JSON.stringify(Description).includes("Notices"),
     "what is known only when deployed is in it by itself",
   );
+});
+
+test("a version's description changes only with its function, of which Lambda would publish no version else", () => {
+  const hosts = (last: string): string[] => [
+    ...Array.from({ length: 12 }, (_, n) => `hooks-${n}.department.example.com`),
+    last,
+  ];
+  const folder = zips();
+  const of = (last: string): Json =>
+    synthesized(
+      deployed({ artifacts: Artifacts.fromDirectory(folder), notices: { hosts: hosts(last) } }).stack,
+    ).Resources;
+  const [one, other] = [of("a.example.com"), of("b.example.com")];
+  const changed = (kind: string): string[] =>
+    Object.keys(one).filter(
+      (name) =>
+        one[name].Type === `AWS::Lambda::${kind}` &&
+        JSON.stringify(one[name]) !== JSON.stringify(other[name]),
+    );
+  assert.deepEqual(changed("Version"), ["NotifyVersion"]);
+  assert.deepEqual(changed("Function"), ["NotifyFunction"]);
+  const [condition, , sentence] = one.NotifyFunction.Properties.Description["Fn::If"];
+  assert.equal(condition, "HasConfigurationDigest");
+  assert.match(sentence, /^Tells people and machines what happened\.$/);
 });
 
 test("the same zips give the same keys, and other zips others", () => {

@@ -70,6 +70,24 @@ fn every_page_that_is_linked_exists() {
 }
 
 #[test]
+fn what_an_earlier_release_cannot_read_or_would_drop_is_told_where_the_way_back_is() {
+    use seatrial_domain::promotion::{EvidenceKind, PromotionStatus};
+    use seatrial_domain::version::VersionStatus;
+
+    let page = fs::read_to_string(repository("docs/upgrade.md")).unwrap();
+    let (_, back) = page.split_once("## Back again").unwrap();
+    let back = back.split("\n## ").next().unwrap();
+    // Words of records that 0.1.0 does not have, and fields of the head that it does not write.
+    let document = serde_json::to_value(EvidenceKind::Document).unwrap();
+    let unreadable =
+        [VersionStatus::Collected.as_str(), PromotionStatus::Adopted.as_str(), document.as_str().unwrap()];
+    for word in unreadable.into_iter().chain(["waiting", "collecting"]) {
+        assert!(back.contains(&format!("`{word}`")), "{word}: {back}");
+    }
+    assert!(back.contains("seatrial withdraw") && back.contains("no way back"), "{back}");
+}
+
+#[test]
 fn every_command_and_program_of_a_document_is_run_by_the_suite_or_left_out_by_name() {
     let suite = fs::read_to_string(repository("tests/tests/e2e/documents.rs")).unwrap();
     let left_out = docs::left_out().unwrap();

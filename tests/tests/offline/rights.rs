@@ -210,6 +210,44 @@ fn artifacts_of_training_are_read_where_the_deployment_says_and_unpacked_where_n
 }
 
 #[test]
+fn who_plans_what_is_collected_may_ask_the_history_when_a_version_was_retired() {
+    // `registry::ops::kept` reads it for records of an earlier release, in `sweep` and behind `seatrial retention`.
+    let readers = may_in(&["dynamodb:Query"], "HISTORY#*");
+    assert_eq!(readers, ["attest", "control", "notify", "sweep"]);
+    for planner in ["control", "sweep"] {
+        for partition in ["MODELS", "MODEL#*"] {
+            assert!(
+                may_in(&["dynamodb:Query"], partition).contains(&planner.to_owned()),
+                "{planner}: {partition}"
+            );
+        }
+    }
+}
+
+#[test]
+fn keys_of_training_open_what_s3_holds_for_those_who_read_artifacts_and_nothing_else() {
+    let t = template();
+    let named = json!({ "Fn::Split": [",", { "Ref": "TrainingKeys" }] });
+    let through_s3 =
+        json!({ "StringEquals": { "kms:ViaService": { "Fn::Sub": "s3.${AWS::Region}.amazonaws.com" } } });
+    assert_eq!(who(|s| s["Resource"] == named), ["intake", "package"]);
+    for name in ["IntakeRole", "PackageRole"] {
+        let statements = t.statements(name);
+        let opens: Vec<_> = statements.iter().filter(|s| s["Resource"] == named).collect();
+        assert!(opens.len() == 1 && list(&opens[0]["Action"]) == ["kms:Decrypt"], "{name}");
+        assert_eq!(opens[0]["Condition"], through_s3, "{name}");
+        // Only where the deployment names a key: a statement on nothing would be refused.
+        let all = &t.properties(name)["Policies"][0]["PolicyDocument"]["Statement"];
+        let guard = all.as_array().unwrap().iter().find(|s| s["Fn::If"][0] == "HasTrainingKeys").unwrap();
+        assert_eq!(guard["Fn::If"][2], json!({ "Ref": "AWS::NoValue" }), "{name}");
+    }
+    let parameter = &t.root()["Parameters"]["TrainingKeys"];
+    assert_eq!(parameter["Default"], "", "no key opens anything that nobody named");
+    let pattern = parameter["AllowedPattern"].as_str().unwrap();
+    assert!(!pattern.contains("[*]") && !pattern.contains(".*"), "each key is named: {pattern}");
+}
+
+#[test]
 fn events_that_started_nothing_are_handled_by_control_alone() {
     let dead = json!({ "Fn::GetAtt": ["IntakeDeadLetters", "Arn"] });
     let takes = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"];
@@ -299,8 +337,11 @@ fn evidence_is_never_deleted_by_the_product() {
 #[test]
 fn two_functions_sign_and_nothing_else_touches_the_key() {
     assert_eq!(who(|s| allows(s, &["kms:Sign"])), ["attest", "package"]);
+    // Keys that training brings are others'.
+    let foreign = json!({ "Fn::Split": [",", { "Ref": "TrainingKeys" }] });
     let others = |s: &Value| {
-        list(&s["Action"]).iter().any(|a| a.starts_with("kms:") && a != "kms:Sign" && a != "kms:GetPublicKey")
+        let acts = |a: &String| a.starts_with("kms:") && a != "kms:Sign" && a != "kms:GetPublicKey";
+        list(&s["Action"]).iter().any(acts) && s["Resource"] != foreign
     };
     assert!(who(others).is_empty());
     let verifiers = ["attest", "evaluate", "package", "replay", "serve"];
@@ -360,6 +401,20 @@ fn remote_versions_are_what_the_deployment_names_and_only_who_runs_versions_call
     }
     for parameter in ["RemoteModels", "RemoteHosts"] {
         assert_eq!(t.root()["Parameters"][parameter]["Default"], "", "nothing is reached that nobody named");
+    }
+}
+
+#[test]
+fn who_calls_remote_versions_finds_the_way_there_in_the_table_of_networks() {
+    let page = std::fs::read_to_string(seatrial_tests::repository("docs/deploy.md")).unwrap();
+    let named = json!({ "Fn::Split": [",", { "Ref": "RemoteModels" }] });
+    let users: Vec<_> = who(|s| s["Resource"] == named).iter().map(|name| format!("`{name}`")).collect();
+    let row = page.lines().find(|line| line.starts_with("| ") && line.contains("`sagemaker.runtime`"));
+    let row = row.expect("a row for remote versions");
+    for what in
+        users.iter().map(String::as_str).chain(["`lambda`", "`sagemaker.api`", "`sts`", "NAT gateway"])
+    {
+        assert!(row.contains(what), "{what}: {row}");
     }
 }
 

@@ -72,6 +72,7 @@ fn every_function_has_what_it_needs_around_it() {
 fn a_version_is_published_anew_when_a_parameter_of_its_function_changes() {
     let t = template();
     let parameters = t.parameters();
+    let digest = "ConfigurationDigest";
     for name in functions().values() {
         let mut wanted = Template::references(t.properties(&format!("{name}Function")));
         // What is the same for every zip of a deployment, and what belongs to the function and not to a version of it.
@@ -79,11 +80,44 @@ fn a_version_is_published_anew_when_a_parameter_of_its_function_changes() {
             parameters.contains(r) && *r != "ArtifactBucket" && *r != format!("{name}Concurrency")
         });
         let mut named = Template::references(&t.properties(&format!("{name}Version"))["Description"]);
-        assert!(named.remove("ConfigurationDigest"), "{name}: a digest can stand for what would be too long");
+        assert!(named.remove(digest), "{name}: a digest can stand for what would be too long");
+        assert!(wanted.remove(digest), "{name}: Lambda publishes no version of a function that is as it was");
         assert_eq!(
             named, wanted,
             "{name}: named in the version's description (left), used by the function (right)"
         );
+    }
+}
+
+#[test]
+fn another_digest_is_another_description_of_each_function_within_what_lambda_takes() {
+    let t = template();
+    let digest = &t.root()["Parameters"]["ConfigurationDigest"]["MaxLength"];
+    let digest = usize::try_from(digest.as_u64().expect("a digest has a MaxLength")).unwrap();
+    for name in functions().values() {
+        let description = &t.properties(&format!("{name}Function"))["Description"];
+        let sentence = description["Fn::If"][2].as_str().unwrap_or_else(|| panic!("{name}: {description}"));
+        let with_digest = json!({ "Fn::Sub": format!("{sentence} ${{ConfigurationDigest}}") });
+        assert_eq!(
+            *description,
+            json!({ "Fn::If": ["HasConfigurationDigest", with_digest, sentence] }),
+            "{name}"
+        );
+        assert!(sentence.len() + 1 + digest <= 256, "{name}: Lambda takes 256 characters");
+    }
+}
+
+#[test]
+fn subnets_and_security_groups_come_together_for_alone_they_change_no_function() {
+    let t = template();
+    let is_set = |parameter: &str| json!({ "Fn::Not": [{ "Fn::Equals": [{ "Ref": parameter }, ""] }] });
+    for (rule, with, needed) in [
+        ("SubnetsNeedSecurityGroups", "VpcSubnetIds", "VpcSecurityGroupIds"),
+        ("SecurityGroupsNeedSubnets", "VpcSecurityGroupIds", "VpcSubnetIds"),
+    ] {
+        let rule = &t.root()["Rules"][rule];
+        assert_eq!(rule["RuleCondition"], is_set(with));
+        assert_eq!(rule["Assertions"][0]["Assert"], is_set(needed));
     }
 }
 
@@ -519,6 +553,51 @@ fn whoever_drives_a_target_is_alone_with_it_for_as_long_as_it_may_run() {
     // One that waits for another to be done is not given up before that.
     let received = t.properties("TargetsQueue")["RedrivePolicy"]["maxReceiveCount"].as_u64().unwrap();
     assert!(received * 2 > hold);
+}
+
+#[test]
+fn targets_that_nobody_looks_at_ring_before_their_messages_lapse() {
+    let t = template();
+    let alarm = t.properties("TargetsQueueAgeAlarm");
+    assert_eq!((&alarm["Namespace"], &alarm["Statistic"]), (&json!("AWS/SQS"), &json!("Maximum")));
+    assert_eq!(alarm["MetricName"], "ApproximateAgeOfOldestMessage");
+    assert_eq!(
+        alarm["Dimensions"],
+        json!([{ "Name": "QueueName", "Value": { "Fn::GetAtt": ["TargetsQueue", "QueueName"] } }])
+    );
+    assert_eq!(alarm["ComparisonOperator"], "GreaterThanThreshold");
+    assert_eq!(alarm["AlarmActions"]["Fn::If"][0], "HasAlarmTopic");
+    let rings = alarm["Threshold"].as_u64().unwrap();
+    assert_eq!(rings, 300);
+    // A message that lapsed is in no dead-letter queue.
+    let kept = t.properties("TargetsQueue")["MessageRetentionPeriod"].as_u64().unwrap();
+    assert!(rings * 2 < kept, "{rings} s and {kept} s");
+    // One that an invocation died with comes again by itself.
+    let hidden: u64 = t.default("TargetsVisibility").unwrap().parse().unwrap();
+    assert!(hidden < rings, "{hidden} s and {rings} s");
+}
+
+#[test]
+fn each_function_that_a_rollback_needs_can_be_given_concurrency_that_no_traffic_takes() {
+    let t = template();
+    // From the operator over the registry to a traffic target; the last two are what others can burn.
+    for name in ["Control", "Rollback", "Answer", "Reconcile", "Approvals", "Serve"] {
+        let parameter = format!("{name}Concurrency");
+        let given = json!({ "Fn::If": [
+            format!("Has{parameter}"), { "Ref": parameter }, { "Ref": "AWS::NoValue" }
+        ] });
+        assert_eq!(t.properties(&format!("{name}Function"))["ReservedConcurrentExecutions"], given, "{name}");
+        assert_eq!(
+            t.root()["Conditions"][format!("Has{parameter}")],
+            json!({ "Fn::Not": [{ "Fn::Equals": [{ "Ref": parameter }, ""] }] }),
+            "{name}"
+        );
+        assert_eq!(
+            t.default(&parameter).as_deref(),
+            Some(""),
+            "{parameter}: the account's, unless asked for"
+        );
+    }
 }
 
 #[test]
