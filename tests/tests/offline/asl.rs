@@ -140,6 +140,25 @@ fn every_task_retries_what_a_retry_cures_catches_the_rest_and_has_a_timeout() {
     });
 }
 
+/// The seconds for which a rule retries, on average: full jitter draws each wait evenly from nothing to its longest.
+fn retried_for(rule: &Value) -> f64 {
+    let number = |field: &str| rule[field].as_f64().unwrap();
+    let longest =
+        |n: i32| (number("IntervalSeconds") * number("BackoffRate").powi(n)).min(number("MaxDelaySeconds"));
+    let attempts = i32::try_from(rule["MaxAttempts"].as_i64().unwrap()).unwrap();
+    (0..attempts).map(|n| longest(n) / 2.0).sum()
+}
+
+#[test]
+fn a_submission_outwaits_a_deletion_that_was_broken_off() {
+    let promotion = asl::machine("promotion").unwrap();
+    let states = promotion.states();
+    let retry = &states["PackageSubmission"]["Retry"][0];
+    assert!(asl::strings(&retry["ErrorEquals"]).contains(&label::UNAVAILABLE));
+    // `sweep` takes a deletion up again after three minutes; a wait may be drawn much shorter than the mean.
+    assert!(retried_for(retry) > 1.5 * 180.0, "{} s", retried_for(retry));
+}
+
 #[test]
 fn every_error_name_is_a_label_or_known_of_aws() {
     each(|m| {
