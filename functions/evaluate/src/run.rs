@@ -81,6 +81,12 @@ pub(crate) fn answers(model: &dyn Runner, benchmark: &Benchmark) -> Answers {
     answers
 }
 
+/// The code of a row to which nobody answered, or not in time: of such rows it is not known what the version says.
+pub(crate) fn unanswered(answers: &Answers) -> Option<&'static str> {
+    let codes = [RemoteCode::Unavailable, RemoteCode::Timeout].map(RemoteCode::as_str);
+    answers.rows.iter().filter_map(|row| row.as_ref().err()).find_map(|e| codes.into_iter().find(|c| e == c))
+}
+
 /// The outcomes of a batch. `away` counts the batches to which nobody answered at all.
 fn asked(model: &dyn Runner, part: &Batch, away: &mut u32) -> Vec<Result<Prediction, PredictError>> {
     if *away >= MOST_AWAY {
