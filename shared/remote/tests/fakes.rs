@@ -54,6 +54,8 @@ pub struct Says {
     pub status: &'static str,
     /// The status of the answer itself.
     pub answer: StatusCode,
+    /// AWS's word for what went wrong, where the answer is none.
+    pub error: &'static str,
 }
 
 pub struct Fake {
@@ -104,6 +106,7 @@ impl Fake {
             package: Some(PACKAGE.into()),
             status: "InService",
             answer: StatusCode::OK,
+            error: "NotNow",
         };
         let state = Arc::new(Service {
             model: in_process(),
@@ -188,7 +191,8 @@ async fn answer(
     }
     let says = service.says.lock().unwrap().clone();
     if says.answer != StatusCode::OK {
-        return (says.answer, "{\"message\": \"not now\"}").into_response();
+        let told = json!({ "__type": says.error, "message": "not now" }).to_string();
+        return (says.answer, told).into_response();
     }
     let target = headers.get("x-amz-target").map(|t| t.to_str().unwrap().to_owned()).unwrap_or_default();
     let described = match (what.as_str(), target.as_str()) {

@@ -43,7 +43,9 @@ async fn a_service_that_does_not_answer_says_nothing_about_the_version() {
         let fake = Fake::start(kind).await;
         fake.say(|s| s.answer = StatusCode::SERVICE_UNAVAILABLE);
         assert!(refused(&fake).await.is_transient(), "{kind:?}");
-        fake.say(|s| s.answer = StatusCode::FORBIDDEN);
+        fake.say(|s| (s.answer, s.error) = (StatusCode::BAD_REQUEST, "ThrottlingException"));
+        assert!(refused(&fake).await.is_transient(), "{kind:?}: a throttle is no answer");
+        fake.say(|s| (s.answer, s.error) = (StatusCode::FORBIDDEN, "AccessDeniedException"));
         assert!(!refused(&fake).await.is_transient(), "{kind:?}");
     }
 }
