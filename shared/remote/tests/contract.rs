@@ -160,10 +160,15 @@ async fn only_what_did_not_run_is_asked_again_and_only_once() {
 async fn a_service_that_is_away_costs_one_call_and_not_one_a_row() {
     let fake = Fake::start(Kind::Http).await;
     let runner = remote(&fake).await;
-    fake.behave(Behaviour::Always(StatusCode::INTERNAL_SERVER_ERROR, "boom".into()));
-    let outcomes = ask(&runner, |runner| runner.predict_each(&Batch::from_rows(&rows(64)).unwrap())).await;
-    assert!(outcomes.len() == 64 && outcomes.iter().all(Result::is_err));
-    assert_eq!(fake.asked(), 1);
+    // Whoever has no room is asked once more; whoever fails, about the first and the last row by themselves.
+    for (status, calls) in [(StatusCode::SERVICE_UNAVAILABLE, 2), (StatusCode::INTERNAL_SERVER_ERROR, 3)] {
+        fake.behave(Behaviour::Always(status, "boom".into()));
+        let before = fake.asked();
+        let outcomes =
+            ask(&runner, |runner| runner.predict_each(&Batch::from_rows(&rows(64)).unwrap())).await;
+        assert!(outcomes.len() == 64 && outcomes.iter().all(Result::is_err));
+        assert_eq!(fake.asked() - before, calls, "{status}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
