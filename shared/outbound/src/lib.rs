@@ -84,7 +84,7 @@ impl Answer {
 /// Why there is no answer. The texts name hosts and never a whole address, which may be a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
-    /// The address may not be called. Trying again does not help.
+    /// The address may not be called, or not with these rights. Trying again does not help.
     #[error("{0}")]
     NotAllowed(String),
     /// Nobody answered, or not wholly. Trying again may help.
