@@ -60,6 +60,10 @@ pub(crate) fn judge(
     let digest = seatrial_domain::canonical::sha256(record.id.as_str().as_bytes());
     let seed = u64::from_str_radix(&digest.hex()[..16], 16).unwrap_or(0);
     let mut champion_answers = champion.map(|model| run::answers(model, benchmark));
+    if let Some(code) = champion_answers.as_ref().and_then(run::unanswered) {
+        // That nobody answered says nothing about the champion, and counted as wrong it would make any challenger look better.
+        return Err(Failure::unavailable("asking the champion about the benchmark", code));
+    }
     let mut challenger_answers = run::answers(challenger, benchmark);
     run::latency(
         seed,

@@ -72,3 +72,20 @@ async fn a_version_that_is_not_what_it_was_pinned_as_fails_before_it_answers() {
     assert!(smoke.why.contains("not what was pinned") && smoke.why.contains("sha256:abab"), "{}", smoke.why);
     assert_eq!(*server.asked.lock().unwrap(), 0, "nothing is asked of what is not known");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_champion_that_does_not_answer_makes_no_challenger_look_better() {
+    let world = world().await;
+    let server = server("v2").await;
+    submit(&world, "v2", &server).await;
+    world.scenario.promote(1).await;
+    world.submit("submissions/v1").await;
+    server.is_away(true);
+    let (_, held) = world.start(2).await;
+    let failure = world.try_run(&held).await.unwrap_err();
+    assert!(failure.chain().contains("asking the champion about the benchmark"), "{}", failure.chain());
+    assert_eq!(failure.label, seatrial_runtime::label::UNAVAILABLE, "the state machine asks again");
+    // Nothing was kept of it: with the champion back, the same promotion is evaluated.
+    server.is_away(false);
+    world.run(&held).await;
+}

@@ -79,8 +79,9 @@ impl std::fmt::Debug for Replayer<'_> {
     }
 }
 
-/// A child that has these two versions loaded.
+/// A child that has these two versions of a model loaded.
 struct Warm {
+    model: ModelName,
     champion: Digest,
     challenger: Digest,
     child: Child,
@@ -254,7 +255,10 @@ impl<'a> Replayer<'a> {
     async fn run(&self, shadow: &Shadow, sample: &Sample) -> Result<Outcome, Failure> {
         let mut warm = self.warm.lock().await;
         let fits = warm.as_ref().is_some_and(|w| {
-            w.champion == shadow.champion.digest && w.challenger == shadow.challenger.digest
+            // The same bytes of another model are called with that model's external id.
+            w.model == shadow.model
+                && w.champion == shadow.champion.digest
+                && w.challenger == shadow.challenger.digest
         });
         if !fits {
             *warm = None;
@@ -275,6 +279,7 @@ impl<'a> Replayer<'a> {
                 return Ok(Outcome::Died("crash"));
             }
             *warm = Some(Warm {
+                model: shadow.model.clone(),
                 champion: shadow.champion.digest.clone(),
                 challenger: shadow.challenger.digest.clone(),
                 child,

@@ -119,7 +119,7 @@ impl App {
             );
             // A champion is tried again at once: without it nobody is answered.
             if marker.kind == Kind::Load && of.role != Arm::Champion {
-                self.versions.died_loading(&of.digest);
+                self.versions.died_loading(&of.model, &of.digest);
             }
         }
         self.outbox.report(wrecks);

@@ -57,8 +57,9 @@ async fn live() -> Response {
 async fn ready(State(app): Shared) -> Response {
     let standings = app.routes.standings();
     let read = app.preload.iter().all(|model| standings.iter().any(|standing| standing.model == *model));
-    let mut champions = standings.iter().filter_map(|standing| standing.view.route.champion.as_ref());
-    let ready = read && champions.all(|champion| app.versions.ready(&champion.digest).is_some());
+    let mut champions = standings.iter().filter_map(|s| Some((&s.model, s.view.route.champion.as_ref()?)));
+    let ready =
+        read && champions.all(|(model, champion)| app.versions.ready(model, &champion.digest).is_some());
     readiness(&json!({ "ready": ready }), ready)
 }
 

@@ -115,7 +115,7 @@ async fn prepare(app: &Arc<App>, model: &str, pin: Option<&str>, body: &[u8]) ->
             let version = app.pinned(&model, &view, name).await?;
             Choice { arm: Arm::Pinned, version, diverted: false }
         }
-        None => choose(&view.route, unit, |version| app.versions.ready(&version.digest).is_some())
+        None => choose(&view.route, unit, |version| app.versions.ready(&model, &version.digest).is_some())
             .ok_or_else(|| {
                 Refused::unavailable(
                     "no-champion",

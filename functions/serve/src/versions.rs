@@ -38,7 +38,11 @@ pub struct Loaded {
 
 type Loading = Shared<BoxFuture<'static, Result<Arc<Loaded>, LoadFailure>>>;
 
-/// The versions by digest.
+/// A version of a model. The same bytes of another model are another version: they have a signature of their own, and an owner's role
+/// is taken for the model that asks.
+type Key = (ModelName, Digest);
+
+/// The versions by model and digest.
 pub struct Versions {
     loader: Arc<dyn Loader>,
     capacity: usize,
@@ -48,7 +52,7 @@ pub struct Versions {
 
 #[derive(Default)]
 struct Table {
-    slots: HashMap<Digest, Slot>,
+    slots: HashMap<Key, Slot>,
     /// Counts the uses: who was used last has the highest number.
     clock: u64,
 }
@@ -98,11 +102,11 @@ impl Versions {
 
     /// The version if it is loaded. Counts as a use.
     #[must_use]
-    pub fn ready(&self, version: &Digest) -> Option<Arc<Loaded>> {
+    pub fn ready(&self, model: &ModelName, version: &Digest) -> Option<Arc<Loaded>> {
         let mut table = locked(&self.table);
         table.clock += 1;
         let clock = table.clock;
-        let slot = table.slots.get_mut(version)?;
+        let slot = table.slots.get_mut(&(model.clone(), version.clone()))?;
         slot.used = clock;
         match &slot.state {
             State::Ready(loaded) => Some(Arc::clone(loaded)),
@@ -116,7 +120,8 @@ impl Versions {
         let mut table = locked(&self.table);
         table.clock += 1;
         let clock = table.clock;
-        let failures = match table.slots.get_mut(&version.digest) {
+        let key = (model.clone(), version.digest.clone());
+        let failures = match table.slots.get_mut(&key) {
             None => 0,
             Some(slot) => {
                 slot.used = clock;
@@ -133,7 +138,7 @@ impl Versions {
         // The task finds the slot in place: it ends by taking the lock that is held here.
         let end = self.start(model.clone(), version.clone());
         let state = State::Loading(end.clone());
-        table.slots.insert(version.digest.clone(), Slot { state, used: clock, failures });
+        table.slots.insert(key, Slot { state, used: clock, failures });
         Asked::Loading { first: true, end }
     }
 
@@ -158,18 +163,18 @@ impl Versions {
     }
 
     /// Takes note that an earlier process died while it loaded this version.
-    pub fn died_loading(&self, version: &Digest) {
+    pub fn died_loading(&self, model: &ModelName, version: &Digest) {
         let why = LoadFailure::Broken("an earlier process died while it loaded this version".into());
         let slot = Slot { state: State::Failed { at: Moment::now(), why }, used: 0, failures: DEATH };
-        locked(&self.table).slots.insert(version.clone(), slot);
+        locked(&self.table).slots.insert((model.clone(), version.clone()), slot);
     }
 
-    /// The digests that are loaded.
+    /// The digests that are loaded, once for each model.
     #[must_use]
     pub fn loaded(&self) -> Vec<Digest> {
         let table = locked(&self.table);
         let ready = table.slots.iter().filter(|(_, slot)| matches!(slot.state, State::Ready(_)));
-        ready.map(|(digest, _)| digest.clone()).collect()
+        ready.map(|((_, digest), _)| digest.clone()).collect()
     }
 
     /// How many requests run on a version at one time: as many as there are processors for, or, where it runs elsewhere, as may wait.
@@ -197,7 +202,7 @@ impl Versions {
                 let permits = Arc::new(Semaphore::new(this.at_once(predictor.as_ref())));
                 Arc::new(Loaded { predictor, permits, load_us: began.elapsed().as_micros() as u64 })
             });
-            this.settle(&version.digest, &result);
+            this.settle(&(model, version.digest), &result);
             result
         });
         let end = async move {
@@ -206,7 +211,7 @@ impl Versions {
         end.boxed().shared()
     }
 
-    fn settle(&self, version: &Digest, result: &Result<Arc<Loaded>, LoadFailure>) {
+    fn settle(&self, version: &Key, result: &Result<Arc<Loaded>, LoadFailure>) {
         let mut table = locked(&self.table);
         let Some(slot) = table.slots.get_mut(version) else { return };
         slot.state = match result {
@@ -223,12 +228,15 @@ impl Versions {
     fn evict(&self, table: &mut Table) {
         while table.slots.len() > self.capacity {
             let settled = table.slots.iter().filter(|(_, slot)| !matches!(slot.state, State::Loading(_)));
-            let Some(oldest) = settled.min_by_key(|(_, slot)| slot.used).map(|(digest, _)| digest.clone())
-            else {
+            let Some(oldest) = settled.min_by_key(|(_, slot)| slot.used).map(|(key, _)| key.clone()) else {
                 return;
             };
             table.slots.remove(&oldest);
-            self.loader.forget(&oldest);
+            // Files lie by their digest: another model's version of the same bytes may need them.
+            let (_, digest) = &oldest;
+            if !table.slots.keys().any(|(_, other)| other == digest) {
+                self.loader.forget(digest);
+            }
         }
     }
 }
@@ -248,7 +256,7 @@ mod tests {
         let loader = FakeLoader::slow(Duration::from_millis(100));
         let versions = versions(&loader, 4);
         let (model, one) = (model(), version(1));
-        assert!(versions.ready(&one.digest).is_none());
+        assert!(versions.ready(&model, &one.digest).is_none());
         let all = futures::future::join_all((0..20).map(|_| versions.get(&model, &one))).await;
         assert!(
             all.iter()
@@ -279,7 +287,7 @@ mod tests {
         let loader = FakeLoader::slow(Duration::ZERO);
         let versions = versions(&loader, 4);
         let two = version(2);
-        versions.died_loading(&two.digest);
+        versions.died_loading(&model(), &two.digest);
         assert!(matches!(versions.ask(&model(), &two), Asked::Failed(_)));
         tokio::time::advance(Duration::from_secs(33)).await;
         assert!(versions.get(&model(), &two).await.is_ok());
@@ -292,11 +300,29 @@ mod tests {
         for n in [1, 2] {
             versions.get(&model(), &version(n)).await.unwrap();
         }
-        assert!(versions.ready(&version(1).digest).is_some());
+        assert!(versions.ready(&model(), &version(1).digest).is_some());
         versions.get(&model(), &version(3)).await.unwrap();
-        let left: Vec<bool> = [1, 2, 3].map(|n| versions.ready(&version(n).digest).is_some()).into();
+        let left: Vec<bool> =
+            [1, 2, 3].map(|n| versions.ready(&model(), &version(n).digest).is_some()).into();
         assert_eq!(left, [true, false, true]);
         assert_eq!(*loader.forgotten.lock().unwrap(), [version(2).digest]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_same_bytes_of_another_model_are_a_version_of_their_own() {
+        let loader = FakeLoader::slow(Duration::ZERO);
+        let versions = versions(&loader, 2);
+        let (one, other) = (model(), ModelName::parse("other").unwrap());
+        versions.get(&one, &version(1)).await.unwrap();
+        assert!(versions.ready(&other, &version(1).digest).is_none());
+        versions.get(&other, &version(1)).await.unwrap();
+        assert_eq!(loader.loads(1), 2, "its signature and its external id are its own");
+        // The files of both lie in one place: they stay as long as one of them is loaded.
+        versions.get(&other, &version(2)).await.unwrap();
+        assert!(versions.ready(&one, &version(1).digest).is_none());
+        assert!(loader.forgotten.lock().unwrap().is_empty());
+        versions.get(&other, &version(3)).await.unwrap();
+        assert_eq!(*loader.forgotten.lock().unwrap(), [version(1).digest]);
     }
 
     #[tokio::test]

@@ -84,8 +84,13 @@ impl PredictError {
 
     /// Whether it is about a batch as a whole: none of its rows would fare better by itself.
     pub fn concerns_all_rows(&self) -> bool {
-        let remote = RemoteCode::ALL.iter().any(|code| code.as_str() == self.code());
-        remote || matches!(self.code(), "missing-column" | "unknown-column")
+        let unavailable = RemoteCode::Unavailable.as_str();
+        self.code() == unavailable || matches!(self.code(), "missing-column" | "unknown-column")
+    }
+
+    /// Whether a service failed to answer. One bad row, or too many at a time, may be why, and so may the service itself.
+    pub fn is_remote(&self) -> bool {
+        RemoteCode::ALL.iter().any(|code| code.as_str() == self.code())
     }
 
     pub(crate) fn model(code: &'static str, message: impl Into<String>) -> Self {

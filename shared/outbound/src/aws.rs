@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use aws_config::SdkConfig;
 use aws_credential_types::provider::ProvideCredentials;
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
 use aws_smithy_runtime_api::client::identity::Identity;
@@ -58,7 +59,7 @@ pub struct Call<'a> {
 /// Makes the call.
 ///
 /// # Errors
-/// When nobody answered; a refusal by the service is an answer.
+/// When nobody answered, or no rights to call with were given; a refusal by the service is an answer.
 pub async fn post(config: &SdkConfig, call: &Call<'_>) -> Result<Answer, CallError> {
     send(&client()?, config, &Request { method: Method::Post, signing: call.service, call: *call }).await
 }
@@ -77,7 +78,7 @@ pub struct Request<'a> {
 /// Makes the call by another method than POST.
 ///
 /// # Errors
-/// When nobody answered; a refusal by the service is an answer.
+/// When nobody answered, or no rights to call with were given; a refusal by the service is an answer.
 pub async fn call(config: &SdkConfig, method: Method, call: &Call<'_>) -> Result<Answer, CallError> {
     send(&client()?, config, &Request { method, signing: call.service, call: *call }).await
 }
@@ -93,11 +94,33 @@ pub fn client() -> Result<Client, CallError> {
 /// Makes a call with a client that is kept.
 ///
 /// # Errors
-/// When nobody answered; a refusal by the service is an answer.
+/// When nobody answered, or no rights to call with were given; a refusal by the service is an answer.
 pub async fn send(client: &Client, config: &SdkConfig, request: &Request<'_>) -> Result<Answer, CallError> {
-    let signed = signed(config, request).await.map_err(CallError::NoAnswer)?;
+    let signed = signed(config, request).await?;
     let answer = client.execute(signed).await.map_err(|e| unreachable(request.call.service, e))?;
     answered(answer, Read::Whole(request.call.limit)).await
+}
+
+/// Why there are no credentials: a role that may not be assumed is a refusal, which trying again does not change.
+#[must_use]
+pub fn no_credentials(error: &CredentialsError) -> CallError {
+    let whole = chain(error);
+    let text = whole.chars().map(|c| if c.is_control() { ' ' } else { c }).take(500).collect();
+    match whole.contains("AccessDenied") {
+        true => CallError::NotAllowed(text),
+        false => CallError::NoAnswer(text),
+    }
+}
+
+/// An error with its causes: of credentials, only the last of them says who refused what.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text = format!("{text}: {next}");
+        cause = next.source();
+    }
+    text
 }
 
 /// Invokes a Lambda function and gives its answer. `name` may carry a qualifier (`name:live`).
@@ -143,13 +166,19 @@ fn endpoint(config: &SdkConfig, service: &str) -> Result<String, String> {
     Ok(format!("https://{host}.{region}.{suffix}"))
 }
 
-async fn signed(config: &SdkConfig, request: &Request<'_>) -> Result<reqwest::Request, String> {
+async fn signed(config: &SdkConfig, request: &Request<'_>) -> Result<reqwest::Request, CallError> {
     let Request { method, signing, call } = *request;
-    let failed =
+    let unsigned =
         |e: &dyn std::fmt::Display| format!("the request to {} cannot be signed ({e})", call.service);
-    let url = format!("{}{}", endpoint(config, call.service)?, call.path);
-    let provider = config.credentials_provider().ok_or("no AWS credentials are set up")?;
-    let credentials = provider.provide_credentials().await.map_err(|e| failed(&e))?;
+    let failed = |e: &dyn std::fmt::Display| CallError::NoAnswer(unsigned(e));
+    let endpoint = endpoint(config, call.service).map_err(CallError::NoAnswer)?;
+    let url = format!("{endpoint}{}", call.path);
+    let none = || CallError::NoAnswer("no AWS credentials are set up".into());
+    let provider = config.credentials_provider().ok_or_else(none)?;
+    let credentials = provider.provide_credentials().await.map_err(|e| match no_credentials(&e) {
+        CallError::NotAllowed(why) => CallError::NotAllowed(unsigned(&why)),
+        CallError::NoAnswer(why) => failed(&why),
+    })?;
     let identity: Identity = credentials.into();
     let parameters = v4::SigningParams::builder()
         .identity(&identity)
@@ -175,6 +204,23 @@ async fn signed(config: &SdkConfig, request: &Request<'_>) -> Result<reqwest::Re
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What STS says lies below what the SDK says of it.
+    #[derive(Debug, thiserror::Error)]
+    #[error("service error")]
+    struct Said(#[source] std::io::Error);
+
+    #[test]
+    fn a_role_that_is_refused_is_told_from_one_that_nobody_answers_for() {
+        let said = |why: &str| CredentialsError::provider_error(Said(std::io::Error::other(why.to_owned())));
+        let refused = no_credentials(&said("AccessDenied: not authorized to perform sts:AssumeRole"));
+        assert!(
+            matches!(&refused, CallError::NotAllowed(why) if why.contains("sts:AssumeRole")),
+            "{refused}"
+        );
+        let away = no_credentials(&said("dispatch failure"));
+        assert!(matches!(&away, CallError::NoAnswer(why) if why.contains("dispatch failure")), "{away}");
+    }
 
     #[test]
     fn a_form_says_everything_in_plain_characters() {

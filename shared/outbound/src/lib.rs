@@ -54,6 +54,18 @@ impl Answer {
         word.split(':').next().unwrap_or_default().rsplit('#').next().unwrap_or_default().to_owned()
     }
 
+    /// Whether the service says that it has no room now, and so did not run the call. Some of AWS's say so in a 400.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        if self.status.is_success() {
+            return false;
+        }
+        let kind = self.error_kind();
+        matches!(self.status.as_u16(), 429 | 503)
+            || kind.contains("Throttl")
+            || kind.contains("TooManyRequests")
+    }
+
     /// The body of a successful answer; else what it answered, in words.
     ///
     /// # Errors
@@ -72,7 +84,7 @@ impl Answer {
 /// Why there is no answer. The texts name hosts and never a whole address, which may be a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
-    /// The address may not be called. Trying again does not help.
+    /// The address may not be called, or not with these rights. Trying again does not help.
     #[error("{0}")]
     NotAllowed(String),
     /// Nobody answered, or not wholly. Trying again may help.
@@ -173,4 +185,29 @@ fn root(error: &dyn std::error::Error) -> String {
         cause = next;
     }
     cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, body: &'static str) -> Answer {
+        let status = StatusCode::from_u16(status).unwrap_or_default();
+        Answer { status, headers: HeaderMap::new(), body: Bytes::from_static(body.as_bytes()) }
+    }
+
+    #[test]
+    fn who_has_no_room_says_so_by_its_status_or_by_its_word() {
+        let throttled = "{\"__type\": \"com.amazon.coral.availability#ThrottlingException\"}";
+        for (status, body) in
+            [(429, ""), (503, "busy"), (400, throttled), (400, "{\"code\": \"TooManyRequestsException\"}")]
+        {
+            assert!(answer(status, body).is_busy(), "{status} {body}");
+        }
+        for (status, body) in
+            [(200, throttled), (400, "{\"__type\": \"ValidationException\"}"), (403, ""), (500, "")]
+        {
+            assert!(!answer(status, body).is_busy(), "{status} {body}");
+        }
+    }
 }

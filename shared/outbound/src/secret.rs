@@ -3,6 +3,7 @@
 use aws_config::SdkConfig;
 use serde_json::{Value, json};
 
+use crate::CallError;
 use crate::aws::{self, Call};
 
 /// A secret. It has no text form but [`Secret::expose`], so it comes into no log.
@@ -55,7 +56,10 @@ pub async fn parameter(config: &SdkConfig, name: &str) -> Result<Secret, NoSecre
     let headers =
         [("content-type", "application/x-amz-json-1.1"), ("x-amz-target", "AmazonSSM.GetParameter")];
     let call = Call { service: "ssm", path: "/", headers: &headers, body: &body, limit: 64 << 10 };
-    let answer = aws::post(config, &call).await.map_err(|e| NoSecret::Unavailable(e.to_string()))?;
+    let answer = aws::post(config, &call).await.map_err(|e| match e {
+        CallError::NotAllowed(why) => NoSecret::Refused(why),
+        CallError::NoAnswer(why) => NoSecret::Unavailable(why),
+    })?;
     let document: Value = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
     if answer.status.is_success() {
         let value = document.pointer("/Parameter/Value").and_then(Value::as_str);

@@ -36,11 +36,10 @@ impl RemoteError {
 
     /// The body of an answer that says what something is.
     pub(crate) fn read(what: &str, answer: Answer) -> Result<Bytes, Self> {
-        let status = answer.status;
-        let busy = status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error();
+        let passes = answer.is_busy() || answer.status.is_server_error();
         answer.succeeded().map_err(|why| {
             let text = format!("{what} cannot be looked at: {why}");
-            if busy { Self::Unavailable(text) } else { Self::Refused(text) }
+            if passes { Self::Unavailable(text) } else { Self::Refused(text) }
         })
     }
 }
@@ -74,11 +73,12 @@ impl From<CallFailed> for PredictError {
 
 /// The body of an answer, or what its status says.
 pub(crate) fn body(answer: Answer) -> Result<Bytes, CallFailed> {
-    let status = answer.status;
-    let busy = status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::SERVICE_UNAVAILABLE;
+    let (status, busy) = (answer.status, answer.is_busy());
+    // SageMaker says by 424 that the container was asked, and failed.
+    let failed = status.is_server_error() || status == StatusCode::FAILED_DEPENDENCY;
     answer.succeeded().map_err(|why| match () {
         () if busy => CallFailed::NotRun(why),
-        () if status.is_server_error() => CallFailed::Ended(RemoteCode::Failed, why),
+        () if failed => CallFailed::Ended(RemoteCode::Failed, why),
         () => CallFailed::Ended(RemoteCode::Refused, why),
     })
 }

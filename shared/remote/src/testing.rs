@@ -48,6 +48,8 @@ pub struct Server {
     pub image: Arc<Mutex<Option<String>>>,
     /// How often it was asked for predictions.
     pub asked: Arc<Mutex<u64>>,
+    /// Whether it has no room for predictions now.
+    pub away: Arc<Mutex<bool>>,
 }
 
 #[derive(Clone)]
@@ -67,6 +69,7 @@ impl Server {
             url: format!("http://{}/v2/models/adult", listener.local_addr()?),
             image: Arc::new(Mutex::new(Some(image.to_owned()))),
             asked: Arc::default(),
+            away: Arc::default(),
         };
         let app = axum::Router::new()
             .route("/v2/models/adult", get(metadata))
@@ -80,6 +83,11 @@ impl Server {
     pub fn runs(&self, image: &str) {
         *self.image.lock().unwrap_or_else(PoisonError::into_inner) = Some(image.to_owned());
     }
+
+    /// Lets it have no room for predictions, or have it again. What it runs it says all the same.
+    pub fn is_away(&self, away: bool) {
+        *self.away.lock().unwrap_or_else(PoisonError::into_inner) = away;
+    }
 }
 
 async fn metadata(State(behind): State<Behind>) -> Json<Value> {
@@ -89,6 +97,9 @@ async fn metadata(State(behind): State<Behind>) -> Json<Value> {
 
 async fn infer(State(behind): State<Behind>, Json(asked): Json<Value>) -> (StatusCode, Json<Value>) {
     *behind.server.asked.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+    if *behind.server.away.lock().unwrap_or_else(PoisonError::into_inner) {
+        return (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "error": "no room" })));
+    }
     let inputs: Result<Vec<OipTensor>, _> = serde_json::from_value(asked["inputs"].clone());
     let predicted = inputs.map_err(|e| e.to_string()).and_then(|inputs| {
         let batch = behind.model.batch_from_oip(&inputs).map_err(|e| e.to_string())?;

@@ -96,6 +96,11 @@ async fn whatever_a_service_does_wrong_is_the_models_and_said_as_what_it_is() {
         (Behaviour::Always(StatusCode::FORBIDDEN, "denied".into()), "remote-refused", "denied"),
         (Behaviour::Always(StatusCode::FOUND, String::new()), "remote-refused", "redirects are not followed"),
         (Behaviour::Always(StatusCode::INTERNAL_SERVER_ERROR, "boom".into()), "remote-failed", "boom"),
+        (
+            Behaviour::Always(StatusCode::FAILED_DEPENDENCY, "{\"OriginalStatusCode\": 500}".into()),
+            "remote-failed",
+            "OriginalStatusCode",
+        ),
         (Behaviour::Always(StatusCode::OK, "<html>".into()), "bad-output", "Open Inference Protocol"),
         (Behaviour::Always(StatusCode::OK, "{\"outputs\": []}".into()), "bad-output", "no output"),
         (Behaviour::Always(StatusCode::OK, huge), "remote-refused", "larger than"),
@@ -132,12 +137,17 @@ async fn only_what_did_not_run_is_asked_again_and_only_once() {
     for kind in KINDS {
         let fake = Fake::start(kind).await;
         let runner = remote(&fake).await;
-        for status in [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE] {
-            fake.behave(Behaviour::Then(status, "busy".into(), 1));
+        let throttled = "{\"__type\": \"ThrottlingException\", \"message\": \"Rate exceeded\"}";
+        for (status, told) in [
+            (StatusCode::TOO_MANY_REQUESTS, "busy"),
+            (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+            (StatusCode::BAD_REQUEST, throttled),
+        ] {
+            fake.behave(Behaviour::Then(status, told.into(), 1));
             let before = fake.asked();
             predict(&runner, 2).await.unwrap();
             assert_eq!(fake.asked() - before, 2, "{kind:?}");
-            fake.behave(Behaviour::Always(status, "busy".into()));
+            fake.behave(Behaviour::Always(status, told.into()));
             let before = fake.asked();
             let error = predict(&runner, 2).await.unwrap_err();
             assert_eq!((error.side(), error.code()), (Side::Model, "remote-unavailable"), "{kind:?}");
@@ -150,10 +160,15 @@ async fn only_what_did_not_run_is_asked_again_and_only_once() {
 async fn a_service_that_is_away_costs_one_call_and_not_one_a_row() {
     let fake = Fake::start(Kind::Http).await;
     let runner = remote(&fake).await;
-    fake.behave(Behaviour::Always(StatusCode::INTERNAL_SERVER_ERROR, "boom".into()));
-    let outcomes = ask(&runner, |runner| runner.predict_each(&Batch::from_rows(&rows(64)).unwrap())).await;
-    assert!(outcomes.len() == 64 && outcomes.iter().all(Result::is_err));
-    assert_eq!(fake.asked(), 1);
+    // Whoever has no room is asked once more; whoever fails, about the first and the last row by themselves.
+    for (status, calls) in [(StatusCode::SERVICE_UNAVAILABLE, 2), (StatusCode::INTERNAL_SERVER_ERROR, 3)] {
+        fake.behave(Behaviour::Always(status, "boom".into()));
+        let before = fake.asked();
+        let outcomes =
+            ask(&runner, |runner| runner.predict_each(&Batch::from_rows(&rows(64)).unwrap())).await;
+        assert!(outcomes.len() == 64 && outcomes.iter().all(Result::is_err));
+        assert_eq!(fake.asked() - before, calls, "{status}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -54,6 +54,10 @@ pub struct Says {
     pub status: &'static str,
     /// The status of the answer itself.
     pub answer: StatusCode,
+    /// AWS's word for what went wrong, where the answer is none.
+    pub error: &'static str,
+    /// Whether the owner's role trusts who asks for it.
+    pub trusts: bool,
 }
 
 pub struct Fake {
@@ -104,6 +108,8 @@ impl Fake {
             package: Some(PACKAGE.into()),
             status: "InService",
             answer: StatusCode::OK,
+            error: "NotNow",
+            trusts: true,
         };
         let state = Arc::new(Service {
             model: in_process(),
@@ -183,12 +189,13 @@ async fn answer(
     if is_inference(&what) {
         return infer(&service, &text).await;
     }
-    if text.contains("Action=AssumeRole") {
-        return assumed();
-    }
     let says = service.says.lock().unwrap().clone();
+    if text.contains("Action=AssumeRole") {
+        return if says.trusts { assumed() } else { denied() };
+    }
     if says.answer != StatusCode::OK {
-        return (says.answer, "{\"message\": \"not now\"}").into_response();
+        let told = json!({ "__type": says.error, "message": "not now" }).to_string();
+        return (says.answer, told).into_response();
     }
     let target = headers.get("x-amz-target").map(|t| t.to_str().unwrap().to_owned()).unwrap_or_default();
     let described = match (what.as_str(), target.as_str()) {
@@ -258,4 +265,10 @@ fn assumed() -> Response {
         <AccessKeyId>ASIAOWNER</AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken>\
         <Expiration>2099-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>";
     ([("content-type", "text/xml")], xml).into_response()
+}
+
+fn denied() -> Response {
+    let xml = "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender</Type><Code>AccessDenied</Code>\
+        <Message>not authorized to perform: sts:AssumeRole</Message></Error></ErrorResponse>";
+    (StatusCode::FORBIDDEN, [("content-type", "text/xml")], xml).into_response()
 }

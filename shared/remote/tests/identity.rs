@@ -43,7 +43,9 @@ async fn a_service_that_does_not_answer_says_nothing_about_the_version() {
         let fake = Fake::start(kind).await;
         fake.say(|s| s.answer = StatusCode::SERVICE_UNAVAILABLE);
         assert!(refused(&fake).await.is_transient(), "{kind:?}");
-        fake.say(|s| s.answer = StatusCode::FORBIDDEN);
+        fake.say(|s| (s.answer, s.error) = (StatusCode::BAD_REQUEST, "ThrottlingException"));
+        assert!(refused(&fake).await.is_transient(), "{kind:?}: a throttle is no answer");
+        fake.say(|s| (s.answer, s.error) = (StatusCode::FORBIDDEN, "AccessDeniedException"));
         assert!(!refused(&fake).await.is_transient(), "{kind:?}");
     }
 }
@@ -87,16 +89,32 @@ async fn an_address_is_reached_only_where_the_deployment_allows_it() {
     assert!(fake.state.seen.lock().unwrap().is_empty());
 }
 
+/// A network as a function has it: with a client of AWS's own for STS.
+async fn own(fake: &Fake) -> Network {
+    let aws = aws_config::defaults(BehaviorVersion::latest()).region(Region::new("eu-west-1"));
+    let aws =
+        aws.endpoint_url(&fake.base).credentials_provider(Credentials::new("k", "s", None, None, "test"));
+    Network::of(aws.load().await, "seatrial", "", true)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_is_refused_is_told_with_its_reason_and_not_asked_for_for_ever() {
+    let fake = Fake::start(Kind::Lambda).await;
+    fake.say(|s| s.trusts = false);
+    let config = fake.config(|c| c["remote"]["role"] = json!(ROLE));
+    let why = own(&fake).await.connect("adult-income", &config).await.map(|_| ()).unwrap_err();
+    assert!(!why.is_transient(), "{why}");
+    let told = why.to_string();
+    for word in [ROLE, "the external id seatrial/adult-income", "AccessDenied"] {
+        assert!(told.contains(word), "{word}: {told}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_owners_role_is_taken_with_the_models_own_external_id() {
     let fake = Fake::start(Kind::Lambda).await;
     let config = fake.config(|c| c["remote"]["role"] = json!(ROLE));
-    // As a function loads it: with a client of AWS's own for STS.
-    let aws = aws_config::defaults(BehaviorVersion::latest()).region(Region::new("eu-west-1"));
-    let aws =
-        aws.endpoint_url(&fake.base).credentials_provider(Credentials::new("k", "s", None, None, "test"));
-    let network = Network::of(aws.load().await, "seatrial", "", true);
-    let model = network.connect("adult-income", &config).await.unwrap();
+    let model = own(&fake).await.connect("adult-income", &config).await.unwrap();
     tokio::task::spawn_blocking(move || model.predict(&Batch::from_rows(&rows(1)).unwrap()).unwrap())
         .await
         .unwrap();

@@ -7,7 +7,7 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 use jiff::Timestamp;
 use seatrial_domain::ModelName;
 use seatrial_domain::policy::Target;
-use seatrial_outbound::{Allowed, NoSecret, aws, parameter};
+use seatrial_outbound::{Allowed, CallError, NoSecret, aws, parameter};
 
 use crate::{AliasOf, Endpoint, Hindrance, Hook, Targets, TrafficTarget};
 
@@ -37,16 +37,15 @@ impl OwnTargets {
             .external_id(external_id.clone())
             .build_from_provider(self.own()?)
             .await;
-        let assumed = provider.provide_credentials().await.map_err(|e| {
-            let text = chain(&e);
-            let why = format!("the role {role} cannot be assumed with the external id {external_id} ({text})");
-            match text.contains("AccessDenied") {
-                true => Hindrance::Refused(format!(
-                    "{why}; its trust policy must name the role of `reconcile` and this external id, and the deployment's parameter \
-                     TargetRoles must name it"
-                )),
-                false => Hindrance::Pending(why),
-            }
+        let why =
+            |text| format!("the role {role} cannot be assumed with the external id {external_id} ({text})");
+        let assumed = provider.provide_credentials().await.map_err(|e| match aws::no_credentials(&e) {
+            CallError::NotAllowed(text) => Hindrance::Refused(format!(
+                "{}; its trust policy must name the role of `reconcile` and this external id, and the deployment's parameter \
+                 TargetRoles must name it",
+                why(text)
+            )),
+            CallError::NoAnswer(text) => Hindrance::Pending(why(text)),
         })?;
         Ok(self.aws.to_builder().credentials_provider(SharedCredentialsProvider::new(assumed)).build())
     }
@@ -87,15 +86,4 @@ impl Targets for OwnTargets {
             }
         })
     }
-}
-
-/// An error with its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        text = format!("{text}: {next}");
-        cause = next.source();
-    }
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(500).collect()
 }

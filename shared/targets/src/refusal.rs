@@ -32,9 +32,8 @@ fn refused(doing: &str, answer: &Answer) -> Hindrance {
     let why = format!("{doing}: AWS answered {status} {kind}{said}");
     // SageMaker says so of an endpoint that changes in the same words as of one that is not there: by the text alone.
     let changing = ["in-progress", "in progress", "Updating", "Creating"].iter().any(|w| said.contains(w));
-    let passes = matches!(status, 408 | 409 | 412 | 429 | 500..=599)
-        || kind.contains("Throttl")
-        || kind.contains("TooManyRequests")
+    let passes = answer.is_busy()
+        || matches!(status, 408 | 409 | 412 | 500..=599)
         || kind.contains("PreconditionFailed")
         || kind.contains("ResourceConflict")
         || (kind == "ValidationException" && changing);

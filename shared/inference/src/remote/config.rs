@@ -28,7 +28,7 @@ pub enum Place {
     Lambda {
         /// Its ARN, with the version's number at its end.
         function: String,
-        /// The SHA-256 of its code, in Base64, as Lambda says it.
+        /// The SHA-256 of its code as Lambda says it: in Base64, or of a container image in hex.
         code_sha256: String,
     },
     /// A server of the Open Inference Protocol.
@@ -225,9 +225,17 @@ fn published(text: &str) -> bool {
     rest.and_then(|r| r.split_once(':')).is_some_and(|(function, version)| name(function) && number(version))
 }
 
+/// Lambda says the SHA-256 of a zip in Base64, and of a container image in hex.
 fn code(text: &str) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"+/".contains(&b);
-    text.len() == 44 && text.strip_suffix('=').is_some_and(|t| t.bytes().all(plain))
+    let zip = text.len() == 44 && text.strip_suffix('=').is_some_and(|t| t.bytes().all(plain));
+    zip || hex(text)
+}
+
+/// The 64 lower-case hex digits of a SHA-256.
+fn hex(text: &str) -> bool {
+    let digit = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+    text.len() == 64 && text.bytes().all(digit)
 }
 
 fn address(text: &str) -> bool {
@@ -250,8 +258,7 @@ fn segment(text: &str) -> bool {
 }
 
 fn digest(text: &str) -> bool {
-    let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
-    text.strip_prefix("sha256:").is_some_and(|t| t.len() == 64 && t.bytes().all(hex))
+    text.strip_prefix("sha256:").is_some_and(hex)
 }
 
 fn endpoint(text: &str) -> bool {
@@ -347,6 +354,21 @@ mod tests {
         ] {
             let told = read(remote).unwrap_err();
             assert!(told.contains(word), "{remote}: {told}");
+        }
+    }
+
+    #[test]
+    fn code_is_pinned_as_lambda_says_it_of_a_zip_and_of_a_container_image() {
+        let function = lambda("arn:aws:lambda:eu-west-1:123456789012:function:scorer:7");
+        let image = "0f".repeat(32);
+        for code in [CODE, image.as_str()] {
+            let found = read(&function.replace(CODE, code)).unwrap();
+            assert!(found.pinned().ends_with(&format!("(code {code})")), "{}", found.pinned());
+        }
+        let (upper, tagged) = (image.to_uppercase(), format!("sha256:{image}"));
+        for code in [&CODE[1..], &image[1..], upper.as_str(), tagged.as_str(), "latest"] {
+            let told = read(&function.replace(CODE, code)).unwrap_err();
+            assert!(told.contains("remote.lambda.code_sha256") && told.contains("CodeSha256"), "{told}");
         }
     }
 
