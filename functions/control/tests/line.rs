@@ -8,7 +8,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
 use fn_control::{Control, Execution, Start, Starter, app};
 use seatrial_domain::PromotionId;
-use seatrial_domain::change::Request;
+use seatrial_domain::change;
 use seatrial_domain::ids::{Actor, VersionName};
 use seatrial_domain::policy::{BusyMode, Person, Role};
 use seatrial_domain::task::PromotionInput;
@@ -119,7 +119,7 @@ impl World {
 
     async fn join_as(&self, id: &PromotionId, version: u32) {
         let (asker, version) = (Actor::function("intake"), VersionName::new(version));
-        let request = Request::new(&asker, None);
+        let request = change::Request::new(&asker, None);
         self.s.system().wait_for_model(&self.s.model, id, version, &request).await.unwrap();
     }
 }

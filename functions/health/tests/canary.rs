@@ -333,8 +333,8 @@ async fn a_canary_whose_target_is_behind_is_not_yet_known_whatever_was_measured(
     assert_eq!(met.state, HealthState::Healthy, "{}", met.why);
     let judgement = world.step().await.judgement;
     assert_eq!(judgement.steps[0].canary.requests, 5 * (36 - 20), "of 36 seconds the first 20 do not count");
-    let alpha: f64 =
-        judgement.metrics.iter().filter(|r| r.name != "sample_ratio").filter_map(|r| r.alpha).sum();
+    let guardrails = judgement.metrics.iter().filter(|row| row.class == MetricClass::Guardrail);
+    let alpha: f64 = guardrails.filter_map(|row| row.alpha).sum();
     assert!((alpha - 0.025).abs() < 1e-12, "each of two judgements has half of alpha: {alpha}");
 }
 

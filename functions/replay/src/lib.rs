@@ -2,14 +2,15 @@
 //!
 //! The caller was answered long ago: nothing here can touch them. A version that kills the child is evidence against the
 //! challenger. If a whole invocation died (the sandbox ran out of memory or time), its messages come again; then each row is
-//! marked before it is run, and a row whose marker was never finished is a crash and is not run again.
+//! marked before it is run, and a row whose marker was never finished is a crash and is not run again. So that slow versions
+//! are not taken for such, no row is begun when much of the invocation's time has passed.
 
 mod child;
 mod elsewhere;
 mod pairing;
 pub mod worker;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use bytes::Bytes;
@@ -39,6 +40,9 @@ const ATTEMPT_TTL: SignedDuration = SignedDuration::from_hours(24 * 14);
 
 /// How long the counts of a batch are kept.
 const TALLY_TTL: SignedDuration = SignedDuration::from_hours(24 * 60);
+
+/// How long rows are begun. The last of them, with a version that takes its whole time, must end within the function's.
+const BUDGET: SignedDuration = SignedDuration::from_secs(60);
 
 /// What `replay` works with.
 #[derive(Clone, Copy)]
@@ -79,14 +83,33 @@ impl std::fmt::Debug for Replayer<'_> {
     }
 }
 
-/// A child that has these two versions of a model loaded.
+/// Two versions of a model, connected where they run elsewhere, and loaded where there is a child.
 struct Warm {
     model: ModelName,
     champion: Digest,
     challenger: Digest,
-    child: Child,
     /// Those of both that run elsewhere.
     elsewhere: Elsewhere,
+    /// Started with the first row, and again with the one after a row that ended it.
+    child: Option<Child>,
+}
+
+impl Warm {
+    /// The same bytes of another model are another pair: they are called with that model's external id.
+    fn is(&self, shadow: &Shadow) -> bool {
+        self.model == shadow.model
+            && self.champion == shadow.champion.digest
+            && self.challenger == shadow.challenger.digest
+    }
+}
+
+/// A sampled row.
+struct Row {
+    sample: Sample,
+    /// The place of its message in the batch.
+    message: usize,
+    /// Whether the message came before.
+    again: bool,
 }
 
 /// A promotion whose rows are replayed.
@@ -111,38 +134,65 @@ impl<'a> Replayer<'a> {
         Self { ports, library, versions, fetched: Mutex::default(), warm: Mutex::new(None) }
     }
 
-    /// Handles a batch. A message that is not a list of samples is dropped with a log line: only `observe` writes here.
+    /// Handles a batch. A message that is not a list of samples is dropped with a log line: only `observe` writes here. One of
+    /// which a row could not be replayed now, or not in time, comes again; the rows of it that were are not run again.
     ///
     /// # Errors
-    /// When a dependency does not answer: the batch comes again.
+    /// When a dependency does not answer, or no message at all could be worked off: the batch comes again.
     pub async fn handle<C>(&self, clock: C, event: SqsEvent) -> Result<BatchAnswer, Failure>
     where
         C: Fn() -> Timestamp + Send + Sync,
     {
-        let mut by_promotion: BTreeMap<(ModelName, PromotionId), Vec<(Sample, bool)>> = BTreeMap::new();
-        for message in &event.records {
-            let again = message.attributes.approximate_receive_count.as_deref().is_some_and(|n| n != "1");
-            match serde_json::from_str::<Vec<Sample>>(&message.body) {
-                Ok(samples) => {
-                    for sample in samples {
-                        let key = (sample.row.model.clone(), sample.promotion.clone());
-                        by_promotion.entry(key).or_default().push((sample, again));
-                    }
-                }
-                Err(e) => {
-                    tracing::error!(message = message.message_id, error = %e, "a message of the shadow queue is not a list of samples");
-                }
+        let began = clock();
+        let late = || clock().duration_since(began) >= BUDGET;
+        let (mut left, mut done, mut trouble) = (BTreeSet::new(), Vec::new(), None);
+        let by_promotion = rows(&event);
+        for ((model, promotion), rows) in &by_promotion {
+            let (through, failure) = self.work(model, promotion, rows, began, &late).await;
+            let (ended, open) = rows.split_at(through);
+            left.extend(open.iter().map(|row| row.message));
+            done.extend(ended.iter().filter(|row| !row.again).map(|row| (promotion, row)));
+            if let Some(failure) = failure {
+                tracing::warn!(%model, error = %failure.chain(), "a row could not be replayed; its message comes again");
+                trouble = trouble.or(Some(failure));
             }
         }
-        for ((model, promotion), samples) in by_promotion {
-            if let Some(shadow) = self.shadow(&model, &promotion).await? {
-                self.replay(&shadow, samples, clock()).await?;
+        for (promotion, row) in done {
+            if left.contains(&row.message) {
+                let id = &row.sample.row.observation_id;
+                self.ports.attempts.mark_attempt(promotion, id, expires(began)).await?;
+                self.ports.attempts.finish_attempt(promotion, id).await?;
             }
         }
-        if let Some(oldest) = event.records.iter().filter_map(SqsMessage::sent_at).min() {
+        if let Some(failure) = trouble.filter(|_| left.len() == event.records.len()) {
+            return Err(failure);
+        }
+        // What comes again is not worked off, and nothing that was sent after it counts as if it were.
+        if left.is_empty()
+            && let Some(oldest) = event.records.iter().filter_map(SqsMessage::sent_at).min()
+        {
             self.ports.watermarks.set_drained_at(self.ports.queue.name(), oldest).await?;
         }
-        Ok(BatchAnswer::default())
+        Ok(BatchAnswer::keep(left.into_iter().map(|message| event.records[message].message_id.clone())))
+    }
+
+    /// Replays a promotion's rows, as far as that can be done now: how many of them came to their end, and what hindered the next.
+    async fn work(
+        &self,
+        model: &ModelName,
+        promotion: &PromotionId,
+        rows: &[Row],
+        now: Timestamp,
+        late: &(dyn Fn() -> bool + Sync),
+    ) -> (usize, Option<Failure>) {
+        if late() {
+            return (0, None);
+        }
+        match self.shadow(model, promotion).await {
+            Ok(Some(shadow)) => self.replay(&shadow, rows, now, late).await,
+            Ok(None) => (rows.len(), None),
+            Err(failure) => (0, Some(failure)),
+        }
     }
 
     /// The promotion's two versions, fetched and verified; `None` when there is nothing to compare.
@@ -186,21 +236,42 @@ impl<'a> Replayer<'a> {
         Ok(folder)
     }
 
+    /// Replays rows until the time is over or one cannot be replayed now, and stores what there is.
     async fn replay(
         &self,
         shadow: &Shadow,
-        samples: Vec<(Sample, bool)>,
+        rows: &[Row],
         now: Timestamp,
-    ) -> Result<(), Failure> {
+        late: &(dyn Fn() -> bool + Sync),
+    ) -> (usize, Option<Failure>) {
         let mut pairs = Vec::new();
-        for (sample, again) in samples {
-            if again {
-                self.once_more(shadow, &sample, now).await?;
-            } else {
-                pairs.push(Self::pair(shadow, &sample, self.run(shadow, &sample).await?));
+        let (mut through, mut trouble) = (0, None);
+        for row in rows {
+            // Before the row is marked: neither a service that is away nor too little time is a crash on it.
+            if let Err(failure) = self.connect(shadow).await {
+                trouble = Some(failure);
+                break;
             }
+            if late() {
+                break;
+            }
+            let ended = if row.again {
+                self.once_more(shadow, &row.sample, now).await
+            } else {
+                let outcome = self.run(shadow, &row.sample).await;
+                outcome.map(|outcome| pairs.push(Self::pair(shadow, &row.sample, outcome)))
+            };
+            if let Err(failure) = ended {
+                trouble = Some(failure);
+                break;
+            }
+            through += 1;
         }
-        self.store(shadow, pairs).await
+        match self.store(shadow, pairs).await {
+            Ok(()) => (through, trouble),
+            // What was marked is known to have ended; the others are run again.
+            Err(failure) => (0, Some(failure)),
+        }
     }
 
     /// Replays a row whose message came before: by then an invocation may have died on it, or run out of time on the rows
@@ -208,8 +279,7 @@ impl<'a> Replayer<'a> {
     /// no row that kills or hangs keeps the others of its batch from being evidence.
     async fn once_more(&self, shadow: &Shadow, sample: &Sample, now: Timestamp) -> Result<(), Failure> {
         let id = &sample.row.observation_id;
-        let expires = now.saturating_add(ATTEMPT_TTL).unwrap_or(Timestamp::MAX);
-        let outcome = match self.ports.attempts.mark_attempt(&shadow.id, id, expires).await? {
+        let outcome = match self.ports.attempts.mark_attempt(&shadow.id, id, expires(now)).await? {
             AttemptState::Again { finished: true, .. } => return Ok(()),
             AttemptState::Again { finished: false, .. } => Outcome::Died("crash"),
             AttemptState::First => self.run(shadow, sample).await?,
@@ -251,50 +321,82 @@ impl<'a> Replayer<'a> {
         Ok(())
     }
 
+    /// Connects those of both versions that run elsewhere, unless they are connected.
+    async fn connect(&self, shadow: &Shadow) -> Result<(), Failure> {
+        let mut warm = self.warm.lock().await;
+        if warm.as_ref().is_some_and(|w| w.is(shadow)) {
+            return Ok(());
+        }
+        *warm = None;
+        let elsewhere = Elsewhere::connect(self.ports.network, &shadow.model, &shadow.folders).await?;
+        *warm = Some(Warm {
+            model: shadow.model.clone(),
+            champion: shadow.champion.digest.clone(),
+            challenger: shadow.challenger.digest.clone(),
+            elsewhere,
+            child: None,
+        });
+        Ok(())
+    }
+
     /// Runs both versions in the warm child, or in a new one.
     async fn run(&self, shadow: &Shadow, sample: &Sample) -> Result<Outcome, Failure> {
         let mut warm = self.warm.lock().await;
-        let fits = warm.as_ref().is_some_and(|w| {
-            // The same bytes of another model are called with that model's external id.
-            w.model == shadow.model
-                && w.champion == shadow.champion.digest
-                && w.challenger == shadow.challenger.digest
-        });
-        if !fits {
-            *warm = None;
+        let Some(Warm { elsewhere, child, .. }) = warm.as_mut().filter(|w| w.is(shadow)) else {
+            return Err(Failure::internal("replaying a row", "its versions are not connected"));
+        };
+        if child.is_none() {
             let program =
                 std::env::current_exe().map_err(|e| Failure::internal("finding this program", e))?;
-            let elsewhere = Elsewhere::connect(self.ports.network, &shadow.model, &shadow.folders).await?;
             let (champion, challenger) = elsewhere.here(&shadow.folders);
-            let Some(mut child) = Child::start(&program, self.library.clone(), champion, challenger).await?
+            let Some(mut started) =
+                Child::start(&program, self.library.clone(), champion, challenger).await?
             else {
                 return Ok(Outcome::Died("crash"));
             };
-            if let Some(trouble) = &child.champion_trouble {
+            if let Some(trouble) = &started.champion_trouble {
                 return Err(Failure::internal("loading the champion for the replay", trouble.clone()));
             }
             // Once unmeasured, so that no pair's latency holds the first run's allocations.
-            let warming = elsewhere.run(&mut child, sample.row.inputs.clone(), true).await;
+            let warming = elsewhere.run(&mut started, sample.row.inputs.clone(), true).await;
             if let Outcome::Died(_) = warming {
                 return Ok(Outcome::Died("crash"));
             }
-            *warm = Some(Warm {
-                model: shadow.model.clone(),
-                champion: shadow.champion.digest.clone(),
-                challenger: shadow.challenger.digest.clone(),
-                child,
-                elsewhere,
-            });
+            *child = Some(started);
         }
-        let Some(ready) = warm.as_mut() else { return Ok(Outcome::Died("crash")) };
+        let Some(running) = child.as_mut() else { return Ok(Outcome::Died("crash")) };
         let first = pairing::challenger_first(&sample.row.observation_id);
-        let Warm { child, elsewhere, .. } = ready;
-        let outcome = elsewhere.run(child, sample.row.inputs.clone(), first).await;
+        let outcome = elsewhere.run(running, sample.row.inputs.clone(), first).await;
         if matches!(outcome, Outcome::Died(_)) {
-            *warm = None;
+            *child = None;
         }
         Ok(outcome)
     }
+}
+
+/// The rows of a batch by promotion, in the order of its messages.
+fn rows(event: &SqsEvent) -> BTreeMap<(ModelName, PromotionId), Vec<Row>> {
+    let mut by_promotion: BTreeMap<_, Vec<Row>> = BTreeMap::new();
+    for (message, sent) in event.records.iter().enumerate() {
+        let again = sent.attributes.approximate_receive_count.as_deref().is_some_and(|n| n != "1");
+        match serde_json::from_str::<Vec<Sample>>(&sent.body) {
+            Ok(samples) => {
+                for sample in samples {
+                    let key = (sample.row.model.clone(), sample.promotion.clone());
+                    by_promotion.entry(key).or_default().push(Row { sample, message, again });
+                }
+            }
+            Err(e) => {
+                tracing::error!(message = sent.message_id, error = %e, "a message of the shadow queue is not a list of samples");
+            }
+        }
+    }
+    by_promotion
+}
+
+/// When a marker that is made now may go.
+fn expires(now: Timestamp) -> Timestamp {
+    now.saturating_add(ATTEMPT_TTL).unwrap_or(Timestamp::MAX)
 }
 
 /// The counts of a batch of pairs. The same batch has the same id, so that one delivered again counts once.

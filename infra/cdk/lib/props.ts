@@ -164,7 +164,7 @@ export interface Retention {
 export interface Visibility {
   /** What servers reported, for `observe`. Default: 3 minutes. */
   readonly observations?: Duration;
-  /** Sampled requests, for `replay`. Default: 6 minutes. */
+  /** Sampled requests, for `replay`. Default: 12 minutes. */
   readonly shadow?: Duration;
   /** Notices, for `notify`. Default: 3 minutes. */
   readonly notices?: Duration;

@@ -85,7 +85,7 @@ const REFUSED: [string, Partial<SeatrialProps>, string][] = [
   [
     "a message that comes again too soon",
     { visibility: { shadow: Duration.minutes(5) } },
-    "visibility.shadow: found 300 s, expected at least 360 s, six times the timeout of `replay`",
+    "visibility.shadow: found 300 s, expected at least 720 s, six times the timeout of `replay`",
   ],
 ];
 

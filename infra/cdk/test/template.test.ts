@@ -54,7 +54,7 @@ const everything: Omit<SeatrialProps, "artifacts" | "network" | "encryptionKey" 
   deletionProtection: false,
   visibility: {
     observations: Duration.minutes(4),
-    shadow: Duration.minutes(7),
+    shadow: Duration.minutes(13),
     notices: Duration.minutes(5),
     targets: Duration.minutes(6),
   },
@@ -95,7 +95,7 @@ const EVERYTHING = {
   ObservationDays: 90,
   DeletionProtection: "false",
   ObservationsVisibility: 240,
-  ShadowVisibility: 420,
+  ShadowVisibility: 780,
   NoticesVisibility: 300,
   TargetsVisibility: 360,
   ControlConcurrency: 1,
