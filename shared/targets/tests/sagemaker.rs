@@ -79,7 +79,7 @@ async fn answer(State(sagemaker): State<Shared>, headers: HeaderMap, body: Strin
                 *weight = variant["DesiredWeight"].as_f64().unwrap() as f32;
             }
             s.updates += 1;
-            s.next = Some((2, weights));
+            s.next = Some((3, weights));
             text(&json!({ "EndpointArn": ARN }))
         }
         // One tag a page.
