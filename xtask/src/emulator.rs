@@ -75,6 +75,8 @@ impl Emulator {
             Self::Localstack => vec![
                 ("GATEWAY_LISTEN", format!("127.0.0.1:{port}")),
                 ("FILESYSTEM_ROOT", tmp.display().to_string()),
+                // Seconds before an event is tried again, twice that before the last try: as short as on MiniStack. AWS takes minutes.
+                ("LAMBDA_RETRY_BASE_DELAY", "1".to_owned()),
             ],
         }
     }

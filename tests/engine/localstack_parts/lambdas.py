@@ -3,6 +3,9 @@
 As on AWS: an environment serves one invocation at a time; one that runs too long is killed with all it has started and says
 `Sandbox.Timedout`; one that ends by itself says `Runtime.ExitError`; the next invocation gets a new process in the same environment,
 whose temporary directory is still there. Memory is not limited.
+
+An asynchronous invocation through an alias is tried again and given up as the alias says: LocalStack looks for the settings of the version
+behind it alone.
 """
 
 import json
@@ -27,7 +30,7 @@ def install() -> None:
     from localstack.services.lambda_ import provider
     from localstack.services.lambda_.invocation import execution_environment, version_manager
     from localstack.services.lambda_.invocation.executor_endpoint import StatusErrorException
-    from localstack.services.lambda_.invocation.lambda_models import InvocationResult
+    from localstack.services.lambda_.invocation.lambda_models import Function, InvocationResult
     from localstack.services.lambda_.invocation.runtime_executor import RuntimeExecutor
 
     class ProcessExecutor(RuntimeExecutor):
@@ -165,6 +168,28 @@ def install() -> None:
 
     for module in (provider, execution_environment, version_manager):
         replace(module, "get_runtime_executor", executor)
+
+    construct = Function.__init__
+
+    def __init__(self, *args, **kwargs) -> None:
+        construct(self, *args, **kwargs)
+        self.event_invoke_configs = EventInvokeConfigs(self)
+
+    replace(Function, "__init__", __init__)
+
+
+class EventInvokeConfigs(dict):
+    """By version or alias; a version that has none has those of the alias that leads to it."""
+
+    def __init__(self, function) -> None:
+        super().__init__(function.event_invoke_configs)
+        self.function = function
+
+    def get(self, qualifier, default=None):
+        if qualifier in self:
+            return self[qualifier]
+        leads = (self[name] for name, alias in self.function.aliases.items() if alias.function_version == qualifier and name in self)
+        return next(leads, default)
 
 
 def _environment(wanted: dict, code: str, tmp: str) -> dict[str, str]:

@@ -168,13 +168,26 @@ impl<'a> Scorer<'a> {
             "FunctionName": SCORER, "Runtime": "provided.al2023", "Handler": "bootstrap", "Role": role, "Code": code,
         });
         scorer.ask("POST", "/2015-03-31/functions", &function).await;
+        scorer.is_ready().await;
         for version in ["1", "2"] {
             let note = json!({ "Description": format!("version {version}") });
             scorer.called("PUT", "/configuration", &note).await;
+            scorer.is_ready().await;
             assert_eq!(scorer.called("POST", "/versions", &json!({})).await["Version"], version);
         }
         scorer.called("POST", "/aliases", &json!({ "Name": "live", "FunctionVersion": "1" })).await;
         scorer
+    }
+
+    /// Waits until it takes the next change.
+    async fn is_ready(&self) {
+        until("the function to be ready", 60, async || {
+            let found = self.called("GET", "/configuration", &Value::Null).await;
+            // An engine without states is always ready.
+            let is = |field: &str, wanted: &str| found[field].as_str().is_none_or(|state| state == wanted);
+            (is("State", "Active") && is("LastUpdateStatus", "Successful")).then_some(())
+        })
+        .await;
     }
 
     /// Any code that can be deployed: that of one of the stack's functions.
@@ -186,7 +199,8 @@ impl<'a> Scorer<'a> {
     async fn ask(&self, method: &str, path: &str, body: &Value) -> Value {
         let url = format!("{}{path}", self.stack.api("lambda"));
         let json = [("content-type", "application/json")];
-        let answer = self.stack.signed("lambda", method, &url, &json, &body.to_string()).await;
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let answer = self.stack.signed("lambda", method, &url, &json, &body).await;
         assert!(answer.status < 300, "{method} {path}: {} {}", answer.status, answer.text);
         if answer.text.is_empty() { Value::Null } else { answer.json() }
     }
