@@ -5,7 +5,8 @@ As on AWS: an environment serves one invocation at a time; one that runs too lon
 whose temporary directory is still there. Memory is not limited.
 
 An asynchronous invocation through an alias is tried again and given up as the alias says: LocalStack looks for the settings of the version
-behind it alone.
+behind it alone. An alias that is there can be given weights, unchecked: LocalStack does not say which version
+they are beside, and fails.
 """
 
 import json
@@ -30,7 +31,7 @@ def install() -> None:
     from localstack.services.lambda_ import provider
     from localstack.services.lambda_.invocation import execution_environment, version_manager
     from localstack.services.lambda_.invocation.executor_endpoint import StatusErrorException
-    from localstack.services.lambda_.invocation.lambda_models import Function, InvocationResult
+    from localstack.services.lambda_.invocation.lambda_models import AliasRoutingConfig, Function, InvocationResult
     from localstack.services.lambda_.invocation.runtime_executor import RuntimeExecutor
 
     class ProcessExecutor(RuntimeExecutor):
@@ -176,6 +177,13 @@ def install() -> None:
         self.event_invoke_configs = EventInvokeConfigs(self)
 
     replace(Function, "__init__", __init__)
+
+    weigh = provider.LambdaProvider._create_routing_config_model
+
+    def _create_routing_config_model(self, weights, function_version=None):
+        return weigh(self, weights, function_version) if function_version else AliasRoutingConfig(version_weights=weights)
+
+    replace(provider.LambdaProvider, "_create_routing_config_model", _create_routing_config_model)
 
 
 class EventInvokeConfigs(dict):
