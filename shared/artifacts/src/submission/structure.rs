@@ -216,8 +216,8 @@ mod tests {
         #[test]
         fn a_path_that_passes_stays_inside_its_folder(path in "[a-zA-Z0-9./\\\\: ~]{0,20}") {
             if bad_path(&path).is_none() {
-                let joined = std::path::Path::new("/root/dir").join(&path);
-                prop_assert!(joined.starts_with("/root/dir"));
+                let joined = std::path::Path::new("/base/dir").join(&path);
+                prop_assert!(joined.starts_with("/base/dir"));
                 let plain = joined.components().all(|c| !matches!(c, std::path::Component::ParentDir | std::path::Component::CurDir));
                 prop_assert!(plain);
             }
