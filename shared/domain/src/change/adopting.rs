@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::promoting::{begun, carried};
+use super::promoting::{Request, begun, carried};
 use super::{Change, Context, Draft, PolicyRecord};
 use crate::adoption::{Adoption, NOT_COMPARED};
 use crate::ids::PromotionId;
@@ -72,7 +72,7 @@ pub fn adopt(
         ended_at: Some(context.now),
         reason: Some(reason(version)),
         adoption: Some(adoption),
-        ..begun(context, id, version, policy, context.actor, execution, epoch)
+        ..begun(context, id, version, policy, &Request::new(context.actor, execution), epoch)
     });
     draft.finish()
 }

@@ -144,7 +144,7 @@ pub fn start_promotion(
         champion: head.champion().cloned(),
         benchmark: head.benchmark.clone(),
         bypasses,
-        ..begun(context, id, version, policy, requested_by, execution, epoch)
+        ..begun(context, id, version, policy, request, epoch)
     });
     draft.finish()
 }
@@ -155,8 +155,7 @@ pub(super) fn begun(
     id: &PromotionId,
     version: &VersionRecord,
     policy: &PolicyRecord,
-    requested_by: &Actor,
-    execution: Option<&str>,
+    request: &Request<'_>,
     epoch: u64,
 ) -> PromotionRecord {
     PromotionRecord {
@@ -169,8 +168,8 @@ pub(super) fn begun(
         policy: policy.reference.clone(),
         profile: policy.policy.profile,
         benchmark: None,
-        requested_by: requested_by.clone(),
-        execution: execution.map(str::to_owned),
+        requested_by: request.by.clone(),
+        execution: request.execution.map(str::to_owned),
         started_at: context.now,
         ended_at: None,
         reason: None,
