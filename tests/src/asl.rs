@@ -45,6 +45,18 @@ pub fn machine(name: &str) -> Result<Machine> {
     machines()?.into_iter().find(|m| m.name == name).with_context(|| format!("there is no {name}.asl.json"))
 }
 
+/// A task inside a Map.
+pub struct Inner<'a> {
+    /// The Map's name.
+    pub map: &'a str,
+    /// The Map, which may catch what the task does not.
+    pub around: &'a Value,
+    /// The task's name.
+    pub name: &'a str,
+    /// The task.
+    pub task: &'a Value,
+}
+
 impl Machine {
     /// The states by name.
     #[must_use]
@@ -61,6 +73,28 @@ impl Machine {
     #[must_use]
     pub fn tasks(&self) -> BTreeMap<&str, &Value> {
         self.states().into_iter().filter(|(_, state)| state["Type"] == "Task").collect()
+    }
+
+    /// The tasks that a Map runs for each of its items.
+    ///
+    /// # Panics
+    /// When a Map or a Parallel runs others of these: whoever asks would not see what is in them.
+    #[must_use]
+    pub fn inner_tasks(&self) -> Vec<Inner<'_>> {
+        let mut found = Vec::new();
+        for (map, around) in self.states() {
+            assert!(around["Type"] != "Parallel", "{}: {map} is a Parallel", self.name);
+            for (name, task) in around["ItemProcessor"]["States"].as_object().into_iter().flatten() {
+                match task["Type"].as_str() {
+                    Some("Task") => found.push(Inner { map, around, name, task }),
+                    Some("Map" | "Parallel") => {
+                        panic!("{}: {map} holds {name}, which has states of its own", self.name)
+                    }
+                    _ => {}
+                }
+            }
+        }
+        found
     }
 
     /// The states that can be reached from `start` on.

@@ -4,6 +4,7 @@
 //! same zips: the lock file is kept, the paths of this machine are replaced in what compilers write down, and the zip's bytes depend on
 //! its members alone.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
+use serde::{Deserialize, Serialize};
 
 use crate::onnxruntime::Processor;
 use crate::venv::Venv;
@@ -19,6 +21,12 @@ use crate::{digest, glibc, onnxruntime, paths, run, say, zips};
 
 /// What Lambda takes unpacked: <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>.
 const MOST_UNPACKED: u64 = 250 * 1024 * 1024;
+
+/// The manifest's file. `infra/cdk/lib/artifacts.ts` reads it under the same name.
+const MANIFEST: &str = "zips.json";
+
+/// What the manifest says and how; other readers than this release's are told by another number.
+const SCHEMA: u32 = 1;
 
 /// What to package.
 #[derive(Args)]
@@ -75,15 +83,78 @@ impl fmt::Display for Architecture {
     }
 }
 
+/// What the zips of a folder are. The construct of `infra/cdk` deploys a folder only if this names every zip with its hash.
+#[derive(Serialize, Deserialize)]
+struct Manifest {
+    schema: u32,
+    /// The release, which is the workspace's version.
+    version: String,
+    /// As Lambda's API names it.
+    processor: String,
+    /// The SHA-256 of each zip by the name of its file.
+    zips: BTreeMap<String, String>,
+}
+
+impl Manifest {
+    /// What was packaged now, and of the manifest before it what is of the same release and processor and still a function's zip.
+    ///
+    /// Of any other manifest nothing is kept, since nobody could tell such zips from those of now: they are to be packaged anew.
+    fn merged(
+        before: Option<&str>,
+        architecture: Architecture,
+        packed: BTreeMap<String, String>,
+        functions: &[String],
+    ) -> Self {
+        let mut now = Self {
+            schema: SCHEMA,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            processor: architecture.to_string(),
+            zips: BTreeMap::new(),
+        };
+        let before = before.and_then(|text| serde_json::from_str::<Self>(text).ok());
+        if let Some(before) = before.filter(|before| before.is_like(&now)) {
+            now.zips = before.zips;
+        }
+        now.zips.retain(|zip, _| functions.iter().any(|name| *zip == zip_of(name)));
+        now.zips.extend(packed);
+        now
+    }
+
+    fn is_like(&self, other: &Self) -> bool {
+        self.schema == other.schema && self.version == other.version && self.processor == other.processor
+    }
+
+    /// The functions whose zips it does not name.
+    fn lacks<'a>(&self, functions: &'a [String]) -> Vec<&'a str> {
+        functions.iter().map(String::as_str).filter(|name| !self.zips.contains_key(&zip_of(name))).collect()
+    }
+
+    /// As it is written. Nothing in it but what it says: the same zips give the same bytes.
+    fn text(&self) -> Result<String> {
+        Ok(serde_json::to_string_pretty(self)? + "\n")
+    }
+
+    /// The same hashes for people, as `sha256sum` writes and checks them.
+    fn sums(&self) -> String {
+        self.zips.iter().map(|(zip, sha256)| format!("{sha256}  {zip}\n")).collect()
+    }
+}
+
+/// The zip of a function.
+fn zip_of(name: &str) -> String {
+    format!("{name}.zip")
+}
+
 /// Packages, and lists what there is.
 pub fn run(wanted: &PackageLambdas) -> Result<()> {
-    let names = chosen(&wanted.functions, zips::functions()?)?;
+    let functions = zips::functions()?;
+    let names = chosen(&wanted.functions, functions.clone())?;
     let all = wanted.architectures.is_empty();
     let asked = if all { Architecture::value_variants() } else { &wanted.architectures };
     let mut rows = Vec::new();
     for architecture in asked.iter().copied() {
         if architecture.compiles()? {
-            rows.extend(package(architecture, &names)?);
+            rows.extend(package(architecture, &names, &functions)?);
             continue;
         }
         let lacking = format!(
@@ -112,14 +183,14 @@ fn chosen(asked: &[String], all: Vec<String>) -> Result<Vec<String>> {
     Ok(if asked.is_empty() { all } else { asked.to_vec() })
 }
 
-fn package(architecture: Architecture, names: &[String]) -> Result<Vec<[String; 6]>> {
+fn package(architecture: Architecture, names: &[String], functions: &[String]) -> Result<Vec<[String; 6]>> {
     let clock = say::step(format!("Zips for Lambda ({architecture})"));
     let folder = paths::target().join("package").join(architecture.to_string());
     let binaries = compile(architecture, names, &folder)?;
     say::note(format!("compiled in {}", say::took(clock.elapsed())));
     let library = onnxruntime::ensure_for(architecture.processor())?;
     let packing = Instant::now();
-    let (mut rows, mut sums) = (Vec::new(), String::new());
+    let (mut rows, mut packed) = (Vec::new(), BTreeMap::new());
     for (name, binary) in names.iter().zip(binaries) {
         let library = zips::runs_models(name).then_some(library.as_path());
         let mut newest = (0, 0);
@@ -131,10 +202,10 @@ fn package(architecture: Architecture, names: &[String]) -> Result<Vec<[String; 
         if unpacked > MOST_UNPACKED {
             bail!("{name} takes {unpacked} bytes unpacked; Lambda takes at most {MOST_UNPACKED}");
         }
-        let zip = folder.join(format!("{name}.zip"));
+        let zip = folder.join(zip_of(name));
         zips::write(&zip, &binary, library)?;
         let sha256 = digest::of_file(&zip)?;
-        sums += &format!("{sha256}  {name}.zip\n");
+        packed.insert(zip_of(name), sha256.clone());
         let size = |bytes: u64| format!("{:.1} MB", bytes as f64 / 1e6);
         let version = format!("{}.{}", newest.0, newest.1);
         let row = [
@@ -147,8 +218,20 @@ fn package(architecture: Architecture, names: &[String]) -> Result<Vec<[String; 
         ];
         rows.push(row);
     }
-    let list = folder.join("SHA256SUMS");
-    fs::write(&list, sums).with_context(|| format!("cannot write {}", paths::shown(&list)))?;
+    // One that cannot be read says of no zip what it is.
+    let before = fs::read_to_string(folder.join(MANIFEST)).ok();
+    let manifest = Manifest::merged(before.as_deref(), architecture, packed, functions);
+    for (name, text) in [("SHA256SUMS", manifest.sums()), (MANIFEST, manifest.text()?)] {
+        let list = folder.join(name);
+        fs::write(&list, text).with_context(|| format!("cannot write {}", paths::shown(&list)))?;
+    }
+    let lacks = manifest.lacks(functions);
+    if !lacks.is_empty() {
+        say::note(format!(
+            "not packaged for {architecture} in this release: {}; the construct refuses the folder without them",
+            lacks.join(", ")
+        ));
+    }
     say::note(format!("packed in {}: {}", say::took(packing.elapsed()), paths::shown(&folder)));
     Ok(rows)
 }
@@ -220,6 +303,66 @@ mod tests {
         assert!(error.contains("crwon") && error.contains("crown, shift"), "{error}");
         assert_eq!(chosen(&[], all()).unwrap().len(), 2);
         assert_eq!(chosen(&["shift".to_owned()], all()).unwrap(), ["shift"]);
+    }
+
+    fn named(zips: &[(&str, &str)]) -> BTreeMap<String, String> {
+        zips.iter().map(|(zip, sha256)| ((*zip).to_owned(), (*sha256).to_owned())).collect()
+    }
+
+    fn functions() -> [String; 2] {
+        ["crown".to_owned(), "shift".to_owned()]
+    }
+
+    #[test]
+    fn the_manifest_says_release_processor_and_hashes_and_the_sums_the_same() {
+        let packed = named(&[("shift.zip", "22"), ("crown.zip", "11")]);
+        let manifest = Manifest::merged(None, Architecture::Arm, packed, &functions());
+        let expected = r#"{
+  "schema": 1,
+  "version": "VERSION",
+  "processor": "arm64",
+  "zips": {
+    "crown.zip": "11",
+    "shift.zip": "22"
+  }
+}
+"#;
+        assert_eq!(manifest.text().unwrap(), expected.replace("VERSION", env!("CARGO_PKG_VERSION")));
+        assert_eq!(manifest.sums(), "11  crown.zip\n22  shift.zip\n");
+        assert!(manifest.lacks(&functions()).is_empty());
+    }
+
+    #[test]
+    fn a_function_that_is_packaged_alone_leaves_the_others_listed() {
+        let both = named(&[("crown.zip", "11"), ("shift.zip", "22")]);
+        let before = Manifest::merged(None, Architecture::X86, both, &functions()).text().unwrap();
+        let alone = || named(&[("shift.zip", "33")]);
+        let after = Manifest::merged(Some(&before), Architecture::X86, alone(), &functions());
+        assert_eq!(after.zips, named(&[("crown.zip", "11"), ("shift.zip", "33")]));
+        assert_eq!(after.sums(), "11  crown.zip\n33  shift.zip\n");
+        let gone = Manifest::merged(Some(&before), Architecture::X86, alone(), &["shift".to_owned()]);
+        assert_eq!(gone.zips, alone(), "crown is no function any more");
+    }
+
+    #[test]
+    fn of_another_release_processor_or_schema_no_zip_stays_listed() {
+        let both = named(&[("crown.zip", "11"), ("shift.zip", "22")]);
+        let right = Manifest::merged(None, Architecture::X86, both, &functions()).text().unwrap();
+        let version = format!("\"{}\"", env!("CARGO_PKG_VERSION"));
+        let others = [
+            right.replace(&version, "\"0.0.1\""),
+            right.replace("x86_64", "arm64"),
+            right.replace("\"schema\": 1", "\"schema\": 2"),
+            right[..right.len() / 2].to_owned(),
+            String::new(),
+        ];
+        for other in others {
+            assert_ne!(other, right);
+            let alone = named(&[("shift.zip", "33")]);
+            let after = Manifest::merged(Some(&other), Architecture::X86, alone.clone(), &functions());
+            assert_eq!(after.zips, alone, "{other}");
+            assert_eq!(after.lacks(&functions()), ["crown"]);
+        }
     }
 
     #[test]

@@ -4,6 +4,9 @@
 //! timestamps are fixed, so the same code has the same hash, and a deployment changes only what changed. The library asks for
 //! `libstdc++.so.6`, which is not packed: the `provided.al2023` image has it (its package manager is C++), and a library copied
 //! from a newer build machine would ask for a newer glibc than the image has.
+//!
+//! No `zips.json` lies beside these zips, which may run on this machine only: the construct of `infra/cdk` refuses them, and takes
+//! those of `package-lambdas`.
 
 use std::fs::{self, File};
 use std::io::{self, Cursor, Write};

@@ -36,7 +36,8 @@ pub(crate) async fn rollback(
             (from, _) => format!("{from} was taken off the route"),
         };
         let took = format!("(epoch {}, {} ms)", text(d, "/epoch"), text(d, "/milliseconds"));
-        match followed(d) {
+        let unknown = d.get("traffic_unknown").and_then(Value::as_str);
+        match followed(d).or_else(|| unknown.map(|why| format!("What callers meet cannot be told: {why}"))) {
             None => format!("{what}; {serves} serves everyone {took}"),
             Some(traffic) => format!("{what}; {serves} is to serve everyone {took}\n{traffic}"),
         }
@@ -64,17 +65,25 @@ async fn on_the_table(
     let aws = session.deployment.aws().await;
     let registry =
         DynamoRegistry::new(aws_sdk_dynamodb::Client::new(&aws), session.deployment.need("TableName")?);
-    let ops = Ops::new(&registry, direct_actor(&aws).await, &SystemClock);
+    let ops = Ops::new(&registry, direct_actor(&aws).await, &SystemClock).leaving_gates();
     let done = ops.roll_back(model, reason, champion).await.map_err(|e| match e {
         OpError::Refused(refusal) => Failure::new(REFUSED, refusal.code(), refusal.to_string()),
         other => Failure::unavailable(chain(&other)),
     })?;
     let done = done.value;
-    Ok(json!({
+    // The rollback is done, whether or not anybody can say what a target makes of it.
+    let (traffic, unknown) = match standing(&registry, model).await {
+        Ok(traffic) => (traffic, None),
+        Err(error) => (None, Some(chain(&error))),
+    };
+    let mut told = json!({
         "model": model, "epoch": done.epoch, "ended": done.ended, "from": done.from, "champion": done.champion,
-        "champion_changed": done.champion_changed, "history": done.seq,
-        "traffic": standing(&registry, model).await.ok().flatten(),
-    }))
+        "champion_changed": done.champion_changed, "history": done.seq, "traffic": traffic,
+    });
+    if let Some(why) = unknown {
+        told["traffic_unknown"] = json!(why);
+    }
+    Ok(told)
 }
 
 /// Who writes the table directly: the access key, which AWS's own logs tie to a person.

@@ -56,12 +56,15 @@ pub(crate) async fn open(at: &At<'_>, kind: GateKind, task: GateTask) -> Result<
     if kind == GateKind::Approval && promotion.bypass(Stage::Approval).is_some() {
         skip_approval(at, &gate).await?;
     }
+    if kind == GateKind::Approval {
+        // Also where the approval was skipped: nobody is to stop a shadow that is over.
+        end_shadow_window(at, &promotion).await;
+    }
     match tell(registry, at.ports.callbacks, &gate.id).await? {
         Told::Undecided => {}
         Told::Answered | Told::NobodyWaits => return standing(at, &gate).await,
     }
     if kind == GateKind::Approval {
-        end_shadow_window(at, &promotion).await;
         invite::all(at, &gate).await;
     }
     standing(at, &gate).await

@@ -490,12 +490,16 @@ async fn an_approval_never_comes_by_itself_when_people_were_not_told_or_somebody
 
 #[tokio::test]
 async fn nobody_is_asked_for_an_approval_that_was_skipped_before_its_gate_opened() {
-    let world = World::reported(unattended()).await;
+    let world = World::new(unattended()).await;
+    world.run(GateAction::OpenShadowWindow, Some("token-0")).await.unwrap();
+    world.report().await;
     let clock = world.clock();
     let ops = Ops::new(&world.registry, person("olga@example.com"), &clock);
     ops.bypass(&world.held.model, Stage::Approval, "it burns").await.unwrap();
     assert_eq!(world.open("token-1").await, GateOutcome::Approved);
     assert_eq!(world.answers(), [("token-1".to_owned(), GateOutcome::Approved)]);
+    assert_eq!(world.gate(GateKind::ShadowWindow).await.status, GateStatus::Approved, "the shadow is over");
+    assert_eq!(world.token(GateKind::ShadowWindow).await, None);
     let decision = world.gate(GateKind::Approval).await.decisions[0].clone();
     assert!(decision.emergency && decision.by.principal == "olga@example.com");
     assert!(world.post.to().is_empty());

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use cause::Execution;
+use event::stack_of;
 
 pub use event::{Asked, Places, What, read};
 pub use starter::{Starter, StepFunctions, same_request};
@@ -38,7 +39,28 @@ pub struct Taken {
     pub started: bool,
 }
 
-/// Handles one event.
+/// Handles one event of the bus, as the deployment with the name `stack`. All deployments of the account and region hear it: one
+/// that names another deployment asks for nothing here, and what it says is not looked at, for it may be in a form of a later
+/// release. The rule lets no such request through; a rule may be replaced, and that for training knows no tags.
+///
+/// # Errors
+/// As [`handle`].
+pub async fn hear(
+    stack: &str,
+    registry: &dyn IntakeRegistry,
+    starter: &dyn Starter,
+    buckets: &dyn Buckets,
+    places: Places<'_>,
+    event: Value,
+) -> Result<Taken, Failure> {
+    if let Some(named) = stack_of(&event).filter(|named| *named != stack) {
+        tracing::info!(named, stack, "the event names another stack and asks for nothing here");
+        return Ok(Taken { promotion: None, started: false });
+    }
+    handle(registry, starter, buckets, places, event).await
+}
+
+/// Handles one event that is for this deployment.
 ///
 /// # Errors
 /// `Invalid` for an event that asks for what cannot be done: it goes to the dead-letter queue, and trying it again does not

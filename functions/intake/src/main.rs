@@ -1,7 +1,7 @@
 //! `intake`: turns an event into a started promotion, once.
 
 use aws_sdk_sfn::Client;
-use fn_intake::{Places, StepFunctions, handle};
+use fn_intake::{Places, StepFunctions, hear};
 use seatrial_runtime::lambda_runtime::Error;
 use seatrial_runtime::wire::Wiring;
 
@@ -11,8 +11,9 @@ async fn main() -> Result<(), Error> {
     let registry = wiring.registry()?;
     let (buckets, readable) = (wiring.buckets(), wiring.readable()?);
     let submissions = wiring.config.need("SEATRIAL_SUBMISSIONS_BUCKET")?;
+    let stack = wiring.config.need("SEATRIAL_STACK")?;
     let machine = wiring.config.need("SEATRIAL_PROMOTION_MACHINE_ARN")?;
     let starter = StepFunctions::new(Client::new(&wiring.aws), machine);
     let places = Places { submissions, readable: &readable };
-    seatrial_runtime::run_events(|event| handle(&registry, &starter, &buckets, places, event)).await
+    seatrial_runtime::run_events(|event| hear(stack, &registry, &starter, &buckets, places, event)).await
 }

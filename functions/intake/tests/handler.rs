@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use fn_intake::{Places, Starter, Taken, handle, same_request};
+use fn_intake::{Places, Starter, Taken, handle, hear, same_request};
 use seatrial_artifacts::{MemoryS3, ObjectStore};
 use seatrial_domain::ModelName;
 use seatrial_domain::artifact::Readable;
@@ -55,6 +55,9 @@ async fn registry() -> MemoryRegistry {
     registry
 }
 
+/// The deployment's name.
+const STACK: &str = "seatrial";
+
 /// As the deployment is set up: it reads the artifacts below `jobs/`.
 async fn take(
     registry: &MemoryRegistry,
@@ -63,7 +66,8 @@ async fn take(
     event: Value,
 ) -> Result<Taken, Failure> {
     let readable = Readable::parse(["arn:aws:s3:::training-artifacts/jobs/*"]).unwrap();
-    handle(registry, executions, s3, Places { submissions: "subs", readable: &readable }, event).await
+    let places = Places { submissions: "subs", readable: &readable };
+    hear(STACK, registry, executions, s3, places, event).await
 }
 
 fn event(model: &str, version: &str) -> Value {
@@ -264,6 +268,55 @@ async fn an_artifact_that_is_gone_or_not_ours_to_read_starts_nothing() {
         assert_eq!(taken, Taken { promotion: None, started: false }, "a group is somebody else's");
     }
     assert!(executions.0.into_inner().unwrap().is_empty());
+}
+
+/// The same, for the deployment of this name alone.
+fn meant_for(stack: &str, kind: &str) -> Value {
+    let mut event = fixture(kind);
+    match kind {
+        "ci-request" => event["detail"]["stack"] = json!(stack),
+        "sagemaker-training-job" => event["detail"]["Tags"]["seatrial:stack"] = json!(stack),
+        _ => event["detail"]["CustomerMetadataProperties"] = json!({ "seatrial:stack": stack }),
+    }
+    event
+}
+
+#[tokio::test]
+async fn an_event_that_names_another_stack_asks_for_nothing_whatever_else_it_says() {
+    let (registry, executions, s3) = (registry().await, Executions::default(), MemoryS3::default());
+    upload(&s3, b"one").await;
+    let nothing = Taken { promotion: None, started: false };
+    for kind in KINDS {
+        // Neither a longer name, nor one that differs in case, nor none at all is this one.
+        for other in ["seatrial-2", "Seatrial", ""] {
+            let taken = take(&registry, &executions, &s3, meant_for(other, kind)).await.unwrap();
+            assert_eq!(taken, nothing, "{kind} for {other:?}");
+        }
+    }
+    let mut failing = meant_for("seatrial-2", "sagemaker-training-job");
+    failing["detail"]["Tags"]["seatrial:model"] = json!("stranger");
+    let later = json!({ "schema": 9, "stack": "seatrial-2", "of_a_later_release": true });
+    for refused_here in [failing, request("e1", &later)] {
+        assert_eq!(take(&registry, &executions, &s3, refused_here).await.unwrap(), nothing);
+    }
+    assert!(executions.0.into_inner().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_event_that_names_this_stack_is_taken_as_one_that_names_none() {
+    for kind in KINDS {
+        let (registry, executions, s3) = (registry().await, Executions::default(), MemoryS3::default());
+        upload(&s3, b"one").await;
+        let named = take(&registry, &executions, &s3, meant_for(STACK, kind)).await.unwrap();
+        let again = take(&registry, &executions, &s3, fixture(kind)).await.unwrap();
+        assert!(named.started && !again.started, "{kind}");
+        assert_eq!(named.promotion, again.promotion, "{kind}");
+    }
+    // A submission lies in a bucket of this stack, and is nobody else's.
+    let (registry, executions, s3) = (registry().await, Executions::default(), MemoryS3::default());
+    let mut submission = event("m", "a");
+    submission["detail"]["stack"] = json!("seatrial-2");
+    assert!(take(&registry, &executions, &s3, submission).await.unwrap().started);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use seatrial_domain::ModelName;
 use seatrial_domain::task::{AnchorTask, AttestAnswer, AttestTask, SCHEMA};
 use seatrial_runtime::Failure;
 
-use crate::Ports;
+use crate::{Ports, attesting};
 
 /// How old the end of a history is when it is anchored: what a promotion writes in quick succession needs one signature, not twenty.
 const ANCHOR_AFTER: SignedDuration = SignedDuration::from_mins(10);
@@ -18,14 +18,15 @@ pub(crate) async fn anchor(
     now: Timestamp,
 ) -> Result<Option<String>, Failure> {
     let Some(head) = ports.registry.head(model).await? else { return Ok(None) };
-    if head.chain.seq == 0 || now.duration_since(head.updated_at) < ANCHOR_AFTER {
+    let quiet = now.duration_since(head.updated_at) >= ANCHOR_AFTER;
+    if head.chain.seq == 0 || !quiet || !attesting::is_due(head.updated_at, now) {
         return Ok(None);
     }
     if ports.evidence.head(&checkpoint::key(model, head.chain.seq)).await?.is_some() {
         return Ok(None);
     }
     let task = AttestTask::Anchor(AnchorTask { schema: SCHEMA, anchor: model.clone() });
-    match ports.attesting.attest(&task).await? {
+    match attesting::ask(ports.attesting, &task).await? {
         AttestAnswer::Anchor(anchored) => {
             Ok(anchored.checkpoint.map(|key| format!("the history of {model} is anchored by {key}")))
         }

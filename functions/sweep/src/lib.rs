@@ -3,6 +3,9 @@
 //! the stability window, histories whose end nobody signed; and, about once an hour, versions
 //! that are out of use for as long as the policy keeps them.
 //!
+//! What takes its time comes last: first whatever ends at once, of every model; then attestations and collections, as many as there is
+//! time for, beginning with another model each minute.
+//!
 //! It only ever ends things; nothing here leads a challenger forward.
 
 mod anchors;
@@ -31,6 +34,9 @@ pub use executions::{Executions, Standing, StepFunctions};
 
 /// How long an ended promotion's own execution has to write the manifest before `sweep` does.
 const ATTEST_AFTER: SignedDuration = SignedDuration::from_secs(120);
+/// How long one call begins with anything. What it began last, a gate's answer of 30 s and an attestation of 60, or a deletion, is over
+/// before the function's own limit of 300.
+const BUDGET: SignedDuration = SignedDuration::from_secs(200);
 
 /// What `sweep` works with.
 #[derive(Clone, Copy)]
@@ -57,7 +63,7 @@ impl std::fmt::Debug for Ports<'_> {
 
 /// Handles a schedule's tick, the event of an execution that failed, timed out or was stopped, or a person's `{"retention": "<model>"}`,
 /// which looks at the versions of that model now. One model's trouble does
-/// not keep the others from being swept; the first trouble is the failure.
+/// not keep the others from being swept, nor does its slowness keep them from their end; the first trouble is the failure.
 ///
 /// # Errors
 /// When something could not be brought to its end; it is tried again at the next tick.
@@ -65,21 +71,16 @@ pub async fn handle<C>(ports: &Ports<'_>, clock: C, event: Value) -> Result<Valu
 where
     C: Fn() -> Timestamp + Send + Sync,
 {
-    let mut sweep = Sweep { ports, clock: &clock, done: Vec::new(), first_failure: None };
+    let mut sweep = Sweep { ports, clock: &clock, began: clock(), done: Vec::new(), first_failure: None };
     if let Some(model) = retention::asked(&event)? {
         sweep.go_on_collecting(&model).await;
         sweep.keep_to_the_plan(&model).await;
     } else if let Some((model, promotion)) = dead_execution(&event) {
-        sweep.model(&model, Some(&promotion)).await;
+        sweep.end(&model).await;
+        sweep.attest_all(&model, Some(&promotion)).await;
     } else {
         sweep.gates().await;
-        for model in ports.registry.models().await? {
-            sweep.model(&model, None).await;
-            sweep.go_on_collecting(&model).await;
-            if sweep.is_minute_of(&model) {
-                sweep.keep_to_the_plan(&model).await;
-            }
-        }
+        sweep.models().await?;
     }
     match sweep.first_failure {
         Some(failure) => Err(failure),
@@ -96,9 +97,18 @@ fn dead_execution(event: &Value) -> Option<(ModelName, PromotionId)> {
     Some((model, promotion))
 }
 
+/// Which of `count` models the call at `now` begins with: no name is always the last. Each minute goes on by the golden part of them all,
+/// not by one: whoever stands behind slow models in one minute stands before them in one of the next.
+fn first_of(count: usize, now: Timestamp) -> usize {
+    const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+    let turn = now.as_second().div_euclid(60).cast_unsigned().wrapping_mul(GOLDEN);
+    ((u128::from(turn) * count as u128) >> 64) as usize
+}
+
 struct Sweep<'a, C> {
     ports: &'a Ports<'a>,
     clock: &'a C,
+    began: Timestamp,
     done: Vec<String>,
     first_failure: Option<Failure>,
 }
@@ -106,6 +116,11 @@ struct Sweep<'a, C> {
 impl<C: Fn() -> Timestamp + Send + Sync> Sweep<'_, C> {
     fn ops(&self) -> Ops<'_> {
         Ops::new(self.ports.registry, Actor::function("sweep"), self.clock)
+    }
+
+    /// Whether this call may begin with anything more.
+    fn has_time(&self) -> bool {
+        (self.clock)().duration_since(self.began) < BUDGET
     }
 
     fn note(&mut self, result: Result<Option<String>, Failure>) {
@@ -145,12 +160,44 @@ impl<C: Fn() -> Timestamp + Send + Sync> Sweep<'_, C> {
         }
     }
 
-    async fn model(&mut self, model: &ModelName, promotion: Option<&PromotionId>) {
+    /// All models, as far as there is time; the next call begins with another.
+    async fn models(&mut self) -> Result<(), Failure> {
+        let mut models = self.ports.registry.models().await?;
+        let first = first_of(models.len(), self.began);
+        models.rotate_left(first);
+        for model in &models {
+            if !self.has_time() {
+                break;
+            }
+            self.end(model).await;
+        }
+        for model in &models {
+            if !self.has_time() {
+                tracing::warn!("the time of this call is over; the next goes on");
+                break;
+            }
+            self.attest_all(model, None).await;
+            self.go_on_collecting(model).await;
+            if self.is_minute_of(model) {
+                self.keep_to_the_plan(model).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// What ends at once, of one model.
+    async fn end(&mut self, model: &ModelName) {
         let ended = self.end_dead(model).await;
         self.note(ended);
         let told = self.tell_waiting(model).await;
         self.note(told);
         self.thin_line(model).await;
+        let holdback = self.end_holdback(model).await;
+        self.note(holdback);
+    }
+
+    /// Has attested what is not, of one model: the promotion of an event at once, at a tick those whose turn it is.
+    async fn attest_all(&mut self, model: &ModelName, promotion: Option<&PromotionId>) {
         let records = match promotion {
             Some(id) => self.ports.registry.promotion(model, id).await.map(|p| p.into_iter().collect()),
             None => self.ports.registry.promotions(model).await,
@@ -158,16 +205,29 @@ impl<C: Fn() -> Timestamp + Send + Sync> Sweep<'_, C> {
         match records {
             Ok(records) => {
                 for record in records {
-                    let attested = self.attest(&record).await;
+                    let Some(ended_at) = unattested_since(&record) else { continue };
+                    if promotion.is_none() && !attesting::is_due(ended_at, self.began) {
+                        continue;
+                    }
+                    if !self.has_time() {
+                        return;
+                    }
+                    let attested = self.attest(&record, ended_at).await;
                     self.note(attested);
                 }
             }
             Err(e) => self.note(Err(e.into())),
         }
-        let holdback = self.end_holdback(model).await;
-        self.note(holdback);
-        let anchored = anchors::anchor(self.ports, model, (self.clock)()).await;
-        self.note(anchored);
+        if self.has_time() {
+            let anchored = anchors::anchor(self.ports, model, self.began).await;
+            self.note(anchored);
+        }
+    }
+
+    /// The word for how the execution died of what began at `since`; none while it goes on.
+    async fn death(&self, arn: &str, since: Timestamp) -> Result<Option<String>, Failure> {
+        let standing = self.ports.executions.standing(arn).await?;
+        Ok(standing.death(since, (self.clock)()))
     }
 
     /// Ends the running promotion of `model` when its execution is dead.
@@ -178,7 +238,7 @@ impl<C: Fn() -> Timestamp + Send + Sync> Sweep<'_, C> {
             return Ok(None);
         };
         let Some(arn) = &record.execution else { return Ok(None) };
-        let Standing::Dead(how) = self.ports.executions.standing(arn).await? else { return Ok(None) };
+        let Some(how) = self.death(arn, record.started_at).await? else { return Ok(None) };
         let reason = format!("its execution is {how} and left the promotion unfinished");
         // Whatever its gate was decided, nobody is there to carry it out. Marked before the end, which is what brings this
         // promotion here: a crash between the two loses neither.
@@ -203,7 +263,7 @@ impl<C: Fn() -> Timestamp + Send + Sync> Sweep<'_, C> {
 
     async fn leave_dead(&self, model: &ModelName, waiting: &Waiting) -> Result<Option<String>, Failure> {
         let Some(arn) = &waiting.execution else { return Ok(None) };
-        let Standing::Dead(how) = self.ports.executions.standing(arn).await? else { return Ok(None) };
+        let Some(how) = self.death(arn, waiting.since).await? else { return Ok(None) };
         let (id, reason) = (&waiting.promotion, format!("its execution is {how}"));
         let left = self.ops().leave_line(model, id, &reason).await?;
         Ok(left.fresh.then(|| format!("promotion {id} waits for {model} no longer: {reason}")))
@@ -231,11 +291,9 @@ impl<C: Fn() -> Timestamp + Send + Sync> Sweep<'_, C> {
     }
 
     /// Has a promotion attested that ended without.
-    async fn attest(&self, record: &PromotionRecord) -> Result<Option<String>, Failure> {
-        let ended = record.ended_at.filter(|_| record.status != PromotionStatus::Running && !record.attested);
-        let Some(ended_at) = ended else { return Ok(None) };
+    async fn attest(&self, record: &PromotionRecord, ended_at: Timestamp) -> Result<Option<String>, Failure> {
         let alive = match &record.execution {
-            Some(arn) => self.ports.executions.standing(arn).await? == Standing::Alive,
+            Some(arn) => self.death(arn, record.started_at).await?.is_none(),
             None => false,
         };
         if alive && (self.clock)().duration_since(ended_at) < ATTEST_AFTER {
@@ -252,7 +310,7 @@ impl<C: Fn() -> Timestamp + Send + Sync> Sweep<'_, C> {
             epoch: record.epoch,
             version: record.challenger.version,
         };
-        let objects = match self.ports.attesting.attest(&AttestTask::Promotion(held)).await? {
+        let objects = match attesting::ask(self.ports.attesting, &AttestTask::Promotion(held)).await? {
             AttestAnswer::Promotion(attested) => attested.objects,
             AttestAnswer::Anchor(_) => 0,
         };
@@ -277,6 +335,11 @@ impl<C: Fn() -> Timestamp + Send + Sync> Sweep<'_, C> {
     }
 }
 
+/// When a promotion ended that is not attested.
+fn unattested_since(record: &PromotionRecord) -> Option<Timestamp> {
+    record.ended_at.filter(|_| record.status != PromotionStatus::Running && !record.attested)
+}
+
 /// The gate that an execution may be waiting for: the canary has not begun.
 fn waits_for(record: &PromotionRecord) -> Option<&GateId> {
     record.gate.as_ref().filter(|_| record.steps.is_empty())
@@ -285,6 +348,8 @@ fn waits_for(record: &PromotionRecord) -> Option<&GateId> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -298,5 +363,23 @@ mod tests {
             .is_none()
         );
         assert!(dead_execution(&json!({ "source": "aws.events" })).is_none());
+    }
+
+    #[test]
+    fn no_model_is_always_the_last_nor_always_the_first_in_its_minute_of_the_hour() {
+        let at = |minute: i64| Timestamp::from_second(60 * minute + 59).unwrap();
+        let begin = 29_713_021_i64;
+        for count in 1..=60_usize {
+            // Soon each has been the first, whenever that is begun with.
+            for from in begin..begin + 120 {
+                let minutes = from..from + 2 * i64::try_from(count).unwrap();
+                let first: BTreeSet<_> = minutes.map(|minute| first_of(count, at(minute))).collect();
+                assert!(first.into_iter().eq(0..count), "{count} models from minute {from}");
+            }
+        }
+        assert_eq!(first_of(0, at(begin)), 0);
+        // A collection has its minute of the hour: sixty models are in another order each hour.
+        let day = (0..24).map(|hour| first_of(60, at(begin + 60 * hour)));
+        assert!(day.collect::<BTreeSet<_>>().len() > 20);
     }
 }

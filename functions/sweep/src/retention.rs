@@ -12,8 +12,8 @@ use serde_json::Value;
 
 use crate::Sweep;
 
-/// How long one round begins collections: the call ends well before its own limit, and the next hour goes on.
-const ROUND: SignedDuration = SignedDuration::from_secs(120);
+/// How long after its beginning a call deletes: it ends before its own limit, and another goes on.
+const DELETES: SignedDuration = SignedDuration::from_secs(270);
 
 /// The model whose versions are to be looked at now, whatever the minute: `{"retention": "<model>"}`.
 pub(crate) fn asked(event: &Value) -> Result<Option<ModelName>, Failure> {
@@ -23,14 +23,17 @@ pub(crate) fn asked(event: &Value) -> Result<Option<ModelName>, Failure> {
 }
 
 impl<C: Fn() -> Timestamp + Send + Sync> Sweep<'_, C> {
-    /// Whether it is the minute of this model.
+    /// Whether this call is the one in the minute of this model.
     pub(crate) fn is_minute_of(&self, model: &ModelName) -> bool {
-        let minute = (self.clock)().as_second().div_euclid(60).rem_euclid(60);
+        let minute = self.began.as_second().div_euclid(60).rem_euclid(60);
         minute == i64::from(minute_of(model))
     }
 
     /// Takes up a collection that was broken off, once the run that began it cannot delete any more.
     pub(crate) async fn go_on_collecting(&mut self, model: &ModelName) {
+        if !self.has_time() {
+            return;
+        }
         let went_on = self.take_up(model).await;
         self.note(went_on);
     }
@@ -47,11 +50,13 @@ impl<C: Fn() -> Timestamp + Send + Sync> Sweep<'_, C> {
         }
     }
 
-    /// Does what the plan of this model says.
+    /// Does what the plan of this model says. What this call does not begin, that of the next hour does.
     pub(crate) async fn keep_to_the_plan(&mut self, model: &ModelName) {
-        let began = (self.clock)();
+        if !self.has_time() {
+            return;
+        }
         let plan = match ops::kept(self.ports.registry, model).await {
-            Ok(kept) => kept.plan(began),
+            Ok(kept) => kept.plan((self.clock)()),
             Err(e) => return self.note(Err(e.into())),
         };
         for line in plan.with(Fate::Retire) {
@@ -64,7 +69,7 @@ impl<C: Fn() -> Timestamp + Send + Sync> Sweep<'_, C> {
         let mut due: Vec<_> = plan.with(Fate::Collect).collect();
         due.sort_by_key(|line| (line.due, line.version.number()));
         for line in due {
-            if (self.clock)().duration_since(began) > ROUND {
+            if !self.has_time() {
                 return;
             }
             if self.collect(model, line.version).await.is_break() {
@@ -110,7 +115,10 @@ impl<C: Fn() -> Timestamp + Send + Sync> Sweep<'_, C> {
         let kept = ops::kept(self.ports.registry, model).await?;
         let version = collecting.version.version;
         let found = remains(self.ports.models, model, &collecting.version, &kept.staying(version)).await;
-        let go_on = || collecting.deletes_at((self.clock)());
+        let go_on = || {
+            let now = (self.clock)();
+            collecting.deletes_at(now) && now.duration_since(self.began) < DELETES
+        };
         let removed = remove(self.ports.models, &found.map_err(failed)?, &go_on).await.map_err(failed)?;
         if !removed.whole {
             tracing::warn!(%model, %version, ?removed, "the time of this run is over; another goes on");

@@ -5,4 +5,5 @@ mod anchors;
 mod common;
 mod orphan;
 mod retention;
+mod time;
 mod untold;

@@ -1,8 +1,9 @@
 import { Stack, Token, type aws_kms, type aws_s3, type aws_sqs, type aws_dynamodb } from "aws-cdk-lib";
-import { Grant, type IGrantable } from "aws-cdk-lib/aws-iam";
-import type { Construct } from "constructs";
+import { Grant, type IGrantable, type IRole } from "aws-cdk-lib/aws-iam";
+import { Construct } from "constructs";
 
 import { refused } from "./refused";
+import { open, placeholder } from "./template";
 
 /** Which model rights are for. */
 export interface ForModel {
@@ -12,7 +13,11 @@ export interface ForModel {
 
 /** Rights to roll back. */
 export interface ForRollback extends ForModel {
-  /** Also on the table itself, for `seatrial rollback --direct`, which still works when no API and no Lambda does. */
+  /**
+   * Also on the table itself, for `seatrial rollback --direct`, which still works when no API and no Lambda does.
+   *
+   * Whoever may write a rollback there could write anything else about the model, but no approval: gates lie elsewhere.
+   */
   readonly direct?: boolean;
 }
 
@@ -56,7 +61,8 @@ export class Grants {
     const named = name(model);
     return this.give(grantee, [
       { actions: ["s3:PutObject"], on: [this.has.submissions.arnForObjects(`submissions/${named}/*`)] },
-      this.calls(this.has.controlApi, [...looks("/v1", model), `POST/v1/models/${named}/submissions`]),
+      this.calls(this.has.controlApi, [...shows(model), `POST/v1/models/${named}/submissions`]),
+      this.connect(),
       ...this.encryption(["kms:Decrypt", "kms:GenerateDataKey"], ["s3"]),
     ]);
   }
@@ -74,17 +80,22 @@ export class Grants {
     ]);
   }
 
-  /** To roll back and to see where things stand; not to promote, to approve or to shift. */
+  /** To roll back and to see where things stand; through the API not to promote, to approve or to shift. */
   rollback(grantee: IGrantable, { model, direct }: ForRollback): Grant {
     const named = name(model);
-    const routes = [...looks("/v1", model), `POST/v1/models/${named}/rollback`];
     return this.give(grantee, [
-      this.calls(this.has.controlApi, routes),
+      this.calls(this.has.controlApi, [...shows(model), `POST/v1/models/${named}/rollback`]),
+      this.connect(),
       ...(direct ? this.byHand(named) : []),
     ]);
   }
 
-  /** What a rollback reads and writes on the table. A gate's partition is named by the gate and not by its model. */
+  /**
+   * What a rollback reads and writes on the table, and what it reads to say what callers meet.
+   *
+   * No gate: its partition is named by the gate and not by its model, and whoever may write there could approve any. `sweep` closes
+   * the gate of a promotion that was ended.
+   */
   private byHand(model: string): Right[] {
     const key = [
       "kms:Decrypt",
@@ -95,7 +106,8 @@ export class Grants {
       "kms:ReEncryptTo",
     ];
     return [
-      this.items(["dynamodb:GetItem", "dynamodb:PutItem"], [`MODEL#${model}`, `HISTORY#${model}`, "GATE#*"]),
+      this.items(["dynamodb:GetItem", "dynamodb:PutItem"], [`MODEL#${model}`, `HISTORY#${model}`]),
+      this.items(["dynamodb:GetItem"], [`TARGET#${model}`]),
       this.items(["dynamodb:Query"], [`HISTORY#${model}`]),
       ...this.encryption(key, ["dynamodb"]),
     ];
@@ -105,6 +117,14 @@ export class Grants {
   private items(actions: string[], partitions: string[]): Right {
     const when = { "ForAllValues:StringLike": { "dynamodb:LeadingKeys": partitions } };
     return { actions, on: [this.has.table.tableArn], when };
+  }
+
+  /** For `seatrial connect`, which reads the stack's outputs. A stack that is made again has another id. */
+  private connect(): Right {
+    const stack = Stack.of(this.scope);
+    const resourceName = `${stack.stackName}/*`;
+    const on = stack.formatArn({ service: "cloudformation", resource: "stack", resourceName });
+    return { actions: ["cloudformation:DescribeStacks"], on: [on] };
   }
 
   private calls(api: string, routes: string[]): Right {
@@ -125,10 +145,26 @@ export class Grants {
   }
 
   private give(grantee: IGrantable, rights: Right[]): Grant {
+    this.checkAccount(grantee);
     const grants = rights.map(({ actions, on, when }) =>
       Grant.addToPrincipal({ grantee, actions, resourceArns: on, ...(when && { conditions: when }) }),
     );
+    if (!grants.every(({ success }) => success)) {
+      const expected =
+        "a role, user or group of this account, such as `iam.Role.fromRoleArn` gives: another account assumes a role of this one";
+      throw refused("grantee", `${shown(grantee)}, which takes no policy`, expected);
+    }
     return grants.reduce((all, grant) => all.combine(grant));
+  }
+
+  /** Refuses another account's principals: the APIs have no policies of their own that could let them in. */
+  private checkAccount(grantee: IGrantable): void {
+    const { account } = Stack.of(this.scope);
+    const { principalAccount, roleArn } = grantee.grantPrincipal as Partial<IRole>;
+    if (principalAccount === undefined || principalAccount === account || placeholder(roleArn)) return;
+    if (Token.isUnresolved(principalAccount) || Token.isUnresolved(account)) return;
+    const expected = `a principal of this account, ${account}: another account assumes a role of this one`;
+    throw refused("grantee", `${shown(grantee)} of the account ${principalAccount}`, expected);
   }
 }
 
@@ -138,10 +174,21 @@ function looks(version: string, model: string | undefined): string[] {
   return model === undefined ? [`${models}/*`] : [`${models}/${model}`, `${models}/${model}/*`];
 }
 
+/** The routes of operators that show a model, and the caller who they are; for every model also those that show all at once. */
+function shows(model: string | undefined): string[] {
+  const all = model === undefined ? ["GET/v1/models", "GET/v1/inventory"] : [];
+  return ["GET/v1/whoami", ...all, ...looks("/v1", model)];
+}
+
+/** Whom rights are for, as an error names them. */
+function shown(grantee: IGrantable): string {
+  return Construct.isConstruct(grantee) ? grantee.node.path : String(grantee.grantPrincipal);
+}
+
 /** A model's name as a pattern of IAM: itself, or a star for every model. */
 function name(model: string | undefined): string {
   if (model === undefined) return "*";
-  if (!Token.isUnresolved(model) && !/^[a-z][a-z0-9-]{0,62}$/.test(model)) {
+  if (!open(model) && !/^[a-z][a-z0-9-]{0,62}$/.test(model)) {
     throw refused(
       "model",
       JSON.stringify(model),

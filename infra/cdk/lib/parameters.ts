@@ -2,7 +2,7 @@ import { type Duration, type Size, SizeRoundingBehavior, Token } from "aws-cdk-l
 
 import type { SeatrialProps } from "./props";
 import { refused } from "./refused";
-import type { Value } from "./template";
+import { type Value, open } from "./template";
 
 /** A property that a parameter of the template takes its value from. */
 export interface Source {
@@ -10,6 +10,8 @@ export interface Source {
   readonly property: string;
   /** The value, or nothing where the template's default stands. */
   readonly value: (props: SeatrialProps) => Value | undefined;
+  /** Whether the value is a construct's own word, which is not held against the template's. */
+  readonly constructs?: true;
 }
 
 type Read<T> = (props: SeatrialProps) => T | undefined;
@@ -45,12 +47,18 @@ const list = (property: string, read: Read<string[]>): Source => ({
   value: (props) => {
     const items = read(props);
     items?.forEach((item, index) => {
-      if (item === "" || (!Token.isUnresolved(item) && item.includes(","))) {
+      if (item === "" || (!open(item) && item.includes(","))) {
         throw refused(`${property}[${index}]`, JSON.stringify(item), "one entry, without a comma");
       }
     });
     return items === undefined || items.length === 0 ? undefined : items.join(",");
   },
+});
+
+/** Ids of constructs. In a VPC that the CLI has yet to look up, CDK has ids that no subnet could have. */
+const ids = (property: string, read: Read<string[]>): Source => ({
+  ...list(property, read),
+  constructs: true,
 });
 
 /**
@@ -105,8 +113,8 @@ export const SOURCES: Readonly<Record<string, Source>> = {
   ApprovalsBurst: plain("throttles.approvals.burst", (p) => p.throttles?.approvals?.burst),
   ControlRate: plain("throttles.control.rate", (p) => p.throttles?.control?.rate),
   ControlBurst: plain("throttles.control.burst", (p) => p.throttles?.control?.burst),
-  VpcSubnetIds: list("network.subnets", (p) => p.network?.vpc.selectSubnets(p.network.subnets).subnetIds),
-  VpcSecurityGroupIds: list("network.securityGroups", (p) =>
+  VpcSubnetIds: ids("network.subnets", (p) => p.network?.vpc.selectSubnets(p.network.subnets).subnetIds),
+  VpcSecurityGroupIds: ids("network.securityGroups", (p) =>
     p.network?.securityGroups.map((group) => group.securityGroupId),
   ),
   EncryptionKeyArn: plain("encryptionKey", (p) => p.encryptionKey?.keyArn),

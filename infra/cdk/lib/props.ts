@@ -22,7 +22,11 @@ export interface SeatrialProps {
   readonly memory?: Memory;
   /** What the functions log, and how long logs are kept. */
   readonly logs?: Logs;
-  /** Where alarms go. Default: alarms only show. */
+  /**
+   * Where alarms go. Default: alarms only show.
+   *
+   * Where the app gives this topic a policy or a key, CloudWatch is let in. What an imported one has to hold: `docs/deploy.md`.
+   */
   readonly alarmTopic?: aws_sns.ITopic;
   /** The sender of mail to approvers and of notices, verified in SES. Default: no mail is sent. */
   readonly mailFrom?: string;
@@ -95,7 +99,11 @@ export interface Logs {
 
 /** What notices may reach. */
 export interface Notices {
-  /** A topic that every notice of every model goes to. Default: none; policies may name topics that begin with `seatrial-`. */
+  /**
+   * A topic that every notice of every model goes to. Default: none; policies may name topics that begin with `seatrial-`.
+   *
+   * `notify` may use its key. What the key of an imported one has to allow: `docs/notify.md`.
+   */
   readonly topic?: aws_sns.ITopic;
   /** Hosts that webhooks of policies may reach over https, with a port where it is not 443. Default: none. */
   readonly hosts?: string[];

@@ -2,6 +2,7 @@ import {
   Token,
   aws_apigatewayv2 as apigateway,
   aws_dynamodb as dynamodb,
+  aws_iam as iam,
   aws_kms as kms,
   aws_lambda as lambda,
   aws_s3 as s3,
@@ -73,6 +74,11 @@ export class Resources {
   machine(name: string): stepfunctions.IStateMachine {
     const { ref } = this.found(name, stepfunctions.CfnStateMachine);
     return stepfunctions.StateMachine.fromStateMachineArn(this.scope, name, ref);
+  }
+
+  /** A function's role. What it is given beside the template is a policy of its own. */
+  role(name: string): iam.IRole {
+    return iam.Role.fromRoleName(this.scope, name, this.found(name, iam.CfnRole).ref);
   }
 
   key(name: string): kms.IKey {

@@ -19,7 +19,7 @@ import { SOURCES } from "./parameters";
 import type { SeatrialProps } from "./props";
 import { refused } from "./refused";
 import { type FunctionName, Resources } from "./resources";
-import { useKey, writeLogs } from "./services";
+import { sendNotices, takeAlarms, useKey, writeLogs } from "./services";
 import { type Value, asset, checked, declared } from "./template";
 import { DIGEST, shorten } from "./versions";
 import { ANSWERED, check, checkQueues } from "./wishes";
@@ -91,11 +91,17 @@ export class Seatrial extends Construct {
     acknowledge(this.template);
     if (props.encryptionKey) useKey(props.encryptionKey, stack);
     if (props.accessLogs) writeLogs(props.accessLogs, stack);
+    if (props.alarmTopic) takeAlarms(props.alarmTopic, stack);
     holders.set(stack, this.node.path);
 
     const { encryptionKey } = props;
     const resources = new Resources(this, this.template, encryptionKey);
     this.resources = resources;
+    const noticesKey = props.notices?.topic?.masterKey;
+    if (noticesKey) {
+      const notify = this.template.getResource("NotifyFunction");
+      sendNotices(noticesKey, resources.role("NotifyRole"), notify, stack);
+    }
     this.queue = resources.queue("ObservationsQueue");
     this.buckets = {
       submissions: resources.bucket("SubmissionsBucket"),
@@ -144,7 +150,12 @@ export class Seatrial extends Construct {
     return this.grants.observe(grantee, options);
   }
 
-  /** Lets `grantee` roll back, and nothing else that changes anything. */
+  /**
+   * Lets `grantee` roll back, and through the API nothing else that changes anything.
+   *
+   * With `direct` they could write anything about the model, for a rollback is a record like any other: it is for whom you trust with
+   * the registry of this model.
+   */
   grantRollback(grantee: IGrantable, options: ForRollback = {}): Grant {
     return this.grants.rollback(grantee, options);
   }
@@ -156,7 +167,11 @@ function values(props: SeatrialProps): Record<string, Value> {
   for (const [name, source] of Object.entries(SOURCES)) {
     const value = source.value(props);
     found[name] =
-      value === undefined ? (declared().get(name)?.default as Value) : checked(name, source.property, value);
+      value === undefined
+        ? (declared().get(name)?.default as Value)
+        : source.constructs
+          ? value
+          : checked(name, source.property, value);
   }
   return found;
 }

@@ -32,6 +32,19 @@ export function declared(): Map<string, CfnParameter> {
 }
 
 /**
+ * Whether a value only stands for one that the CLI has yet to look up. It looks up when the app ran to its end, and runs it again:
+ * to refuse what CDK has put there meanwhile would be to refuse every look-up.
+ */
+export function placeholder(value: unknown): boolean {
+  return typeof value === "string" && /dummy-value-for-|role\/DUMMY_ARN$/.test(value);
+}
+
+/** Whether nobody knows a value yet. */
+export function open(value: unknown): boolean {
+  return Token.isUnresolved(value) || placeholder(value);
+}
+
+/**
  * Checks a value against what the template allows for its parameter.
  *
  * CloudFormation checks parameters; values that the construct writes in their place it never sees as such.
@@ -41,7 +54,7 @@ export function checked(name: string, property: string, value: Value): Value {
   if (parameter === undefined) {
     throw new Error(`Seatrial: ${property}: the template has no parameter ${name}`);
   }
-  if (Token.isUnresolved(value)) {
+  if (open(value)) {
     return value;
   }
   const fail = (expected: string): never => {

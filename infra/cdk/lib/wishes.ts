@@ -44,6 +44,8 @@ export function check(stack: Stack, props: SeatrialProps): void {
 function checkNetwork({ vpc, subnets, securityGroups }: Network): void {
   const selected = vpc.selectSubnets(subnets);
   if (securityGroups.length === 0) throw refused("network.securityGroups", "none", "at least one");
+  // The CLI has yet to look the VPC up: these are not its subnets.
+  if (selected.isPendingLookup) return;
   if (selected.subnetIds.length === 0) throw refused("network.subnets", "none that match", "at least one");
   if (selected.hasPublic) {
     const expected = "private ones: from a public subnet a function reaches nothing";

@@ -31,6 +31,11 @@ test("what cdk-nag finds in the template is exactly what is acknowledged, each w
 
 test("cdk-nag finds nothing in a Seatrial", () => {
   assert.deepEqual(found(deployed().seatrial), []);
+  const encrypted = (stack: Stack): Partial<SeatrialProps> => {
+    const topic = new sns.Topic(stack, "Notices", { masterKey: new kms.Key(stack, "Key") });
+    return { notices: { topic } };
+  };
+  assert.deepEqual(found(deployed(encrypted).seatrial), []);
 });
 
 test("cdk-nag goes on finding what is wrong beside it", () => {
@@ -58,7 +63,8 @@ test("CloudFormation's rules find nothing, with defaults and with everything of 
       return {
         network: { vpc, securityGroups: [new ec2.SecurityGroup(stack, "Functions", { vpc })] },
         encryptionKey: new kms.Key(stack, "Key"),
-        alarmTopic: new sns.Topic(stack, "Alarms"),
+        alarmTopic: new sns.Topic(stack, "Alarms", { enforceSSL: true }),
+        notices: { topic: new sns.Topic(stack, "Notices", { masterKey: new kms.Key(stack, "NoticesKey") }) },
         mailFrom: "ml@example.com",
         concurrency: { control: 1, rollback: 1, approvals: 1, serve: 1 },
         throttles: {

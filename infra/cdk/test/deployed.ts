@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,7 +9,7 @@ import { Template } from "aws-cdk-lib/assertions";
 import { CfnInclude } from "aws-cdk-lib/cloudformation-include";
 
 import { Artifacts, Seatrial, type SeatrialProps } from "../lib";
-import { keys } from "../lib/artifacts";
+import { MANIFEST, type Manifest, keys, version } from "../lib/artifacts";
 import { asset, declared } from "../lib/template";
 
 /** A template, or a part of one, as JSON. */
@@ -24,12 +25,17 @@ export function folder(): string {
   return path;
 }
 
-/** Stand-ins of the zips: what is in them decides nothing here but their keys. */
-export function zips(content = "zip"): string {
+/** Stand-ins of the zips: what is in them decides nothing here but their keys. Their manifest is right but for what is `said`. */
+export function zips(content = "zip", said: Partial<Manifest> = {}): string {
   const path = folder();
+  const hashes: Record<string, string> = {};
   for (const key of keys().filter((key) => !key.endsWith("AslKey"))) {
-    writeFileSync(join(path, `${key.replace(/Key$/, "").toLowerCase()}.zip`), `${content} of ${key}`);
+    const name = `${key.replace(/Key$/, "").toLowerCase()}.zip`;
+    writeFileSync(join(path, name), `${content} of ${key}`);
+    hashes[name] = createHash("sha256").update(`${content} of ${key}`).digest("hex");
   }
+  const manifest: Manifest = { schema: 1, version: version(), processor: "x86_64", zips: hashes, ...said };
+  writeFileSync(join(path, MANIFEST), JSON.stringify(manifest));
   return path;
 }
 
@@ -46,7 +52,9 @@ export function deployed(
   const app = of.app ?? quiet();
   const stack = new Stack(app, "Seatrial", of);
   const given = typeof props === "function" ? props(stack) : props;
-  const seatrial = new Seatrial(stack, "Seatrial", { artifacts: Artifacts.fromDirectory(zips()), ...given });
+  const processor = given.architecture?.name ?? "x86_64";
+  const artifacts = Artifacts.fromDirectory(zips("zip", { processor }));
+  const seatrial = new Seatrial(stack, "Seatrial", { artifacts, ...given });
   return { app, stack, seatrial };
 }
 

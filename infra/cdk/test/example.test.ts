@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 
+import { named, policies, refusals } from "./alarms";
 import { folder, zips } from "./deployed";
 
 test("the example synthesizes as `cdk synth` runs it, without an account", () => {
@@ -23,6 +24,8 @@ test("the example synthesizes as `cdk synth` runs it, without an account", () =>
   assert.equal(artifacts.seatrial.properties.terminationProtection, true);
   const { Resources } = read("seatrial.template.json");
   assert.equal(Resources.ServeFunction.Type, "AWS::Lambda::Function");
+  assert.ok(named(Resources).some((topic) => policies(Resources, topic).length > 0));
+  assert.deepEqual(refusals(Resources, "seatrial"), []);
   const files = Object.values<{ source: { path: string } }>(read("seatrial.assets.json").files).map(
     (file) => file.source.path,
   );

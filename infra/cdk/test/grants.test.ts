@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { type Stack, aws_iam as iam, aws_kms as kms } from "aws-cdk-lib";
+import { Stack, aws_iam as iam, aws_kms as kms } from "aws-cdk-lib";
 
 import type { Seatrial, SeatrialProps } from "../lib";
 import { FUNCTIONS } from "../lib/resources";
@@ -42,6 +42,20 @@ const allow = (Action: string | string[], Resource: string | string[], Condition
   ...(Condition && { Condition }),
 });
 
+/** What `seatrial connect` asks. */
+const connect = allow(
+  "cloudformation:DescribeStacks",
+  "arn:<AWS::Partition>:cloudformation:eu-central-1:111111111111:stack/Seatrial/*",
+);
+/** What shows every model at once, and what may be asked of each model. */
+const all = ["GET/v1/whoami", "GET/v1/models", "GET/v1/inventory", "GET/v1/models/*"];
+const one = ["GET/v1/whoami", "GET/v1/models/adult-income", "GET/v1/models/adult-income/*"];
+const control = (...paths: string[]): Json =>
+  allow(
+    "execute-api:Invoke",
+    paths.map((path) => route("ControlApi", path)),
+  );
+
 const partitions = (...names: string[]): Json => ({
   "ForAllValues:StringLike": { "dynamodb:LeadingKeys": names },
 });
@@ -51,11 +65,8 @@ test("who submits one model may upload there, announce it, and see what becomes 
     granted((seatrial, role) => seatrial.grantSubmit(role, { model: "adult-income" })),
     [
       allow("s3:PutObject", "<SubmissionsBucket.Arn>/submissions/adult-income/*"),
-      allow("execute-api:Invoke", [
-        route("ControlApi", "GET/v1/models/adult-income"),
-        route("ControlApi", "GET/v1/models/adult-income/*"),
-        route("ControlApi", "POST/v1/models/adult-income/submissions"),
-      ]),
+      control(...one, "POST/v1/models/adult-income/submissions"),
+      connect,
     ],
   );
 });
@@ -65,10 +76,8 @@ test("who submits any model may do the same with each", () => {
     granted((seatrial, role) => seatrial.grantSubmit(role)),
     [
       allow("s3:PutObject", "<SubmissionsBucket.Arn>/submissions/*/*"),
-      allow("execute-api:Invoke", [
-        route("ControlApi", "GET/v1/models/*"),
-        route("ControlApi", "POST/v1/models/*/submissions"),
-      ]),
+      control(...all, "POST/v1/models/*/submissions"),
+      connect,
     ],
   );
 });
@@ -103,32 +112,85 @@ test("a server of your own reads its route and its packages, verifies them, and 
 test("who rolls back may do that and look", () => {
   assert.deepEqual(
     granted((seatrial, role) => seatrial.grantRollback(role)),
+    [control(...all, "POST/v1/models/*/rollback"), connect],
+  );
+});
+
+test("who rolls back without API and Lambda may write what a rollback writes, but no gate, and delete nothing", () => {
+  assert.deepEqual(
+    granted((seatrial, role) => seatrial.grantRollback(role, { model: "adult-income", direct: true })),
     [
-      allow("execute-api:Invoke", [
-        route("ControlApi", "GET/v1/models/*"),
-        route("ControlApi", "POST/v1/models/*/rollback"),
-      ]),
+      control(...one, "POST/v1/models/adult-income/rollback"),
+      connect,
+      allow(
+        ["dynamodb:GetItem", "dynamodb:PutItem"],
+        "<Table.Arn>",
+        partitions("MODEL#adult-income", "HISTORY#adult-income"),
+      ),
+      allow("dynamodb:GetItem", "<Table.Arn>", partitions("TARGET#adult-income")),
+      allow("dynamodb:Query", "<Table.Arn>", partitions("HISTORY#adult-income")),
     ],
   );
 });
 
-test("who rolls back without API and Lambda may write what a rollback writes, and delete nothing", () => {
-  assert.deepEqual(
-    granted((seatrial, role) => seatrial.grantRollback(role, { model: "adult-income", direct: true })),
+/** Every grant, as users call it. */
+const GRANTS: ((seatrial: Seatrial, grantee: iam.IGrantable) => iam.Grant)[] = [
+  (seatrial, grantee) => seatrial.grantSubmit(grantee),
+  (seatrial, grantee) => seatrial.grantPredict(grantee),
+  (seatrial, grantee) => seatrial.grantObserve(grantee),
+  (seatrial, grantee) => seatrial.grantRollback(grantee, { direct: true }),
+];
+
+test("a principal of another account is refused, which could be given nothing, and so is one that takes no policy", () => {
+  const { app, stack, seatrial } = deployed({}, { env: { account: "111111111111", region: "eu-central-1" } });
+  const theirs = new Stack(app, "Theirs", { env: { account: "222222222222", region: "eu-central-1" } });
+  const grantees: [iam.IGrantable, string][] = [
     [
-      allow("execute-api:Invoke", [
-        route("ControlApi", "GET/v1/models/adult-income"),
-        route("ControlApi", "GET/v1/models/adult-income/*"),
-        route("ControlApi", "POST/v1/models/adult-income/rollback"),
-      ]),
-      allow(
-        ["dynamodb:GetItem", "dynamodb:PutItem"],
-        "<Table.Arn>",
-        partitions("MODEL#adult-income", "HISTORY#adult-income", "GATE#*"),
-      ),
-      allow("dynamodb:Query", "<Table.Arn>", partitions("HISTORY#adult-income")),
+      iam.Role.fromRoleArn(stack, "Ci", "arn:aws:iam::222222222222:role/ci"),
+      "found Seatrial/Ci of the account 222222222222, expected a principal of this account, 111111111111: another account assumes",
     ],
-  );
+    [
+      iam.User.fromUserArn(stack, "Ann", "arn:aws:iam::222222222222:user/ann"),
+      "found Seatrial/Ann of the account 222222222222",
+    ],
+    [
+      new iam.Role(theirs, "Role", { assumedBy: new iam.AccountRootPrincipal() }),
+      "found Theirs/Role of the account 222222222222",
+    ],
+    [new iam.AccountPrincipal("222222222222"), "of the account 222222222222"],
+    [
+      new iam.ArnPrincipal("arn:aws:iam::222222222222:role/ci"),
+      "found ArnPrincipal(arn:aws:iam::222222222222:role/ci), which takes no policy, expected a role, user or group of this account",
+    ],
+    [
+      new iam.ServicePrincipal("lambda.amazonaws.com"),
+      "found ServicePrincipal(lambda.amazonaws.com), which takes no policy",
+    ],
+  ];
+  for (const [grantee, error] of grantees) {
+    for (const grant of GRANTS) {
+      assert.throws(
+        () => grant(seatrial, grantee),
+        ({ message }: Error) =>
+          (message.startsWith("Seatrial: grantee: ") && message.includes(error)) || assert.fail(message),
+      );
+    }
+  }
+});
+
+test("an imported role of this account gets a policy, also where a stack does not say which account it is for", () => {
+  for (const env of [{ account: "111111111111", region: "eu-central-1" }, {}]) {
+    const { stack, seatrial } = deployed({}, { env });
+    const roles = GRANTS.map((grant, index) => {
+      const role = iam.Role.fromRoleArn(stack, `Ci${index}`, `arn:aws:iam::111111111111:role/ci-${index}`);
+      grant(seatrial, role);
+      return role.roleName;
+    });
+    const policies = Object.values<Json>(synthesized(stack).Resources).filter(
+      ({ Type }) => Type === "AWS::IAM::Policy",
+    );
+    assert.deepEqual(policies.flatMap(({ Properties }) => Properties.Roles).sort(), roles);
+  }
 });
 
 test("with a key of your own each also gets that key, through the services it needs and no other", () => {

@@ -62,7 +62,10 @@ pub const NAMES: [(&str, &str); 41] = [
         "the hosts that hooks which move traffic may have, separated by commas; default none",
     ),
     ("SEATRIAL_TARGET_PARAMETERS", "what the names of the parameters with these hooks' keys begin with"),
-    ("SEATRIAL_STACK", "the deployment's name, part of the external id by which owners' roles are assumed"),
+    (
+        "SEATRIAL_STACK",
+        "the deployment's name: what events name that mean it, and part of the external id by which owners' roles are assumed",
+    ),
     ("SEATRIAL_ONNXRUNTIME", "the ONNX runtime library; default lib/libonnxruntime.so beside the binary"),
     ("SEATRIAL_LISTEN", "for serve outside Lambda: address and port, default 127.0.0.1:8080"),
     ("SEATRIAL_MODELS", "for serve outside Lambda: models to load at start, separated by commas"),

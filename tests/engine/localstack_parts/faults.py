@@ -3,10 +3,11 @@
 `POST /_seatrial/faults` takes `{"model", "rules": [{"state", "fault", "times"}], "answers": {"<state>": {…}}, "retry_scale"}`. Rules hold
 for executions whose input names that model, so that many run side by side; without a rule nothing here does anything. A rule strikes
 the first `times` attempts of its state, or all of them without `times`. `answers` are merged into what a state's function says, to
-reach a state that little data does not lead to. `GET /_seatrial/faults/<model>` tells what was struck, and how often each state's
-function was truly called. All of it happens where Step Functions calls: functions and definitions are those of the product.
+reach a state that little data does not lead to. `GET /_seatrial/faults/<model>` tells what was struck, how often each state's
+function was truly called, and how many calls are still to come. All of it happens where Step Functions calls: functions and definitions are those of the product.
 
-Faults, by when they strike. Before the effect: `throttled`, `timeout`, `permanent`. After it, in place of the answer: `crash`, `late`
+Faults, by when they strike. Before the effect: `throttled`, `timeout`, `permanent`, and `overtaken`: a timeout as well, and what was
+called goes on by itself. Its effect comes when the machine is further on, or has ended where every attempt is overtaken. After it, in place of the answer: `crash`, `late`
 (a timeout), `runtime`, `oversize`, `garbled` (nothing that the machine reads is in it), and `stop`, `stop_parent` and `stop_child`,
 which stop executions from outside at that moment. `duplicate` calls twice. Three are of task tokens: `lost`, their answer does not get
 through; `repeated`, it gets through, and whoever gave it is not told; `forgotten`, the record of the stream that leads to it is given up.
@@ -49,19 +50,24 @@ def install() -> None:
 
 
 def _fresh(rules=(), answers=None) -> dict:
-    return {"rules": list(rules), "answers": answers or {}, "called": {}, "attempts": {}}
+    return {"rules": list(rules), "answers": answers or {}, "called": {}, "attempts": {}, "pending": 0}
 
 
-def _struck(model: str, state: str, kinds=None, without=()) -> str | None:
-    """The fault that strikes now, if any; it is counted."""
+def _chosen(model: str, state: str, kinds=None, without=()) -> dict | None:
+    """The rule whose fault is to strike now, if any. Whoever makes it strike says so by `_strikes`."""
     with _lock:
         for rule in _models.get(model, {}).get("rules", []):
-            left = rule["times"] is None or rule["struck"] < rule["times"]
+            left = rule["times"] is None or rule["chosen"] < rule["times"]
             of_kind = (kinds is None or rule["fault"] in kinds) and rule["fault"] not in without
             if rule["state"] == state and left and of_kind:
-                rule["struck"] += 1
-                return rule["fault"]
+                rule["chosen"] += 1
+                return rule
     return None
+
+
+def _strikes(rule: dict) -> None:
+    with _lock:
+        rule["struck"] += 1
 
 
 def _count(model: str, what: str, state: str) -> None:
@@ -87,7 +93,7 @@ def _router() -> None:
         asked = request.json
         _retry_scale = float(asked.get("retry_scale", _retry_scale))
         if model := asked.get("model"):
-            rules = [{"times": None, **rule, "struck": 0} for rule in asked.get("rules", [])]
+            rules = [{"times": None, **rule, "chosen": 0, "struck": 0} for rule in asked.get("rules", [])]
             with _lock:
                 _models[model] = _fresh(rules, asked.get("answers"))
         return answer({})
@@ -148,12 +154,38 @@ def _tasks() -> None:
                 return
             time.sleep(0.05)
 
+    def ended(arn: str) -> bool:
+        executions = connect_to(region_name=arn.split(":")[3]).stepfunctions
+        return executions.describe_execution(executionArn=arn)["status"] != "RUNNING"
+
+    def comes_late(rule: dict, model: str, state: str, arn: str, call) -> None:
+        """Calls when the machine is further on: after a while, or, where it never gets an answer, when it has ended."""
+        known = _models[model]
+
+        def come() -> None:
+            try:
+                since = time.monotonic()
+                while rule["times"] is None and not ended(arn) and time.monotonic() - since < 120:
+                    time.sleep(0.2)
+                if rule["times"] is not None:
+                    time.sleep(2)
+                _count(model, "called", state)
+                call()
+                _strikes(rule)
+            finally:
+                with _lock:
+                    known["pending"] -= 1
+
+        with _lock:
+            known["pending"] += 1
+        threading.Thread(target=come, daemon=True).start()
+
     def whose(env):
         execution = env.states.context_object.context_object_data["Execution"]
         given = execution.get("Input")
         return execution["Id"], given if isinstance(given, dict) else {}
 
-    def around(task, env, call, errors, of_an_execution: bool) -> None:
+    def around(task, env, call, alone, errors, of_an_execution: bool) -> None:
         own, given = whose(env)
         model, state = given.get("model"), task.name
         if model not in _models:
@@ -165,10 +197,16 @@ def _tasks() -> None:
             _waiting[token] = (model, state)
         # What strikes after a wait, or after an execution that is waited for, strikes when that is over.
         later = ANSWERS if waits or of_an_execution else set()
-        fault = _struck(model, state, without=CALLBACK | later)
+        rule = _chosen(model, state, without=CALLBACK | later)
+        fault = rule and rule["fault"]
+        if fault == "overtaken":
+            comes_late(rule, model, state, given.get(PARENT, own), alone)
+            raise EvalTimeoutError()
         if fault == "timeout":
+            _strikes(rule)
             raise EvalTimeoutError()
         if fault in BEFORE:
+            _strikes(rule)
             raise errors[fault]()
         calls = 2 if fault == "duplicate" else 1
         for n in range(calls):
@@ -180,6 +218,9 @@ def _tasks() -> None:
             _gates[gate.group()] = (model, state)
         if state in _models[model]["answers"]:
             env.stack[-1]["Payload"] = {**env.stack[-1]["Payload"], **_models[model]["answers"][state]}
+        # Counted only now: a call that failed by itself was not struck by anything.
+        if rule:
+            _strikes(rule)
         match fault:
             case "crash":
                 raise errors["crash"]()
@@ -208,7 +249,14 @@ def _tasks() -> None:
             def call() -> None:
                 service_task(self, env, resource_runtime_part, copy.deepcopy(normalised_parameters), state_credentials)
 
-            around(self, env, call, errors, of_an_execution)
+            asked, region = copy.deepcopy(normalised_parameters), whose(env)[0].split(":")[3]
+
+            def alone() -> None:
+                payload = asked["Payload"]
+                payload = payload if isinstance(payload, (str, bytes)) else json.dumps(payload)
+                connect_to(region_name=region).lambda_.invoke(FunctionName=asked["FunctionName"], Payload=payload)
+
+            around(self, env, call, alone, errors, of_an_execution)
 
         replace(kind, "_eval_service_task", _eval_service_task)
 
@@ -223,8 +271,11 @@ def _tasks() -> None:
         def resolve():
             found = look()
             model = whose(env)[1].get("model")
-            fault = _struck(model, self.name, kinds=ANSWERS) if found is not None and model in _models else None
-            return {**found, "Output": _spoilt(fault, found["Output"])} if fault else found
+            rule = _chosen(model, self.name, kinds=ANSWERS) if found is not None and model in _models else None
+            if rule is None:
+                return found
+            _strikes(rule)
+            return {**found, "Output": _spoilt(rule["fault"], found["Output"])}
 
         return resolve
 
@@ -242,13 +293,17 @@ def _callbacks() -> None:
 
     def send_task_success(self, context, task_token, output, **kwargs):
         model, state = _waiting.get(task_token, (None, None))
-        fault = _struck(model, state, kinds={"lost", "repeated"} | ANSWERS) if model else None
+        rule = _chosen(model, state, kinds={"lost", "repeated"} | ANSWERS) if model else None
+        fault = rule and rule["fault"]
         if fault == "lost":
+            _strikes(rule)
             raise lost()
         if fault in ANSWERS:
             # AWS would not even take one that is too large.
             output = json.dumps(_spoilt(fault, json.loads(output)))
         answer = succeed(self, context, task_token, output, **kwargs)
+        if rule:
+            _strikes(rule)
         if fault == "repeated":
             raise lost()
         return answer
@@ -267,7 +322,10 @@ def _streams() -> None:
         keys = event.get("dynamodb", {}).get("Keys", {}) if isinstance(event, dict) else {}
         gate = keys.get("pk", {}).get("S", "").removeprefix("GATE#")
         model, state = _gates.get(gate, (None, None))
-        return bool(model) and _struck(model, state, kinds={"forgotten"}) is not None
+        rule = _chosen(model, state, kinds={"forgotten"}) if model else None
+        if rule:
+            _strikes(rule)
+        return rule is not None
 
     def send_events(self, events):
         if isinstance(events, list):

@@ -9,6 +9,8 @@ pub enum Fault {
     Throttled,
     /// The task takes too long. A function has done nothing; a gate is open and nobody has decided.
     Timeout,
+    /// The task takes too long, and what it called goes on: its effect comes when the machine is further on, or has ended.
+    Overtaken,
     /// It fails for a reason that no retry cures; nothing was done.
     Permanent,
     /// The effect is there, the answer is lost with the process.
@@ -35,9 +37,10 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Throttled,
         Self::Timeout,
+        Self::Overtaken,
         Self::Permanent,
         Self::Crash,
         Self::Duplicate,
@@ -54,7 +57,7 @@ impl Fault {
     /// Whether it strikes when what the task is for has been done.
     #[must_use]
     pub const fn is_after_the_effect(self) -> bool {
-        !matches!(self, Self::Throttled | Self::Timeout | Self::Permanent)
+        !matches!(self, Self::Throttled | Self::Timeout | Self::Overtaken | Self::Permanent)
     }
 
     /// Its name in the list of cases.
@@ -63,6 +66,7 @@ impl Fault {
         match self {
             Self::Throttled => "throttled",
             Self::Timeout => "timeout",
+            Self::Overtaken => "overtaken",
             Self::Permanent => "permanent error",
             Self::Crash => "crash after the effect",
             Self::Duplicate => "duplicate",
@@ -82,7 +86,7 @@ impl Fault {
         match (self, kind) {
             (Self::Throttled, Kind::Execution) => Some("StepFunctions.ExecutionLimitExceededException"),
             (Self::Throttled, _) => Some("Lambda.TooManyRequestsException"),
-            (Self::Timeout, _) => Some("States.Timeout"),
+            (Self::Timeout | Self::Overtaken, _) => Some("States.Timeout"),
             (Self::Permanent, Kind::Execution) => Some("StepFunctions.AccessDeniedException"),
             (Self::Permanent, _) => Some("Seatrial.Internal"),
             (Self::Crash, Kind::Execution) => Some("StepFunctions.SdkClientException"),
@@ -109,7 +113,11 @@ impl Fault {
 }
 
 /// The faults that cannot strike every task, each with the reason. All others strike all of them.
-pub const ONLY_SOMEWHERE: [(Fault, &str); 4] = [
+pub const ONLY_SOMEWHERE: [(Fault, &str); 5] = [
+    (
+        Fault::Overtaken,
+        "what opens a gate answers at once, and the timeout of a wait for people is an answer of its own",
+    ),
     (Fault::CallbackLost, "only a task that waits for a task token is answered by one"),
     (Fault::CallbackRepeated, "only a task that waits for a task token is answered by one"),
     (Fault::CallbackForgotten, "only a task that waits for a task token is answered by one"),
@@ -153,7 +161,8 @@ impl Kind {
 pub(super) const fn rule(fault: Fault, kind: Kind, is_child: bool) -> &'static str {
     match (fault, kind) {
         (Fault::Throttled, _) => "throttled",
-        (Fault::Timeout, Kind::Callback) => "late",
+        (Fault::Timeout, Kind::Callback) | (Fault::Overtaken, Kind::Execution) => "late",
+        (Fault::Overtaken, _) => "overtaken",
         (Fault::Timeout, _) => "timeout",
         (Fault::Permanent, _) => "permanent",
         (Fault::Crash, _) => "crash",

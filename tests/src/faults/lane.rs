@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use seatrial_domain::PromotionId;
 use seatrial_domain::gate::{GateKind, GateStatus};
 use seatrial_domain::ids::{GateId, VersionName};
-use seatrial_domain::promotion::PromotionRecord;
+use seatrial_domain::promotion::{PromotionRecord, PromotionStatus};
 use seatrial_registry::Records;
 use serde_json::{Value, json};
 
 use super::oracle;
-use super::runs::{APPROVAL, Run};
-use crate::stack::{Model, Stack};
+use super::runs::{APPROVAL, REJECTED, ROLLED_BACK, Run, Way};
+use crate::stack::{Model, Stack, until};
 
 /// How long an execution may take, whatever strikes it. Its own waits are seconds, and the engine shortens those of retries.
 const PATIENCE: Duration = Duration::from_secs(200);
@@ -27,9 +27,13 @@ const SHORT: u32 = 1;
 const LONG: u32 = 20;
 
 /// The states that little data does not lead to, and what the function before them has to say.
-fn answers() -> Value {
+fn answers(way: Way) -> Value {
     // Only of twenty million pairs each partition is counted by itself.
-    json!({ "FreezeEvidence": { "parts": [0] } })
+    let mut answers = json!({ "FreezeEvidence": { "parts": [0] } });
+    if way == Way::TakeBack {
+        answers["CheckHealth"] = json!({ "state": "degraded", "why": "the suite finds it degraded" });
+    }
+    answers
 }
 
 /// The shortest way through everything: a shadow that is over at once, and a canary that an operator skips, because nobody sends
@@ -69,18 +73,28 @@ impl<'a> Lane<'a> {
             self.model.set_policy(&rules(LONG)).await;
         }
         let before = oracle::Before::of(&self.model).await;
-        stack.faults(&json!({ "model": name, "rules": run.rules(), "answers": answers(), "retry_scale": RETRY_SCALE })).await;
+        stack.faults(&json!({ "model": name, "rules": run.rules(), "answers": answers(run.way), "retry_scale": RETRY_SCALE })).await;
         let started = stack.cli(&["promote", name, &self.challenger.to_string()]).await.json();
         let id = PromotionId::parse(started["promotion"].as_str().expect("a promotion")).expect("its name");
         let (status, error, cause) = self.accompany(&id, run).await;
         if run.stops_the_shadow() {
             self.model.set_policy(&rules(SHORT)).await;
         }
-        let struck = stack.struck(name).await;
+        let struck = self.nothing_comes_any_more().await;
         run.check_struck(&struck, &format!("{status} {error}: {cause}"));
+        let (ends, errors) = run.end();
+        let held = ends == status && errors.contains(&error.as_str());
+        assert!(held, "the execution ended {status} {error}, expected {ends} {errors:?}: {cause}");
         let record = oracle::settled(&self.model, &id).await;
+        // What the machine says of the end is what the registry says.
+        for (said, is) in [(REJECTED, PromotionStatus::Rejected), (ROLLED_BACK, PromotionStatus::Aborted)] {
+            assert!(
+                error != said || record.as_ref().is_some_and(|record| record.status == is),
+                "{said}: {record:?}"
+            );
+        }
         let ended = oracle::check(&self.model, &before, &id, record.as_ref(), run, &struck).await;
-        let told = format!("{ended}; execution {status} {error}");
+        let told = format!("{ended}; execution {}", [status.as_str(), error.as_str()].join(" ").trim());
         self.restore(&before, record.as_ref()).await;
         told
     }
@@ -108,12 +122,21 @@ impl<'a> Lane<'a> {
                 stopped = true;
             }
             if !decided && self.waits(&approval).await && self.waits_again().await {
-                self.decide(&approval, run.crowns).await;
+                self.decide(&approval, run.way).await;
                 decided = true;
             }
             assert!(since.elapsed() < PATIENCE, "{id} waits for ever: its execution is {status:?}");
             tokio::time::sleep(Duration::from_millis(400)).await;
         }
+    }
+
+    /// What struck, once all calls have come that the machine did not wait for.
+    async fn nothing_comes_any_more(&self) -> Value {
+        until("the calls that the machine did not wait for", 180, async || {
+            let told = self.model.stack.struck(self.model.name.as_str()).await;
+            (told["pending"] == 0).then_some(told)
+        })
+        .await
     }
 
     async fn waits(&self, gate: &GateId) -> bool {
@@ -128,13 +151,13 @@ impl<'a> Lane<'a> {
     }
 
     /// Whoever is too late is told so: the promotion may have been stopped in this very moment.
-    async fn decide(&self, gate: &GateId, approve: bool) {
+    async fn decide(&self, gate: &GateId, way: Way) {
         let stack = self.model.stack;
-        if approve {
+        if way == Way::Crown {
             let why = ["--reason", "nobody sends requests here"];
             stack.cli(&[&["emergency", "skip", self.model.name.as_str(), "canary"][..], &why].concat()).await;
         }
-        let verb = if approve { "approve" } else { "reject" };
+        let verb = if way == Way::Reject { "reject" } else { "approve" };
         let path = format!("/iam/v1/approvals/{gate}/{verb}");
         let answer = stack.approvals("POST", &path, &json!({ "comment": "by the suite" }).to_string()).await;
         assert!([200, 409].contains(&answer.status), "{verb}: {} {}", answer.status, answer.text);

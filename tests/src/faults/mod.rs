@@ -15,4 +15,4 @@ pub use fault::{Fault, ONLY_SOMEWHERE, Times};
 #[cfg(feature = "engine")]
 pub use lane::Lane;
 pub use plan::{Case, Consequence, Plan, Target, plan};
-pub use runs::Run;
+pub use runs::{End, REJECTED, ROLLED_BACK, Run, Way};

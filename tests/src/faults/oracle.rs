@@ -7,12 +7,15 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use seatrial_domain::PromotionId;
+use seatrial_domain::bound::Bound;
 use seatrial_domain::canonical::sha256;
 use seatrial_domain::gate::{GateKind, GateStatus};
+use seatrial_domain::head::Head;
 use seatrial_domain::history::HistoryEntry;
 use seatrial_domain::ids::{GateId, VersionRef};
 use seatrial_domain::promotion::{EvidenceKind, PromotionRecord, PromotionStatus, evidence_prefix};
 use seatrial_domain::route::Weight;
+use seatrial_domain::version::VersionStatus;
 use seatrial_registry::{Records, Tokens};
 use serde_json::Value;
 
@@ -25,6 +28,7 @@ const SWEEP: Duration = Duration::from_secs(150);
 /// How the model stood before the promotion.
 pub struct Before {
     pub champion: Option<VersionRef>,
+    standby: Option<VersionRef>,
     epoch: u64,
     entries: usize,
 }
@@ -33,7 +37,12 @@ impl Before {
     pub async fn of(model: &Model<'_>) -> Self {
         let head = model.head().await;
         assert_eq!(head.running, None, "the model is free");
-        Self { champion: head.champion().cloned(), epoch: head.epoch, entries: model.history().await.len() }
+        Self {
+            champion: head.champion().cloned(),
+            standby: head.standby.clone(),
+            epoch: head.epoch,
+            entries: model.history().await.len(),
+        }
     }
 }
 
@@ -121,14 +130,42 @@ async fn one_champion(model: &Model<'_>, before: &Before, record: &PromotionReco
         (&None, &None),
         "the lock is free, the challenger off the route"
     );
-    assert_eq!((route.weight, route.shadow), (Weight::ZERO, Weight::ZERO));
+    assert_eq!((route.weight, route.shadow, route.holdback), (Weight::ZERO, Weight::ZERO, Weight::ZERO));
+    assert_eq!(route.standby, None, "nothing is held back");
+    let standby = if crowned { before.champion.as_ref() } else { before.standby.as_ref() };
+    assert_eq!(head.standby.as_ref(), standby, "the version to go back to");
+    versions_are_what_the_head_says(model, &head, record).await;
     assert!(head.epoch > before.epoch, "an end moves the epoch on, so that nothing in flight can write");
-    assert!(route.challenger.is_none() && record.ended_at.is_some());
+    assert!(record.ended_at.is_some());
     // No traffic and no crown without the approval of these very bytes.
     if crowned || !record.steps.is_empty() {
         let gate = GateId::derive(&record.id, GateKind::Approval.as_str(), 1);
         let gate = model.stack.registry.gate(&gate).await.expect("the registry").expect("a gate");
-        assert_eq!((gate.status, &gate.bound.package), (GateStatus::Approved, &record.challenger.digest));
+        let bound = Bound {
+            package: record.challenger.digest.clone(),
+            report: record.evidence[&EvidenceKind::Report].digest.clone(),
+            benchmark: record.benchmark.as_ref().map(|benchmark| benchmark.digest.clone()),
+            policy: record.policy.digest.clone(),
+        };
+        assert_eq!((gate.status, gate.bound), (GateStatus::Approved, bound));
+    }
+}
+
+/// Each version is in the state of the place that the head gives it, and the challenger shows whether callers saw it.
+async fn versions_are_what_the_head_says(model: &Model<'_>, head: &Head, record: &PromotionRecord) {
+    let challenger = match (record.status, record.steps.is_empty()) {
+        (PromotionStatus::Crowned, _) => VersionStatus::Champion,
+        (_, true) => VersionStatus::Rejected,
+        (_, false) => VersionStatus::RolledBack,
+    };
+    let places = [
+        (head.champion(), VersionStatus::Champion),
+        (head.standby.as_ref(), VersionStatus::Standby),
+        (Some(&record.challenger), challenger),
+    ];
+    for (version, status) in places.into_iter().filter_map(|(version, status)| Some((version?, status))) {
+        let found = model.stack.registry.version(&model.name, version.version).await.expect("the registry");
+        assert_eq!(found.map(|found| found.status), Some(status), "{}", version.version);
     }
 }
 

@@ -119,6 +119,12 @@ fn tasks(machine: &Machine) -> Result<Vec<Task<'_>>> {
         if state["Type"] == "Map" {
             let inner = state["ItemProcessor"]["States"].as_object();
             for (inside, one) in inner.with_context(|| format!("{}: {name} has no states", machine.name))? {
+                if ["Map", "Parallel"].iter().any(|kind| one["Type"] == *kind) {
+                    bail!(
+                        "{}: {inside} inside {name} has states of its own: say in `faults/plan.rs` how they fail",
+                        machine.name
+                    );
+                }
                 found.extend(of_state(machine, inside, one, Some((name, state)))?);
             }
         } else if state["Type"] == "Parallel" {
@@ -197,7 +203,10 @@ fn of_a_promotion(state: &Value) -> Value {
 pub fn plan(machines: &[Machine]) -> Result<Plan> {
     let all: Vec<Task<'_>> =
         machines.iter().map(tasks).collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
-    // The machine that waits for another is the parent of all that it can start.
+    // The machine that waits for another is its parent. With more of them, who starts whom would have to be read.
+    if machines.len() > 2 || all.iter().filter(|task| task.kind == Kind::Execution).count() > 1 {
+        bail!("more than one machine is started by another: say in `faults/plan.rs` which of them is whose");
+    }
     let waits = all.iter().find(|task| task.kind == Kind::Execution);
     let main = waits.map(|task| task.machine).or(machines.first()).context("there is no state machine")?;
     let of_main = all.iter().filter(|task| task.machine.name == main.name);
@@ -219,6 +228,7 @@ pub fn plan(machines: &[Machine]) -> Result<Plan> {
 fn of_task(task: &Task<'_>, parent: Option<&Task<'_>>, fault: Fault, ways: &Ways<'_>) -> Vec<Case> {
     let applies = match fault {
         fault if fault.is_of_a_callback() => task.kind == Kind::Callback,
+        Fault::Overtaken => task.kind != Kind::Callback,
         Fault::StopChild => parent.is_some() || task.kind == Kind::Execution,
         _ => true,
     };

@@ -12,25 +12,59 @@ pub const APPROVAL: &str = "AwaitApproval";
 /// The wait for the end of a shadow. It runs out by itself, unless a person stops the shadow.
 pub const SHADOW: &str = "AwaitShadow";
 
+/// What becomes of a promotion if nothing strikes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Way {
+    /// Its gate is approved and its canary skipped: it is crowned.
+    Crown,
+    /// Its gate is rejected: no caller sees it.
+    Reject,
+    /// Its gate is approved, and with half of the traffic its canary is found degraded: it is taken back.
+    TakeBack,
+}
+
+impl Way {
+    /// How the execution ends.
+    const fn end(self) -> End {
+        match self {
+            Self::Crown => ("SUCCEEDED", &[""]),
+            Self::Reject => ("FAILED", &[REJECTED]),
+            Self::TakeBack => ("FAILED", &[ROLLED_BACK]),
+        }
+    }
+}
+
+/// The error of an execution whose challenger no caller saw.
+pub const REJECTED: &str = "Seatrial.Rejected";
+/// The error of an execution whose challenger had traffic.
+pub const ROLLED_BACK: &str = "Seatrial.RolledBack";
+
+/// The status of an execution, and which errors it may have.
+pub type End = (&'static str, &'static [&'static str]);
+
 /// One promotion, and what strikes it.
 #[derive(Debug, Clone)]
 pub struct Run {
     /// What strikes it: one fault at many tasks where each of them is cured, else a single case.
     pub cases: Vec<Case>,
-    /// Whether its gate is approved.
-    pub crowns: bool,
+    /// What becomes of it otherwise.
+    pub way: Way,
 }
 
 impl Run {
     /// What it is, in a few words.
     #[must_use]
     pub fn name(&self) -> String {
+        let way = match self.way {
+            Way::Crown => "",
+            Way::Reject => " (rejected)",
+            Way::TakeBack => " (taken back)",
+        };
         match self.cases.as_slice() {
-            [one] => one.to_string(),
+            [one] => format!("{one}{way}"),
             many => format!(
-                "{} tasks{}: {}, once each",
+                "{} tasks: {}, once each{way}",
                 many.len(),
-                if self.crowns { "" } else { " of a way back" },
                 many.first().map_or("nothing", |case| case.fault.name())
             ),
         }
@@ -39,13 +73,39 @@ impl Run {
     /// Whether the challenger is champion in the end.
     #[must_use]
     pub fn crowned(&self) -> bool {
-        self.crowns && self.cases.iter().all(|case| case.crowned)
+        self.way == Way::Crown && self.cases.iter().all(|case| case.crowned)
     }
 
     /// Whether all goes on as if nothing had happened.
     #[must_use]
     pub fn cured(&self) -> bool {
         self.cases.iter().all(|case| matches!(case.consequence, Consequence::Cured | Consequence::LedOn(_)))
+    }
+
+    /// How the execution ends, by what the machine does about what strikes it.
+    ///
+    /// # Panics
+    /// When a case ends it in a way that is not known here.
+    #[must_use]
+    pub fn end(&self) -> End {
+        let [case] = self.cases.as_slice() else { return self.way.end() };
+        match &case.consequence {
+            Consequence::Cured | Consequence::LedOn(_) => self.way.end(),
+            Consequence::Ended(next) => match next.as_str() {
+                "NotStarted" => ("FAILED", &["Seatrial.NotStarted"]),
+                "Unattested" => ("FAILED", &["Seatrial.Unattested"]),
+                // By `AbortPromotion` and `AttestPromotion`, and what was crowned stays so.
+                _ if self.crowned() => Way::Crown.end(),
+                // Whether a caller saw the challenger is the registry's to say.
+                _ => ("FAILED", &[REJECTED, ROLLED_BACK]),
+            },
+            Consequence::Dead => match case.fault {
+                Fault::Runtime => ("FAILED", &["States.Runtime"]),
+                Fault::Oversize => ("FAILED", &["States.DataLimitExceeded"]),
+                Fault::StopParent => ("ABORTED", &["Stopped"]),
+                _ => panic!("{case}: say here how an execution ends that dies of it"),
+            },
+        }
     }
 
     /// Whether the record of the stream that leads to the answer of this wait is given up.
@@ -81,7 +141,8 @@ impl Run {
     /// When a fault did not strike.
     pub fn check_struck(&self, told: &Value, end: &str) {
         for case in &self.cases {
-            let rules = told["rules"].as_array().into_iter().flatten();
+            // The first rule is every run's own, and strikes whatever the case is.
+            let rules = told["rules"].as_array().into_iter().flatten().skip(1);
             let struck: u64 = rules
                 .filter(|rule| rule["state"] == case.at.state.as_str() && rule["fault"] == case.rule)
                 .filter_map(|rule| rule["struck"].as_u64())
@@ -92,22 +153,25 @@ impl Run {
 }
 
 impl Plan {
-    /// Every case in a promotion. What is cured at many tasks shares one: it has to be cured at each of them to end well.
+    /// Every case in a promotion. What is cured at many tasks shares one: it has to be cured at each of them to end well. What strikes
+    /// on the way back strikes one that has traffic, and what strikes after the end both ends.
     #[must_use]
     pub fn runs(&self) -> Vec<Run> {
         let shared = |case: &Case| {
             case.times == Times::Once
                 && matches!(case.consequence, Consequence::Cured | Consequence::LedOn(_))
         };
-        let mut together: BTreeMap<(bool, Fault), Vec<Case>> = BTreeMap::new();
+        let mut together: BTreeMap<(Way, Fault), Vec<Case>> = BTreeMap::new();
         for case in self.cases.iter().filter(|case| shared(case)) {
-            together.entry((case.on_the_way_back, case.fault)).or_default().push(case.clone());
+            let ways: &[Way] =
+                if case.on_the_way_back { &[Way::Reject, Way::TakeBack] } else { &[Way::Crown] };
+            for way in ways {
+                together.entry((*way, case.fault)).or_default().push(case.clone());
+            }
         }
-        let together = together.into_iter().map(|((back, _), cases)| Run { cases, crowns: !back });
+        let together = together.into_iter().map(|((way, _), cases)| Run { cases, way });
         let alone = self.cases.iter().filter(|case| !shared(case));
-        together
-            .chain(alone.map(|case| Run { cases: vec![case.clone()], crowns: !case.on_the_way_back }))
-            .collect()
+        together.chain(alone.flat_map(|case| ways(case).iter().map(|way| alone_on(case, *way)))).collect()
     }
 
     /// As much of it as fits into a run of everything: all that is cured, and of the rest one case for each task, so chosen that
@@ -131,8 +195,23 @@ impl Plan {
                 }
             }
         }
-        let one = |case: &Case| Run { cases: vec![case.clone()], crowns: !case.on_the_way_back };
-        chosen.extend(taken.into_values().map(one));
+        let first = |case: &Case| ways(case).first().map(|way| alone_on(case, *way));
+        chosen.extend(taken.into_values().filter_map(first));
         chosen
     }
+}
+
+/// The promotions in which a case is looked at by itself.
+const fn ways(case: &Case) -> &'static [Way] {
+    if case.on_the_way_back {
+        &[Way::TakeBack]
+    } else if case.after_the_end {
+        &[Way::Crown, Way::TakeBack]
+    } else {
+        &[Way::Crown]
+    }
+}
+
+fn alone_on(case: &Case, way: Way) -> Run {
+    Run { cases: vec![case.clone()], way }
 }

@@ -7,6 +7,7 @@ mod checks;
 mod compliance;
 mod documents;
 mod emergency;
+mod ending;
 mod gates;
 mod line;
 mod login;

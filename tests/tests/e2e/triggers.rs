@@ -1,5 +1,5 @@
 //! What starts a promotion, on the running stack: events of training and of a CI system about one artifact start one promotion, and
-//! an event that starts none waits with its reason until it is replayed.
+//! an event that starts none waits with its reason until it is replayed. One that is for another stack is none of this one's.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use seatrial_artifacts::submission::testing::{gzip, tar};
@@ -130,4 +130,53 @@ async fn an_event_about_an_unknown_model_waits_with_its_reason_and_starts_its_pr
     let gone = stack.cli(&["events", "drop", &twin]).await.error(4);
     assert_eq!(gone["code"], "not_found");
     assert_eq!(model.promotions().await.len(), 1);
+}
+
+#[tokio::test]
+async fn an_event_that_names_another_stack_starts_nothing_here_and_waits_nowhere() {
+    let stack = Stack::connect().await;
+    let name = unique("e2e-elsewhere");
+    let artifact = train(&stack, &name).await;
+    let own = stack.out("Stack");
+    let other = format!("{own}-2");
+    let mut ours = fixture("ci-request", &name, &artifact);
+    ours["detail"]["stack"] = json!(own);
+    // It would be a promotion of its own, by its attempt.
+    let mut theirs = ours.clone();
+    theirs["detail"]["stack"] = json!(other);
+    theirs["detail"]["attempt"] = json!(2);
+
+    // Nobody has set a policy here, so whatever is taken is given up. Ours is sent last.
+    put_event(&stack, &theirs).await;
+    put_event(&stack, &ours).await;
+    let dead = until("our event to be given up", 60, async || {
+        let dead = waiting(&stack, &name).await;
+        let given_up = dead.iter().any(|e| e["event"]["detail"]["stack"] == own);
+        given_up.then_some(dead)
+    })
+    .await;
+    assert_eq!(dead.len(), 1, "what is another stack's waits here: {dead:?}");
+
+    // With a policy, whatever is taken starts a promotion, and the first that comes holds the model.
+    let model = Model { stack: &stack, name: ModelName::parse(&name).unwrap() };
+    model.set_policy(&json!({})).await;
+    put_event(&stack, &theirs).await;
+    put_event(&stack, &ours).await;
+    let promotion = until("our promotion", 60, async || model.promotions().await.pop()).await;
+    let again = stack.cli(&["events", "replay", dead[0]["id"].as_str().unwrap()]).await.json();
+    assert_eq!(again["replayed"][0]["promotion"], json!(promotion.id), "theirs was started: {again}");
+
+    // The function looks by itself too: nothing but it sees the tags of a training job.
+    let mut job = fixture("sagemaker-training-job", &name, &artifact);
+    job["detail"]["Tags"]["seatrial:stack"] = json!(other);
+    for event in [&theirs, &job] {
+        let taken = stack.invoke("Intake", event).await.unwrap();
+        assert_eq!(taken, json!({ "started": false }), "{event}");
+    }
+    job["detail"]["Tags"]["seatrial:stack"] = json!(own);
+    let taken = stack.invoke("Intake", &job).await.unwrap();
+    assert_eq!(taken["promotion"], json!(promotion.id), "{taken}");
+    model.gate(&promotion, GateKind::Approval).await;
+    assert_eq!(model.promotions().await.len(), 1);
+    assert!(waiting(&stack, &name).await.is_empty());
 }

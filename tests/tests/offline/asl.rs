@@ -10,16 +10,29 @@ use seatrial_tests::template::Template;
 use serde_json::Value;
 
 /// Errors that AWS raises, and what they mean for whoever retries or catches them.
-const AWS_ERRORS: [&str; 12] = [
-    "States.ALL",
-    "States.Timeout",
+const AWS_ERRORS: [&str; 2] = ["States.ALL", "States.Timeout"];
+
+/// What a function's invocation may fail with and another one need not: from the service, from a function that is being set up (anew,
+/// after weeks in which nobody called it), from its process.
+const FUNCTION_ERRORS: [&str; 11] = [
     "Lambda.ServiceException",
     "Lambda.AWSLambdaException",
     "Lambda.SdkClientException",
     "Lambda.TooManyRequestsException",
+    IDLE,
+    "Lambda.ResourceConflictException",
+    "Lambda.CodeArtifactUserPendingException",
+    "Lambda.ClientExecutionTimeoutException",
     "Lambda.Unknown",
     "Runtime.ExitError",
     "Sandbox.Timedout",
+];
+
+/// What an idle function in a VPC answers until it is set up again.
+const IDLE: &str = "Lambda.ResourceNotReadyException";
+
+/// The same of starting an execution.
+const EXECUTION_ERRORS: [&str; 3] = [
     "StepFunctions.ExecutionLimitExceededException",
     "StepFunctions.SfnException",
     "StepFunctions.SdkClientException",
@@ -91,22 +104,28 @@ fn states_are_named_in_pascal_case() {
     });
 }
 
+/// Every task with the state whose Catch takes what its retries do not cure: itself, or the Map that runs it.
+fn tasks_and_their_catchers(m: &Machine) -> Vec<(&str, &Value, &Value)> {
+    let outer = m.tasks().into_iter().map(|(name, task)| (name, task, task));
+    let inner = m.inner_tasks().into_iter().map(|inner| (inner.name, inner.task, inner.around));
+    outer.chain(inner).collect()
+}
+
 #[test]
 fn every_task_retries_what_a_retry_cures_catches_the_rest_and_has_a_timeout() {
     each(|m| {
-        for (name, task) in m.tasks() {
+        for (name, task, catches) in tasks_and_their_catchers(m) {
             let at = format!("{}: {name}", m.name);
             let retry = task["Retry"].as_array().unwrap_or_else(|| panic!("{at} has no Retry"));
             let retried: BTreeSet<_> = retry.iter().flat_map(|r| asl::strings(&r["ErrorEquals"])).collect();
-            if task["Arguments"]["FunctionName"].is_string() {
-                for error in [
-                    label::UNAVAILABLE,
-                    "Lambda.TooManyRequestsException",
-                    "Runtime.ExitError",
-                    "Sandbox.Timedout",
-                ] {
-                    assert!(retried.contains(error), "{at} does not retry {error}");
-                }
+            let passing: &[&str] = if task["Arguments"]["FunctionName"].is_string() {
+                assert!(retried.contains(label::UNAVAILABLE), "{at}");
+                &FUNCTION_ERRORS
+            } else {
+                &EXECUTION_ERRORS
+            };
+            for error in passing {
+                assert!(retried.contains(error), "{at} does not retry {error}");
             }
             for rule in retry {
                 for field in ["IntervalSeconds", "BackoffRate", "MaxAttempts", "MaxDelaySeconds"] {
@@ -123,7 +142,7 @@ fn every_task_retries_what_a_retry_cures_catches_the_rest_and_has_a_timeout() {
                 !(waits && retried.contains("States.Timeout")),
                 "{at}: the timeout of a wait is an answer, not a failure"
             );
-            let last = task["Catch"]
+            let last = catches["Catch"]
                 .as_array()
                 .and_then(|c| c.last())
                 .unwrap_or_else(|| panic!("{at} has no Catch"));
@@ -150,6 +169,18 @@ fn retried_for(rule: &Value) -> f64 {
 }
 
 #[test]
+fn a_function_that_was_idle_for_weeks_has_the_time_to_be_set_up_again() {
+    each(|m| {
+        for (name, task, _) in tasks_and_their_catchers(m) {
+            let rules = task["Retry"].as_array().unwrap();
+            for rule in rules.iter().filter(|rule| asl::strings(&rule["ErrorEquals"]).contains(&IDLE)) {
+                assert!(retried_for(rule) > 150.0, "{}: {name} {} s", m.name, retried_for(rule));
+            }
+        }
+    });
+}
+
+#[test]
 fn a_submission_outwaits_a_deletion_that_was_broken_off() {
     let promotion = asl::machine("promotion").unwrap();
     let states = promotion.states();
@@ -162,12 +193,16 @@ fn a_submission_outwaits_a_deletion_that_was_broken_off() {
 #[test]
 fn every_error_name_is_a_label_or_known_of_aws() {
     each(|m| {
-        for (name, state) in m.states() {
+        let inner = m.inner_tasks().into_iter().map(|inner| (inner.name, inner.task));
+        for (name, state) in m.states().into_iter().chain(inner) {
             let rules =
                 ["Retry", "Catch"].into_iter().flat_map(|key| state[key].as_array().into_iter().flatten());
             for error in rules.flat_map(|rule| asl::strings(&rule["ErrorEquals"])) {
                 assert!(
-                    label::ALL.contains(&error) || AWS_ERRORS.contains(&error),
+                    label::ALL.contains(&error)
+                        || AWS_ERRORS.contains(&error)
+                        || FUNCTION_ERRORS.contains(&error)
+                        || EXECUTION_ERRORS.contains(&error),
                     "{}: {name} names {error}",
                     m.name
                 );
@@ -228,7 +263,7 @@ fn every_substitution_is_supplied_and_used() {
 fn a_task_waits_longer_than_its_function_may_run() {
     let template = Template::read().unwrap();
     each(|m| {
-        for (name, task) in m.tasks() {
+        for (name, task, _) in tasks_and_their_catchers(m) {
             let Some(function) = task["Arguments"]["FunctionName"].as_str() else { continue };
             let function = function.trim_start_matches("${").trim_end_matches('}');
             let runs = template.properties(function)["Timeout"].as_u64().unwrap();

@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use seatrial_tests::asl::{self, Machine};
-use seatrial_tests::faults::{Case, Consequence, Fault, ONLY_SOMEWHERE, Times, plan};
+use seatrial_tests::faults::{
+    Case, Consequence, End, Fault, ONLY_SOMEWHERE, REJECTED, ROLLED_BACK, Times, Way, plan,
+};
 use serde_json::{Value, json};
 
 fn machines() -> Vec<Machine> {
@@ -57,6 +59,7 @@ fn every_task_of_every_machine_meets_every_fault_that_can_strike_it() {
                 Fault::CallbackLost | Fault::CallbackRepeated | Fault::CallbackForgotten => {
                     waits_for_a_token.contains(state)
                 }
+                Fault::Overtaken => !waits_for_a_token.contains(state),
                 Fault::StopChild => has_a_child.contains(state),
                 _ => true,
             };
@@ -76,7 +79,7 @@ fn a_new_state_is_in_the_plan_the_day_it_is_added() {
     let after = cases(&with_a_new_state());
     let new: BTreeSet<&str> =
         after.keys().filter(|name| !before.contains_key(*name)).map(String::as_str).collect();
-    assert_eq!(new.len(), 12, "nine faults, three of them once and always: {new:#?}");
+    assert_eq!(new.len(), 14, "ten faults, four of them once and always: {new:#?}");
     assert!(new.iter().all(|name| name.starts_with("promotion.AskTheOracle: ")));
     assert!(after["promotion.AskTheOracle: crash after the effect"].consequence == Consequence::Cured);
     // A task of a kind that nobody has thought about is refused, not left out.
@@ -117,6 +120,9 @@ fn what_a_fault_comes_to_is_read_from_retry_and_catch() {
         ("promotion.CrownChallenger: crash after the effect, always", ended("ExplainFailure"), crowned),
         ("promotion.CrownChallenger: States.Runtime", Consequence::Dead, crowned),
         ("promotion.CrownChallenger: throttled, always", ended("ExplainFailure"), rejected),
+        // A crown that comes when the promotion has been given up is none.
+        ("promotion.CrownChallenger: overtaken, always", ended("ExplainFailure"), rejected),
+        ("promotion.RunCanary: overtaken", ended("ExplainFailure"), rejected),
         ("promotion.AttestPromotion: permanent error", ended("Unattested"), crowned),
         ("promotion.AttestPromotion: parent stopped", Consequence::Dead, crowned),
         ("promotion.AbortPromotion: crash after the effect", Consequence::Cured, rejected),
@@ -133,7 +139,8 @@ fn what_a_fault_comes_to_is_read_from_retry_and_catch() {
 #[test]
 fn only_a_fault_that_a_retry_answers_makes_a_difference_by_how_often_it_strikes() {
     for case in plan(&machines()).unwrap().cases {
-        let retried = [Fault::Throttled, Fault::Timeout, Fault::Crash].contains(&case.fault);
+        let retried =
+            [Fault::Throttled, Fault::Timeout, Fault::Overtaken, Fault::Crash].contains(&case.fault);
         assert!(retried || case.times == Times::Once, "{case}");
     }
 }
@@ -146,10 +153,24 @@ fn every_case_is_in_a_run_and_a_short_run_has_every_task_and_every_fault() {
     };
     let all = plan.runs();
     assert_eq!(names(&all), plan.cases.iter().map(ToString::to_string).collect());
-    assert_eq!(all.iter().map(|run| run.cases.len()).sum::<usize>(), plan.cases.len(), "each once");
+    let mut seen = BTreeSet::new();
     for run in &all {
         assert!(run.cases.len() == 1 || run.cured(), "{}: what ends a promotion ends it alone", run.name());
-        assert!(run.cases.iter().all(|case| case.on_the_way_back != run.crowns), "{}", run.name());
+        assert!(
+            run.cases.iter().all(|case| !(case.on_the_way_back && run.way == Way::Crown)),
+            "{}",
+            run.name()
+        );
+        for case in &run.cases {
+            assert!(seen.insert((run.way, case.to_string())), "{case} twice on the same way");
+        }
+    }
+    // The way back is struck while the challenger has traffic, and what comes after an end after both of them.
+    for case in &plan.cases {
+        let on = |way: Way| seen.contains(&(way, case.to_string()));
+        assert_eq!(on(Way::Crown), !case.on_the_way_back, "{case}");
+        let alone = !matches!(case.consequence, Consequence::Cured | Consequence::LedOn(_));
+        assert!(!(case.on_the_way_back || case.after_the_end && alone) || on(Way::TakeBack), "{case}");
     }
     let short = plan.short();
     assert!(short.len() < all.len() / 3, "{} of {}", short.len(), all.len());
@@ -169,6 +190,35 @@ fn every_case_is_in_a_run_and_a_short_run_has_every_task_and_every_fault() {
             "{state}"
         );
     }
+}
+
+#[test]
+fn how_an_execution_ends_is_read_from_the_machine_as_well() {
+    let runs = plan(&machines()).unwrap().runs();
+    let ends: [(&str, End); 9] = [
+        ("promotion.PackageSubmission: permanent error", ("FAILED", &["Seatrial.NotStarted"])),
+        ("promotion.EvaluateChallenger: permanent error", ("FAILED", &[REJECTED, ROLLED_BACK])),
+        ("promotion.EvaluateChallenger: oversize output", ("FAILED", &["States.DataLimitExceeded"])),
+        ("promotion.EvaluateChallenger: parent stopped", ("ABORTED", &["Stopped"])),
+        ("canary.ShiftTraffic: States.Runtime", ("FAILED", &[REJECTED, ROLLED_BACK])),
+        ("promotion.CrownChallenger: crash after the effect, always", ("SUCCEEDED", &[""])),
+        ("promotion.CrownChallenger: States.Runtime", ("FAILED", &["States.Runtime"])),
+        ("promotion.AbortPromotion: permanent error (taken back)", ("FAILED", &["Seatrial.Unattested"])),
+        ("promotion.AttestPromotion: permanent error", ("FAILED", &["Seatrial.Unattested"])),
+    ];
+    for (name, end) in ends {
+        let run = runs.iter().find(|run| run.name() == name).unwrap_or_else(|| panic!("{name} is no run"));
+        assert_eq!(run.end(), end, "{name}");
+    }
+    let ways: [(Way, End); 3] = [
+        (Way::Crown, ("SUCCEEDED", &[""])),
+        (Way::Reject, ("FAILED", &[REJECTED])),
+        (Way::TakeBack, ("FAILED", &[ROLLED_BACK])),
+    ];
+    let cured: BTreeMap<_, _> =
+        runs.iter().filter(|run| run.cured()).map(|run| (run.way, run.end())).collect();
+    assert_eq!(cured, BTreeMap::from(ways));
+    assert!(runs.iter().all(|run| !run.end().0.is_empty()));
 }
 
 #[test]

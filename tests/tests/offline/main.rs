@@ -3,6 +3,7 @@
 
 mod asl;
 mod docs;
+mod events;
 mod faults;
 mod left_out;
 mod listed;

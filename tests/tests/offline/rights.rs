@@ -65,6 +65,15 @@ fn no_role_may_do_everything_and_a_star_gives_its_reason() {
     }
 }
 
+/// Each of them may end a promotion or close its gate, and a promotion ends in one transaction with the gate that waits.
+#[test]
+fn whoever_may_end_a_promotion_may_close_its_gate() {
+    assert_eq!(
+        may_in(&["dynamodb:PutItem"], "GATE#*"),
+        ["approvals", "control", "gate", "rollback", "sweep"]
+    );
+}
+
 #[test]
 fn every_right_on_the_table_names_its_partitions() {
     let t = template();

@@ -477,19 +477,40 @@ fn lambda_takes_every_mapping_because_none_repeats_a_source_for_the_same_name_of
     }
 }
 
+/// An event of the fixtures.
+fn event(file: &str) -> Value {
+    let path = repository("tests/fixtures/events").join(file);
+    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// The name of the stack whose rules these are.
+const STACK: &str = "seatrial";
+
 /// The events of the fixtures by the rules that let them through, as EventBridge matches: every field of a pattern is in the event,
-/// with one of the values.
+/// with one of the values, or is not there where that is one of them.
 fn rules_of(event: &Value) -> Vec<String> {
-    fn matches(pattern: &Value, event: &Value) -> bool {
+    fn matches(pattern: &Value, event: Option<&Value>) -> bool {
         match pattern {
-            Value::Object(fields) => fields.iter().all(|(name, of)| matches(of, &event[name])),
-            Value::Array(values) => values.iter().any(|value| match value.get("wildcard") {
-                Some(wildcard) => like(wildcard.as_str().unwrap(), event.as_str().unwrap_or_default()),
-                // The submissions bucket; its name is in the fixtures.
-                None if value["Ref"] == "SubmissionsBucket" => event == "submissions",
-                None => value == event,
-            }),
+            Value::Object(fields) => {
+                fields.iter().all(|(name, of)| matches(of, event.and_then(|event| event.get(name))))
+            }
+            Value::Array(values) => values.iter().any(|value| is(value, event)),
             _ => false,
+        }
+    }
+    fn is(value: &Value, event: Option<&Value>) -> bool {
+        let text = event.and_then(Value::as_str);
+        if let Some(wildcard) = value.get("wildcard") {
+            return like(wildcard.as_str().unwrap(), text.unwrap_or_default());
+        }
+        if let Some(exists) = value.get("exists") {
+            return exists.as_bool() == Some(event.is_some());
+        }
+        match value["Ref"].as_str() {
+            // The submissions bucket; its name is in the fixtures.
+            Some("SubmissionsBucket") => text == Some("submissions"),
+            Some("AWS::StackName") => text == Some(STACK),
+            _ => event == Some(value),
         }
     }
     fn like(wildcard: &str, text: &str) -> bool {
@@ -503,28 +524,25 @@ fn rules_of(event: &Value) -> Vec<String> {
     let t = template();
     let rules = t.of_type("AWS::Events::Rule");
     let with_pattern = rules.iter().filter(|(_, p)| p["EventPattern"].is_object());
-    with_pattern.filter(|(_, p)| matches(&p["EventPattern"], event)).map(|(n, _)| (*n).to_owned()).collect()
+    let found = with_pattern.filter(|(_, p)| matches(&p["EventPattern"], Some(event)));
+    found.map(|(name, _)| (*name).to_owned()).collect()
 }
 
 #[test]
 fn each_kind_of_event_reaches_intake_by_one_rule_and_nothing_else_does() {
-    let read = |name: &str| -> Value {
-        let path = repository("tests/fixtures/events").join(name);
-        serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
-    };
     for (file, rule) in [
         ("sagemaker-training-job.json", "TrainingJobRule"),
         ("sagemaker-model-package.json", "ModelPackageRule"),
         ("s3-submission.json", "SubmissionRule"),
         ("ci-request.json", "RequestRule"),
     ] {
-        assert_eq!(rules_of(&read(file)), [rule], "{file}");
+        assert_eq!(rules_of(&event(file)), [rule], "{file}");
     }
-    let mut failed = read("sagemaker-training-job.json");
+    let mut failed = event("sagemaker-training-job.json");
     failed["detail"]["TrainingJobStatus"] = json!("Failed");
-    let mut waiting = read("sagemaker-model-package.json");
+    let mut waiting = event("sagemaker-model-package.json");
     waiting["detail"]["ModelApprovalStatus"] = json!("PendingManualApproval");
-    let mut unpacked = read("s3-submission.json");
+    let mut unpacked = event("s3-submission.json");
     unpacked["detail"]["object"]["key"] = json!("unpacked/adult-income/pr_1/submission.json");
     for event in [failed, waiting, unpacked] {
         assert!(rules_of(&event).is_empty(), "{event}");
@@ -535,6 +553,23 @@ fn each_kind_of_event_reaches_intake_by_one_rule_and_nothing_else_does() {
     let senders = Template::references(&of["Condition"]);
     let rules = ["ModelPackageRule", "RequestRule", "SubmissionRule", "TrainingJobRule"];
     assert_eq!(senders.into_iter().collect::<Vec<_>>(), rules);
+}
+
+#[test]
+fn a_request_that_names_a_stack_reaches_that_stack_alone() {
+    let with = |stack: Value| {
+        let mut request = event("ci-request.json");
+        request["detail"]["stack"] = stack;
+        rules_of(&request)
+    };
+    assert_eq!(with(json!(STACK)), ["RequestRule"]);
+    for other in [json!("seatrial-2"), json!("Seatrial"), json!(""), Value::Null] {
+        assert!(with(other.clone()).is_empty(), "{other}");
+    }
+    // Tags are looked at by `intake`, which therefore knows its stack.
+    let t = template();
+    let variables = &t.properties("IntakeFunction")["Environment"]["Variables"];
+    assert_eq!(variables["SEATRIAL_STACK"], json!({ "Ref": "AWS::StackName" }));
 }
 
 #[test]

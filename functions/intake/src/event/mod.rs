@@ -4,7 +4,8 @@
 //! - [`sagemaker`]: a training job is `Completed`, or a model package is `Approved`: its artifact is a submission.
 //! - [`request`]: `Seatrial Promotion Requested`, from anybody in the account.
 //!
-//! An event says what is to be promoted and never who asks: the bus vouches for the account alone.
+//! An event says what is to be promoted and never who asks: the bus vouches for the account alone. All deployments of an account
+//! and region hear the same bus, so it may name the one that is meant ([`stack_of`]).
 
 mod request;
 mod s3;
@@ -20,6 +21,12 @@ use serde_json::Value;
 
 /// The account of emulators, which check no identity.
 const EMULATED: &str = "000000000000";
+
+/// The type of the events that anybody may send.
+const REQUEST: &str = "Seatrial Promotion Requested";
+/// The types of the events of training.
+const TRAINING_JOB: &str = "SageMaker Training Job State Change";
+const MODEL_PACKAGE: &str = "SageMaker Model Package State Change";
 
 /// A promotion that is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,14 +96,23 @@ pub fn read(event: Value, places: Places<'_>) -> Result<Option<Asked>, Failure> 
         .map_err(|e| Failure::invalid(format!("this is not an EventBridge event: {e}")))?;
     match (event.source.as_str(), event.detail_type.as_str()) {
         ("aws.s3", "Object Created") => s3::created(event, places),
-        ("aws.sagemaker", "SageMaker Training Job State Change") => sagemaker::training_job(event),
-        ("aws.sagemaker", "SageMaker Model Package State Change") => sagemaker::model_package(event, places),
-        (source, "Seatrial Promotion Requested") if !source.starts_with("aws.") => {
-            request::requested(event, places).map(Some)
-        }
+        ("aws.sagemaker", TRAINING_JOB) => sagemaker::training_job(event),
+        ("aws.sagemaker", MODEL_PACKAGE) => sagemaker::model_package(event, places),
+        (source, REQUEST) if !source.starts_with("aws.") => request::requested(event, places).map(Some),
         (source, kind) => Err(Failure::invalid(format!(
             "an event {kind:?} from {source:?} is not taken; expected \"Object Created\" from aws.s3, \"SageMaker Training Job State Change\" or \"SageMaker Model Package State Change\" from aws.sagemaker, or \"Seatrial Promotion Requested\" from any source of yours"
         ))),
+    }
+}
+
+/// The stack that an event names: only that one is meant. None where it names none. A submission needs none: its bucket is one
+/// stack's.
+pub(crate) fn stack_of(event: &Value) -> Option<&str> {
+    let detail = event.get("detail")?;
+    match event.get("detail-type")?.as_str()? {
+        REQUEST => detail.get("stack")?.as_str(),
+        TRAINING_JOB | MODEL_PACKAGE => sagemaker::stack(detail),
+        _ => None,
     }
 }
 

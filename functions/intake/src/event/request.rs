@@ -1,6 +1,6 @@
 //! Somebody in the account asks: a CI system, a scheduler, a person.
 //!
-//! `{schema, model, version | submission | artifact, attempt?}`. The same version with the same `attempt` names the same
+//! `{schema, model, version | submission | artifact, attempt?, stack?}`. The same version with the same `attempt` names the same
 //! promotion, whoever sends it; without one, each event is a request of its own. A submission or an artifact names its promotion
 //! by itself, whichever event tells of it, and a higher `attempt` is a deliberate repetition.
 
@@ -34,6 +34,9 @@ struct Requested {
     _requested_by: Option<Value>,
     #[serde(default)]
     attempt: Option<u32>,
+    /// Which deployment is meant. What names another one does not come here ([`super::stack_of`]).
+    #[serde(rename = "stack", default)]
+    _stack: Option<String>,
 }
 
 pub(super) fn requested(event: Event, places: Places<'_>) -> Result<Asked, Failure> {

@@ -7,6 +7,8 @@
 //! A **model package** asks when it is `Approved`: what waits for approval in SageMaker's registry is not meant for anybody
 //! yet. The model is named by `seatrial:model` in its `CustomerMetadataProperties` (or tags); else it has the name of the
 //! group, of a package whose artifact this deployment may read. Any other package is somebody else's.
+//!
+//! Either names the deployment that is meant by `seatrial:stack`, in the same place as the model.
 
 use std::collections::BTreeMap;
 
@@ -21,6 +23,8 @@ use super::{Asked, Event, Places, What, account};
 
 /// The tag that names the model.
 const TAG: &str = "seatrial:model";
+/// The tag that names the deployment, by its stack.
+const STACK_TAG: &str = "seatrial:stack";
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -203,6 +207,12 @@ impl ModelPackage {
         }
         Ok((Address::parse(url).map_err(of)?, image.clone()))
     }
+}
+
+/// The stack that a job or a package names. The metadata come before the tags, as for the model.
+pub(super) fn stack(detail: &Value) -> Option<&str> {
+    let properties = ["CustomerMetadataProperties", "Tags"];
+    properties.into_iter().find_map(|field| tagged(detail.get(field)?, STACK_TAG))
 }
 
 fn named(name: &str, whose: &str) -> Result<ModelName, Failure> {

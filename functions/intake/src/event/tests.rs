@@ -207,6 +207,45 @@ fn request(detail: &Value) -> Value {
 }
 
 #[test]
+fn an_event_names_a_stack_in_the_place_that_its_sender_can_write() {
+    for name in ["ci-request", "sagemaker-training-job", "sagemaker-model-package", "s3-submission"] {
+        assert_eq!(stack_of(&fixture(name)), None, "{name}");
+    }
+    let with = |name: &str, field: &str, value: Value| {
+        let mut event = fixture(name);
+        event["detail"][field] = value;
+        event
+    };
+    let (tag, list) = (json!({ "seatrial:stack": "a" }), json!([{ "Key": "seatrial:stack", "Value": "a" }]));
+    for event in [
+        with("ci-request", "stack", json!("a")),
+        with("sagemaker-training-job", "Tags", tag.clone()),
+        with("sagemaker-training-job", "Tags", list),
+        with("sagemaker-model-package", "CustomerMetadataProperties", tag.clone()),
+        with("sagemaker-model-package", "Tags", tag.clone()),
+    ] {
+        assert_eq!(stack_of(&event), Some("a"), "{event}");
+    }
+    for event in [
+        with("s3-submission", "stack", json!("a")),
+        with("sagemaker-training-job", "stack", json!("a")),
+        with("ci-request", "Tags", tag),
+        json!("text"),
+        json!({}),
+    ] {
+        assert_eq!(stack_of(&event), None, "{event}");
+    }
+}
+
+#[test]
+fn a_request_for_a_stack_asks_for_the_same_as_one_for_any() {
+    let any = fixture("ci-request");
+    let mut named = any.clone();
+    named["detail"]["stack"] = json!("seatrial");
+    assert_eq!(asked(named).unwrap(), asked(any).unwrap());
+}
+
+#[test]
 fn nobody_is_who_they_say_in_an_events_body() {
     let detail = json!({ "schema": 1, "model": "m", "version": "v2", "requested_by": { "principal": "AROA", "auth": "iam" } });
     let mut event = request(&detail);
@@ -224,6 +263,7 @@ fn what_is_not_taken_says_what_is() {
         (json!({ "schema": 1, "model": "m", "version": "v1", "attempt": 0 }), "from 1"),
         (json!({ "schema": 1, "model": "m", "version": "v1", "generated_by": "x" }), "without the artifact"),
         (json!({ "schema": 1, "model": "m", "version": "v1", "emergency": {} }), "emergency"),
+        (json!({ "schema": 1, "model": "m", "version": "v1", "stack": ["a", "b"] }), "expected a string"),
         (json!({ "schema": 1, "model": "m", "artifact": "s3://b" }), "s3://<bucket>/<key>"),
         (json!({ "schema": 1, "model": "m", "submission": { "bucket": "x", "prefix": "p/" } }), "bucket x"),
         (

@@ -15,7 +15,8 @@ use seatrial_registry::ops::Clock as _;
 use seatrial_runtime::Failure;
 use serde_json::{Value, json};
 
-struct All(Standing);
+/// Every execution stands like this.
+pub struct All(pub Standing);
 
 #[async_trait]
 impl Executions for All {
@@ -26,7 +27,7 @@ impl Executions for All {
 
 /// Which gates `answer` was asked about.
 #[derive(Default)]
-struct Asked(Mutex<Vec<GateId>>);
+pub struct Asked(Mutex<Vec<GateId>>);
 
 #[async_trait]
 impl Answering for Asked {

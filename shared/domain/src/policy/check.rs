@@ -134,7 +134,7 @@ impl Policy {
         for (field, problem) in self.retention.defects() {
             add(field, problem);
         }
-        if let Some((field, problem)) = self.when_busy.defect() {
+        for (field, problem) in self.when_busy.defect().into_iter().chain(self.length_defect()) {
             add(field, problem);
         }
         for (field, problem) in self.notify.defects() {

@@ -9,6 +9,7 @@ mod check;
 mod explanations;
 mod hooks;
 mod inventory;
+mod length;
 mod margin;
 mod metrics;
 mod notify;

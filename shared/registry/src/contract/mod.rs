@@ -36,6 +36,7 @@ macro_rules! contract_tests {
             an_unusable_policy_or_an_unknown_model_changes_nothing
             a_repeated_rollback_is_not_a_second_one
             a_rollback_ends_what_runs_and_then_takes_the_champion_back
+            whoever_has_no_rights_on_gates_rolls_back_and_leaves_the_gate_to_be_closed
         );
         $crate::contract_tests!(@module approvals, $make,
             shift_and_crown_without_a_decision_are_refused

@@ -2,6 +2,7 @@
 
 use jiff::SignedDuration;
 use seatrial_domain::change::{self, Context, Right};
+use seatrial_domain::gate::GateStatus;
 use seatrial_domain::head::{BenchmarkRef, Head};
 use seatrial_domain::history;
 use seatrial_domain::ids::Actor;
@@ -257,6 +258,25 @@ pub async fn a_repeated_rollback_is_not_a_second_one<R: Full>(registry: &R) {
     s.check().await;
 }
 
+pub async fn whoever_has_no_rights_on_gates_rolls_back_and_leaves_the_gate_to_be_closed<R: Full>(
+    registry: &R,
+) {
+    let s = Scenario::with_champion(registry).await;
+    s.register(2).await;
+    let run = s.start(2).await;
+    let gate = s.open_gate(&run).await;
+    let done = s.ops(ann()).leaving_gates().roll_back(&s.model, "errors", false).await.unwrap().value;
+    assert_eq!(done.ended.as_ref(), Some(&run.id));
+    assert_eq!(s.promotion(&run).await.status, PromotionStatus::Rejected);
+    assert_eq!(registry.gate(&gate.id).await.unwrap().unwrap(), gate, "the gate is as it was");
+    // Until it is closed, nobody gets anything by it.
+    let late = s.ops(ann()).decide_gate(&gate.id, true, "yes", None).await;
+    assert!(late.is_err(), "{late:?}");
+    let closed = s.system().close_gate(&gate.id).await.unwrap().value;
+    assert_eq!(closed.status, GateStatus::Cancelled);
+    s.check().await;
+}
+
 pub async fn a_rollback_ends_what_runs_and_then_takes_the_champion_back<R: Full>(registry: &R) {
     let s = Scenario::with_champion(registry).await;
     let answer = s.system().roll_back(&s.model, "errors", true).await;
@@ -273,7 +293,7 @@ pub async fn a_rollback_ends_what_runs_and_then_takes_the_champion_back<R: Full>
     assert!(head.running.is_none() && head.standby.is_none());
     assert_eq!(s.promotion(&run).await.status, PromotionStatus::Aborted);
     let closed = registry.gate(&gate.id).await.unwrap().unwrap();
-    assert_eq!(closed.status, seatrial_domain::gate::GateStatus::Cancelled);
+    assert_eq!(closed.status, GateStatus::Cancelled);
     // The lock is free at once, so that the fix can start.
     s.start_attempt(3, 2).await;
     s.check().await;

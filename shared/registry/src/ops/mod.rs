@@ -81,6 +81,7 @@ pub struct Ops<'a> {
     registry: &'a dyn Registry,
     actor: Actor,
     clock: &'a dyn Clock,
+    leaves_gates: bool,
 }
 
 /// What one try comes to.
@@ -103,7 +104,14 @@ impl<'a> Ops<'a> {
     /// Operations on `registry` in the name of `actor`, by `clock`.
     #[must_use]
     pub fn new(registry: &'a dyn Registry, actor: Actor, clock: &'a dyn Clock) -> Self {
-        Self { registry, actor, clock }
+        Self { registry, actor, clock, leaves_gates: false }
+    }
+
+    /// The same, for an actor without rights on gates: a rollback leaves the gate of the promotion that it ends to whoever closes
+    /// gates that nobody holds any more. An approval is a gate's item, so whoever may write gates could approve.
+    #[must_use]
+    pub fn leaving_gates(self) -> Self {
+        Self { leaves_gates: true, ..self }
     }
 
     fn context<'h>(&'h self, head: &'h Head) -> Context<'h> {
