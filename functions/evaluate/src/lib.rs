@@ -21,7 +21,7 @@ use seatrial_domain::head::BenchmarkRef;
 use seatrial_domain::ids::{Actor, Digest, VersionRef};
 use seatrial_domain::package::REFERENCE;
 use seatrial_domain::policy::Policy;
-use seatrial_domain::promotion::{EvidenceKind, PromotionRecord, Stage};
+use seatrial_domain::promotion::{EvidenceKind, EvidenceRef, PromotionRecord, Stage};
 use seatrial_domain::refusal::Refusal;
 use seatrial_domain::task::{Evaluated, Held, HeldTask};
 use seatrial_domain::verdict::Verdict;
@@ -89,10 +89,7 @@ where
         .ok_or_else(|| Refusal::NotFound { what: format!("promotion {promotion} of model {model}") })?;
     let policy = ops::pinned_policy(ports.registry, &record).await?.policy;
     if let Some(reference) = record.evidence.get(&EvidenceKind::Evaluation) {
-        let bytes = get_evidence(ports.evidence, reference, DOCUMENT_LIMIT).await?;
-        let document = serde_json::from_slice(&bytes)
-            .map_err(|e| Failure::internal(&format!("reading the evaluation {}", reference.key), e))?;
-        return Ok(answer(&document, &policy, &record));
+        return Ok(answer(&recorded(ports, reference).await?, &policy, &record));
     }
     let document = evaluate(ports, &record, &policy, clock()).await?;
     let bytes = canonical::to_bytes(&document).map_err(|e| Failure::internal("writing canonical JSON", e))?;
@@ -100,15 +97,13 @@ where
     let reference =
         put_evidence(ports.evidence, prefix.trim_end_matches('/'), "evaluation", Bytes::from(bytes)).await?;
     let ops = Ops::new(ports.registry, Actor::function("evaluate"), &clock);
-    ops.record_evidence(
-        model,
-        promotion,
-        *epoch,
-        EvidenceKind::Evaluation,
-        &reference,
-        Some(document.verdict),
-    )
-    .await?;
+    let kind = EvidenceKind::Evaluation;
+    let verdict = Some(document.verdict);
+    let after = ops.record_evidence(model, promotion, *epoch, kind, &reference, verdict).await?.value;
+    // Whoever did the same meanwhile and was first is who is believed: everything else is made of that one.
+    if let Some(first) = after.evidence.get(&kind).filter(|first| **first != reference) {
+        return Ok(answer(&recorded(ports, first).await?, &policy, &record));
+    }
     tracing::info!(
         model = model.as_str(),
         verdict = document.verdict.as_str(),
@@ -116,6 +111,13 @@ where
         "evaluated"
     );
     Ok(answer(&document, &policy, &record))
+}
+
+/// The evaluation that is recorded.
+async fn recorded(ports: &Ports<'_>, reference: &EvidenceRef) -> Result<Evaluation, Failure> {
+    let bytes = get_evidence(ports.evidence, reference, DOCUMENT_LIMIT).await?;
+    serde_json::from_slice(&bytes)
+        .map_err(|e| Failure::internal(&format!("reading the evaluation {}", reference.key), e))
 }
 
 fn answer(document: &Evaluation, policy: &Policy, record: &PromotionRecord) -> Evaluated {

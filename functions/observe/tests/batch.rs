@@ -140,7 +140,7 @@ fn keys(ids: &[&str]) -> Vec<Key> {
 #[tokio::test]
 async fn a_number_that_json_lacks_refuses_its_own_entry_and_no_other() {
     let world = World::new().await;
-    let nan = world.served("bad").to_string().replace("0.9", "NaN");
+    let nan = world.served("wrong").to_string().replace("0.9", "NaN");
     let infinite = world.signal("a").to_string().replace("2.5", "-Infinity");
     let message =
         format!("[{}, {nan},\n{infinite},{},{}]", world.served("a"), world.signal("b"), world.served("b"));
@@ -156,7 +156,7 @@ async fn a_number_that_json_lacks_refuses_its_own_entry_and_no_other() {
     assert_eq!(told, [(Some(1), nan.as_str()), (Some(2), infinite.as_str())]);
     assert!(dead.iter().all(|l| l["reason"].as_str().unwrap().contains("not JSON")), "{dead:?}");
     // The refused row is replayed no more than it is logged.
-    assert!(world.shadow.0.lock().unwrap().iter().all(|body| !body.contains("bad")));
+    assert!(world.shadow.0.lock().unwrap().iter().all(|body| !body.contains("wrong")));
 }
 
 #[tokio::test]

@@ -206,6 +206,13 @@ impl EvidenceKind {
     pub const fn is_made_of_the_rest(self) -> bool {
         matches!(self, Self::Manifest | Self::Document)
     }
+
+    /// Whether the first one that is recorded stays. It is measured or listed at a moment, and another one made at another moment is not
+    /// the same; and what comes later is made of it.
+    #[must_use]
+    pub const fn stays(self) -> bool {
+        matches!(self, Self::Evaluation | Self::Inputs)
+    }
 }
 
 /// The folder of a promotion's evidence in the evidence bucket.

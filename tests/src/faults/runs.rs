@@ -102,7 +102,8 @@ impl Run {
             Consequence::Dead => match case.fault {
                 Fault::Runtime => ("FAILED", &["States.Runtime"]),
                 Fault::Oversize => ("FAILED", &["States.DataLimitExceeded"]),
-                Fault::StopParent => ("ABORTED", &["Stopped"]),
+                // AWS tells the error that whoever stopped it gave; the engine tells none.
+                Fault::StopParent => ("ABORTED", &["", "Stopped"]),
                 _ => panic!("{case}: say here how an execution ends that dies of it"),
             },
         }

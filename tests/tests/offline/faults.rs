@@ -199,7 +199,7 @@ fn how_an_execution_ends_is_read_from_the_machine_as_well() {
         ("promotion.PackageSubmission: permanent error", ("FAILED", &["Seatrial.NotStarted"])),
         ("promotion.EvaluateChallenger: permanent error", ("FAILED", &[REJECTED, ROLLED_BACK])),
         ("promotion.EvaluateChallenger: oversize output", ("FAILED", &["States.DataLimitExceeded"])),
-        ("promotion.EvaluateChallenger: parent stopped", ("ABORTED", &["Stopped"])),
+        ("promotion.EvaluateChallenger: parent stopped", ("ABORTED", &["", "Stopped"])),
         ("canary.ShiftTraffic: States.Runtime", ("FAILED", &[REJECTED, ROLLED_BACK])),
         ("promotion.CrownChallenger: crash after the effect, always", ("SUCCEEDED", &[""])),
         ("promotion.CrownChallenger: States.Runtime", ("FAILED", &["States.Runtime"])),

@@ -34,6 +34,7 @@ macro_rules! contract_tests {
             a_change_is_committed_once_and_from_the_present_head_only
             a_new_model_begins_once
             an_unusable_policy_or_an_unknown_model_changes_nothing
+            what_later_evidence_is_made_of_is_recorded_once
             a_repeated_rollback_is_not_a_second_one
             a_rollback_ends_what_runs_and_then_takes_the_champion_back
             whoever_has_no_rights_on_gates_rolls_back_and_leaves_the_gate_to_be_closed

@@ -231,6 +231,28 @@ pub async fn an_unusable_policy_or_an_unknown_model_changes_nothing<R: Full>(reg
     assert!(ModelName::parse(s.model.as_str()).is_ok());
 }
 
+pub async fn what_later_evidence_is_made_of_is_recorded_once<R: Full>(registry: &R) {
+    let s = Scenario::with_champion(registry).await;
+    s.register(2).await;
+    let run = s.start(2).await;
+    let before = s.events("evidence_recorded").await;
+    for kind in [EvidenceKind::Evaluation, EvidenceKind::Inputs] {
+        let record = async |name: &str| {
+            let object = evidence(name);
+            s.system().record_evidence(&s.model, &run.id, run.epoch, kind, &object, None).await.unwrap()
+        };
+        let (first, again, late) = (record("first").await, record("first").await, record("late").await);
+        assert_eq!((first.fresh, again.fresh, late.fresh), (true, false, false), "{kind:?}");
+        assert_eq!(
+            late.value.evidence[&kind],
+            evidence("first"),
+            "{kind:?}: who comes late is told which it is"
+        );
+    }
+    assert_eq!(s.events("evidence_recorded").await - before, 2);
+    s.check().await;
+}
+
 pub async fn a_repeated_rollback_is_not_a_second_one<R: Full>(registry: &R) {
     let s = Scenario::with_champion(registry).await;
     s.promote(2).await;

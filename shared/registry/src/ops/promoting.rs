@@ -170,7 +170,8 @@ impl Ops<'_> {
         .await
     }
 
-    /// Records an evidence object of the running promotion.
+    /// Records an evidence object of the running promotion. Where another one is recorded that [stays](EvidenceKind::stays), the outcome
+    /// is the record with that one.
     ///
     /// # Errors
     /// [`Refusal::Superseded`] when the promotion no longer holds the model at `epoch`.
@@ -187,7 +188,10 @@ impl Ops<'_> {
             Box::pin(async move {
                 let record = self.holding(&head, promotion, epoch).await?;
                 let judged = kind != EvidenceKind::Report || record.verdict == verdict;
-                if record.evidence.get(&kind) == Some(object) && judged {
+                let found = record.evidence.get(&kind);
+                // one:   reads that none is recorded ─► records its own ─► the report is made of it
+                // other: reads that none is recorded, and was given up meanwhile ──────────────────► its own comes too late
+                if found.is_some_and(|found| kind.stays() || (found == object && judged)) {
                     return Ok(Next::Already(record));
                 }
                 let version = self.version(model, record.challenger.version).await?;
