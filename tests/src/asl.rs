@@ -85,12 +85,14 @@ impl Machine {
         for (map, around) in self.states() {
             assert!(around["Type"] != "Parallel", "{}: {map} is a Parallel", self.name);
             for (name, task) in around["ItemProcessor"]["States"].as_object().into_iter().flatten() {
-                match task["Type"].as_str() {
-                    Some("Task") => found.push(Inner { map, around, name, task }),
-                    Some("Map" | "Parallel") => {
-                        panic!("{}: {map} holds {name}, which has states of its own", self.name)
-                    }
-                    _ => {}
+                let kind = task["Type"].as_str().unwrap_or_default();
+                assert!(
+                    !["Map", "Parallel"].contains(&kind),
+                    "{}: {map} holds {name}, which has states of its own",
+                    self.name
+                );
+                if kind == "Task" {
+                    found.push(Inner { map, around, name, task });
                 }
             }
         }

@@ -14,7 +14,7 @@ use seatrial_domain::promotion::{EvidenceKind, EvidenceRef, PromotionRecord};
 use seatrial_domain::task::Frozen;
 use seatrial_evidence::comparison::{FrozenInputs, FrozenObject};
 use seatrial_evidence::keys;
-use seatrial_registry::ops::Ops;
+use seatrial_registry::ops::{self, Ops};
 use seatrial_runtime::Failure;
 use seatrial_runtime::queue::drained_up_to;
 
@@ -53,6 +53,7 @@ where
     }
     let inputs = list(ports, clock(), record).await?;
     let bytes = canonical::to_bytes(&inputs).map_err(|e| Failure::internal("writing canonical JSON", e))?;
+    ops::still_holds(ports.registry, record).await?;
     let prefix = keys::evidence_prefix(&record.model, &record.id);
     let reference =
         put_evidence(ports.evidence, prefix.trim_end_matches('/'), "inputs", Bytes::from(bytes)).await?;

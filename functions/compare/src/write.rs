@@ -84,6 +84,7 @@ where
         at: inputs.frozen_at,
     });
     let bytes = canonical::to_bytes(&report).map_err(|e| Failure::internal("writing canonical JSON", e))?;
+    ops::still_holds(ports.registry, &record).await?;
     let prefix = keys::evidence_prefix(&record.model, &record.id);
     let reference =
         put_evidence(ports.evidence, prefix.trim_end_matches('/'), "report", Bytes::from(bytes)).await?;
@@ -165,6 +166,7 @@ pub(crate) async fn summarise(
             let summary = gather::summary(ports.data, &question).await?;
             let bytes =
                 serde_json::to_vec(&summary).map_err(|e| Failure::internal("writing a summary", e))?;
+            ops::still_holds(ports.registry, record).await?;
             ports.evidence.put_if_absent(&key, Bytes::from(bytes), "application/json").await?;
             summary
         }

@@ -93,6 +93,7 @@ where
     }
     let document = evaluate(ports, &record, &policy, clock()).await?;
     let bytes = canonical::to_bytes(&document).map_err(|e| Failure::internal("writing canonical JSON", e))?;
+    ops::still_holds(ports.registry, &record).await?;
     let prefix = keys::evidence_prefix(model, promotion);
     let reference =
         put_evidence(ports.evidence, prefix.trim_end_matches('/'), "evaluation", Bytes::from(bytes)).await?;
@@ -350,6 +351,7 @@ async fn explained(
     document.rows.push(outcome.row);
     let Some(found) = outcome.document else { return Ok(()) };
     let bytes = canonical::to_bytes(&found).map_err(|e| Failure::internal("writing canonical JSON", e))?;
+    ops::still_holds(ports.registry, record).await?;
     let prefix = keys::evidence_prefix(&record.model, &record.id);
     let object =
         put_evidence(ports.evidence, prefix.trim_end_matches('/'), "explanations", Bytes::from(bytes))

@@ -146,6 +146,7 @@ where
         let evidence = StepEvidence { schema: 1, of, judgement: judgement.clone() };
         let bytes =
             canonical::to_bytes(&evidence).map_err(|e| Failure::internal("writing canonical JSON", e))?;
+        ops::still_holds(ports.registry, &record).await?;
         let first = ports.evidence.put_if_absent(&key, Bytes::from(bytes), "application/json").await?;
         // The same task running twice: what was written first is the judgement.
         if let (false, Some(judged)) = (first, judged_before(ports.evidence, &key).await?) {

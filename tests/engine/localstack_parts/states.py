@@ -1,7 +1,8 @@
-"""Step Functions: two things that AWS does otherwise.
+"""Step Functions: three things that AWS does otherwise.
 
 - `States.ALL` matches neither `States.Runtime` nor `States.DataLimitExceeded`:
   https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
+- What fails an iteration of a Map fails the Map with the same error, those of Step Functions itself (`States.Timeout`) among them.
 - Each attempt of a task that waits for a task token has a token of its own.
 """
 
@@ -12,6 +13,7 @@ UNCAUGHT = ("States.Runtime", "States.DataLimitExceeded")
 
 def install() -> None:
     _errors()
+    _iterations()
     _tokens()
 
 
@@ -27,6 +29,14 @@ def _errors() -> None:
         env.stack.append(any(name.error_name == error.error_name for name in self.error_names))
 
     replace(ErrorEqualsDecl, "_eval_body", _eval_body)
+
+
+def _iterations() -> None:
+    from localstack.services.stepfunctions.asl.component.common.error_name.custom_error_name import CustomErrorName
+    from localstack.services.stepfunctions.asl.component.common.error_name.error_name import ErrorName
+
+    # The engine takes an iteration's error for one that somebody made up, and refuses the names of its own.
+    replace(CustomErrorName, "__init__", ErrorName.__init__)
 
 
 def _tokens() -> None:

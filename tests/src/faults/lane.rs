@@ -82,9 +82,8 @@ impl<'a> Lane<'a> {
         }
         let struck = self.nothing_comes_any_more().await;
         run.check_struck(&struck, &format!("{status} {error}: {cause}"));
-        let (ends, errors) = run.end();
-        let held = ends == status && errors.contains(&error.as_str());
-        assert!(held, "the execution ended {status} {error}, expected {ends} {errors:?}: {cause}");
+        let held = run.ends_as(&status, &error);
+        assert!(held, "the execution ended {status} {error}, expected {:?}: {cause}", run.end());
         let record = oracle::settled(&self.model, &id).await;
         // What the machine says of the end is what the registry says.
         for (said, is) in [(REJECTED, PromotionStatus::Rejected), (ROLLED_BACK, PromotionStatus::Aborted)] {

@@ -42,6 +42,11 @@ pub const ROLLED_BACK: &str = "Seatrial.RolledBack";
 /// The status of an execution, and which errors it may have.
 pub type End = (&'static str, &'static [&'static str]);
 
+/// What the engine tells of an execution that is stopped in these states: a short wait runs out all the same, and a Map stumbles over
+/// its own end. AWS tells that it was stopped.
+const STOPPED_OTHERWISE: [(&str, &str); 2] =
+    [(SHADOW, "States.Timeout"), ("CountPartition", "States.Runtime")];
+
 /// One promotion, and what strikes it.
 #[derive(Debug, Clone)]
 pub struct Run {
@@ -87,6 +92,7 @@ impl Run {
     /// # Panics
     /// When a case ends it in a way that is not known here.
     #[must_use]
+    #[expect(clippy::panic, reason = "a suite that does not know how a case ends cannot judge it")]
     pub fn end(&self) -> End {
         let [case] = self.cases.as_slice() else { return self.way.end() };
         match &case.consequence {
@@ -107,6 +113,17 @@ impl Run {
                 _ => panic!("{case}: say here how an execution ends that dies of it"),
             },
         }
+    }
+
+    /// Whether an execution that ended so ended as the machine says.
+    #[must_use]
+    pub fn ends_as(&self, status: &str, error: &str) -> bool {
+        let (ends, errors) = self.end();
+        let stopped = |(state, told): &(&str, &str)| {
+            let here = |case: &Case| case.fault == Fault::StopParent && case.at.state == *state;
+            self.cases.iter().all(here) && (status, error) == ("FAILED", *told)
+        };
+        STOPPED_OTHERWISE.iter().any(stopped) || (ends == status && errors.contains(&error))
     }
 
     /// Whether the record of the stream that leads to the answer of this wait is given up.

@@ -201,6 +201,18 @@ fn not_found(what: String) -> OpError {
     Refusal::NotFound { what }.into()
 }
 
+/// That `promotion` still holds its model. Asked for just before evidence is stored: what comes when the promotion is over would lie
+/// in its folder beside a signed manifest that does not list it, and the folder would verify no more.
+///
+/// # Errors
+/// [`Refusal::Superseded`] when it does not, [`Refusal::NotFound`] without such a model.
+pub async fn still_holds(registry: &dyn Registry, promotion: &PromotionRecord) -> Result<(), OpError> {
+    let model = &promotion.model;
+    let head = registry.head(model).await?.ok_or_else(|| not_found(format!("model {model}")))?;
+    head.held_by(&promotion.id, promotion.epoch)?;
+    Ok(())
+}
+
 /// The policy whose thresholds are pinned for `promotion`.
 ///
 /// # Errors
