@@ -192,11 +192,12 @@ impl Plan {
         together.chain(alone.flat_map(|case| ways(case).iter().map(|way| alone_on(case, *way)))).collect()
     }
 
-    /// As much of it as fits into a run of everything: all that is cured, and of the rest one case for each task, so chosen that
-    /// every fault has its turn. What few tasks can have is chosen first.
+    /// As much of it as fits into a run of everything: all that is cured, a way back with traffic, and of the rest one case for each
+    /// task, so chosen that every fault has its turn. What few tasks can have is chosen first.
     #[must_use]
     pub fn short(&self) -> Vec<Run> {
-        let (mut chosen, alone): (Vec<Run>, Vec<Run>) = self.runs().into_iter().partition(Run::cured);
+        let (mut chosen, alone): (Vec<Run>, Vec<Run>) =
+            self.runs().into_iter().filter(|run| run.way != Way::Reject).partition(Run::cured);
         let mut kinds: BTreeMap<(Fault, Times), Vec<&Case>> = BTreeMap::new();
         for case in alone.iter().flat_map(|run| &run.cases) {
             kinds.entry((case.fault, case.times)).or_default().push(case);
