@@ -6,6 +6,7 @@ use crate::support;
 use seatrial_artifacts::ObjectStore;
 use seatrial_domain::task::{Evaluated, Held};
 use seatrial_domain::verdict::{MetricClass, Verdict};
+use seatrial_evidence::drift::BENCHMARK;
 use seatrial_evidence::evaluation::Evaluation;
 use support::{World, root, row};
 
@@ -64,6 +65,24 @@ async fn a_better_version_does_not_fail_and_every_metric_is_scikit_learns() {
     let before = world.evidence.list("").await.unwrap();
     assert_eq!(world.run(&held).await, evaluated);
     assert_eq!(world.evidence.list("").await.unwrap(), before);
+}
+
+#[tokio::test]
+async fn what_the_serving_log_never_holds_has_no_profile_to_move_from() {
+    let features = |document: &Evaluation| {
+        let profile = document.profiles.iter().find(|p| p.of == BENCHMARK).unwrap();
+        profile.features.keys().cloned().collect::<Vec<_>>()
+    };
+    let (_, _, document, _) = beside("v1", "v2").await;
+    let all = features(&document);
+    assert!(all.iter().any(|name| name == "age"), "{all:?}");
+    let policy = serde_json::json!({
+        "task": "binary", "positive_class": ">50K", "observations": { "drop_columns": ["age"] },
+    });
+    let world = World::new(policy, Some("benchmark.parquet")).await;
+    let (_, _, document, _) = support::beside(world, "submissions/v1", "submissions/v2").await;
+    let kept: Vec<_> = all.into_iter().filter(|name| name != "age").collect();
+    assert_eq!(features(&document), kept);
 }
 
 #[tokio::test]

@@ -10,13 +10,13 @@ mod trust;
 
 use bytes::Bytes;
 use futures::stream::{self, StreamExt, TryStreamExt};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use seatrial_artifacts::store::ObjectStore;
 use seatrial_domain::PromotionId;
 use seatrial_domain::canonical;
 use seatrial_domain::route::{Arm, Weight};
 use seatrial_evidence::keys;
-use seatrial_evidence::observation::{MESSAGE_BYTES, Queued, Served, Tally};
+use seatrial_evidence::observation::{MESSAGE_BYTES, Queued, Served, TALLY_TTL, Tally};
 use seatrial_evidence::table;
 use seatrial_registry::{Records, Tallies, TallyItem, Watermarks};
 use seatrial_runtime::Failure;
@@ -26,9 +26,6 @@ use serde::Serialize;
 
 pub use sort::{DeadLetter, Sorted};
 pub use trust::{Cache, Known, Trust};
-
-/// How long tallies are kept in the table.
-const TALLY_TTL: SignedDuration = SignedDuration::from_hours(24 * 30);
 
 /// How many tallies are written at once.
 const TALLY_WRITES: usize = 16;

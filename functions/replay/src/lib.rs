@@ -20,6 +20,7 @@ use seatrial_artifacts::store::ObjectStore;
 use seatrial_domain::canonical;
 use seatrial_domain::ids::{Digest, ModelName, PromotionId, VersionRef};
 use seatrial_domain::policy::Policy;
+use seatrial_evidence::observation::TALLY_TTL;
 use seatrial_evidence::pair::{ClassesNote, Pair};
 use seatrial_evidence::shadow::Sample;
 use seatrial_evidence::shadow_tally::{SHADOW_ARM, ShadowTally, StoredShadowTally};
@@ -37,9 +38,6 @@ use elsewhere::Elsewhere;
 
 /// How long attempt markers are kept.
 const ATTEMPT_TTL: SignedDuration = SignedDuration::from_hours(24 * 14);
-
-/// How long the counts of a batch are kept.
-const TALLY_TTL: SignedDuration = SignedDuration::from_hours(24 * 60);
 
 /// How long rows are begun. The last of them, with a version that takes its whole time, must end within the function's.
 const BUDGET: SignedDuration = SignedDuration::from_secs(60);

@@ -7,8 +7,9 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use seatrial_domain::ids::{Digest, ModelName, PromotionId, VersionName};
+use seatrial_domain::policy::MAX_CANARY_SECONDS;
 use seatrial_domain::route::{Arm, Weight};
 use seatrial_stats::sketch::LatencySketch;
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,11 @@ pub const CLASS_BYTES: usize = 200;
 
 /// The last second that keys of tallies can hold and sort: twelve digits.
 const TALLY_SECOND: i64 = 999_999_999_999;
+
+/// How long tallies are kept in the table: every look of a canary counts all of its epoch again, so the longest canary that a
+/// policy may ask for, and a month to look back.
+pub const TALLY_TTL: SignedDuration =
+    SignedDuration::from_secs(MAX_CANARY_SECONDS.cast_signed() + 30 * 86_400);
 
 /// One entry of a message.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -107,6 +107,18 @@ pub struct CanaryMetric {
     pub within_seconds: u32,
 }
 
+/// Requests of one unit are counted by slices of the evidence clock of this many seconds.
+pub const SLICE_SECONDS: i64 = 10;
+
+impl CanaryMetric {
+    /// Seconds after a unit's first request at which its signal is judged, at the latest: its slice is over, every request that
+    /// counts has come, and what was said of the last of them.
+    #[must_use]
+    pub fn settled_after_seconds(&self) -> u64 {
+        SLICE_SECONDS.unsigned_abs() + 2 * u64::from(self.within_seconds)
+    }
+}
+
 fn a_minute() -> u32 {
     60
 }

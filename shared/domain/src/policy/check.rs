@@ -11,10 +11,11 @@ use super::{
 use crate::route::Weight;
 use crate::verdict::{Direction, MetricClass};
 
-/// The longest shadow, the longest canary and the most steps: executions keep at most 25,000 events, and the canary's steps are
-/// part of the promotion's record, which every end of it writes.
+/// The longest shadow and the most steps: executions keep at most 25,000 events, and the canary's steps are part of the
+/// promotion's record, which every end of it writes.
 const MAX_SHADOW_SECONDS: u32 = 30 * 86_400;
-const MAX_CANARY_SECONDS: u64 = 60 * 86_400;
+/// The longest canary in seconds, for the same reason: all of its steps at their longest hold.
+pub const MAX_CANARY_SECONDS: u64 = 60 * 86_400;
 const MAX_STEPS: usize = 50;
 /// The longest that a gate waits: the state machine's own limit lies beyond it.
 const MAX_WAIT_SECONDS: u32 = 300 * 86_400;
@@ -238,6 +239,13 @@ impl Policy {
                 }
                 _ => {}
             }
+            // Both compare classes, and a regression answers none: a guardrail that is never known would end every canary.
+            if self.task == Task::Regression
+                && [ACCURACY, OUTPUT_DISTRIBUTION].contains(&name)
+                && rule.class == MetricClass::Guardrail
+            {
+                problem("is not defined for the task regression, which answers no classes".into());
+            }
             if let Some([low, high]) = rule.bounds
                 && !(low.is_finite() && high.is_finite() && low < high)
             {
@@ -249,6 +257,15 @@ impl Policy {
             }
             if rule.within_seconds > 86_400 {
                 problem(format!("within_seconds {} is more than a day", rule.within_seconds));
+            }
+            let settled = rule.settled_after_seconds();
+            let longest = self.canary.max_hold_seconds;
+            if signal && rule.class == MetricClass::Guardrail && settled >= u64::from(longest) {
+                problem(format!(
+                    "within_seconds {} has a request judged after {settled} seconds, and canary.max_hold_seconds is {longest}: \
+                     the first step could never know it",
+                    rule.within_seconds
+                ));
             }
             let unbounded = name != ACCURACY && rule.bounds.is_none();
             if signal && rule.class != MetricClass::Info && unbounded {
@@ -466,6 +483,39 @@ mod tests {
         ] {
             assert!(fields.iter().any(|f| f == field), "{field} in {fields:?}");
         }
+    }
+
+    #[test]
+    fn a_guardrail_that_could_never_be_known_is_refused() {
+        let mut policy = usable();
+        policy.canary.max_hold_seconds = 7_200;
+        let guardrail = |rest: &str| {
+            serde_json::from_str(&format!(r#"{{ "class": "guardrail", "margin": 0.02, {rest} }}"#)).unwrap()
+        };
+        let found = |policy: &Policy| policy.check().iter().map(ToString::to_string).collect::<Vec<_>>();
+        policy
+            .canary
+            .metrics
+            .insert("returned".into(), guardrail(r#""bounds": [0, 1], "within_seconds": 3595"#));
+        let late = found(&policy);
+        assert_eq!(late.len(), 1, "{late:?}");
+        assert!(
+            late[0]
+                .starts_with("canary.metrics.returned: within_seconds 3595 has a request judged after 7200"),
+            "{late:?}"
+        );
+        policy.canary.max_hold_seconds = 7_201;
+        assert_eq!(found(&policy), Vec::<String>::new());
+        policy.canary.metrics.insert(ACCURACY.into(), guardrail(r#""direction": "higher_is_better""#));
+        policy.canary.metrics.insert(OUTPUT_DISTRIBUTION.into(), guardrail(r#""weight": 1"#));
+        assert_eq!(found(&policy), Vec::<String>::new(), "both are known of classes");
+        policy.task = Task::Regression;
+        let never = found(&policy);
+        assert_eq!(never.len(), 2, "{never:?}");
+        assert!(
+            never.iter().all(|text| text.contains("task regression, which answers no classes")),
+            "{never:?}"
+        );
     }
 
     #[test]

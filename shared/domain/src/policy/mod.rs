@@ -28,10 +28,11 @@ use crate::verdict::{Direction, MetricClass};
 
 pub use busy::{BusyMode, LONGEST_WAIT_SECONDS, WhenBusy};
 pub use canary::{
-    ACCURACY, Absent, Canary, CanaryMetric, ERROR_RATE, LATENCY_P99, NotYetKnown, OUTPUT_DISTRIBUTION, Unit,
+    ACCURACY, Absent, Canary, CanaryMetric, ERROR_RATE, LATENCY_P99, NotYetKnown, OUTPUT_DISTRIBUTION,
+    SLICE_SECONDS, Unit,
 };
-pub use check::Defect;
 pub(crate) use check::is_address;
+pub use check::{Defect, MAX_CANARY_SECONDS};
 pub use explanations::Explanations;
 pub use hooks::IntegrationCheck;
 pub use inventory::{Inventory, Risk};

@@ -18,9 +18,7 @@ use crate::columnar::ids;
 
 pub use join::{Window, join};
 pub use read::{read_inputs, read_labels, read_served, read_signals};
-
-/// The length of a time slice in seconds.
-pub const SLICE_SECONDS: i64 = 10;
+pub use seatrial_domain::policy::SLICE_SECONDS;
 
 /// The name of a request or a unit: the first 128 bits of the SHA-256 of its text. Names may be chosen by callers, so nothing
 /// weaker keeps two of them apart.
