@@ -27,10 +27,10 @@ fn candidates(version: &str) -> Vec<PathBuf> {
     // `.ci/python3.13` builds one where the system has none.
     let built = paths::target().join("local").join(&name).join("bin").join(&name);
     let mut found = vec![PathBuf::from(&name), PathBuf::from("python3"), built];
-    let home = home();
+    let home = folder("HOME").unwrap_or_default();
     for folder in [
-        home.join(".pyenv/versions"),
-        home.join(".local/share/uv/python"),
+        folder("PYENV_ROOT").unwrap_or_else(|| home.join(".pyenv")).join("versions"),
+        folder("UV_PYTHON_INSTALL_DIR").unwrap_or_else(|| home.join(".local/share/uv/python")),
         PathBuf::from("/opt/hostedtoolcache/Python"),
     ] {
         let mut entries: Vec<PathBuf> = std::fs::read_dir(folder)
@@ -49,10 +49,10 @@ fn candidates(version: &str) -> Vec<PathBuf> {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "version managers keep their interpreters in the home directory"
+    reason = "version managers keep their interpreters in the home directory, or where their own variables say"
 )]
-fn home() -> PathBuf {
-    std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default()
+fn folder(variable: &str) -> Option<PathBuf> {
+    std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
 /// Does it start, is it of this version, and can it make virtual environments? A shim of pyenv starts and may be of none.
