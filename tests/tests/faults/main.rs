@@ -75,8 +75,10 @@ async fn work(stack: &Stack, n: usize, open: &RefCell<VecDeque<Run>>, told: &Ref
 async fn whatever_strikes_a_task_the_promotion_ends_lawfully() {
     let plan = plan(&asl::machines().unwrap()).unwrap();
     let (chosen, all) = wanted(plan.runs(), plan.short());
-    let cases: usize = chosen.iter().map(|run| run.cases.len()).sum();
-    println!("{} of {all} promotions, {cases} of {} cases", chosen.len(), plan.cases.len());
+    // A case on the way back strikes on each of the ways there are.
+    let faults = |runs: &[Run]| runs.iter().map(|run| run.cases.len()).sum::<usize>();
+    let (few, many) = (faults(&chosen), faults(&plan.runs()));
+    println!("{} of {all} promotions, {few} of {many} faults ({} cases)", chosen.len(), plan.cases.len());
     assert!(!chosen.is_empty(), "no case is chosen");
     let (stack, wanted) = (Stack::connect().await, chosen.len());
     let (open, told) = (RefCell::new(VecDeque::from(chosen)), RefCell::new(Told::default()));
